@@ -1,0 +1,1 @@
+"""Looking inside models and training: distance, dynamics."""

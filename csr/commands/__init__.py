@@ -1,0 +1,1 @@
+"""The subcommands of ``csr``: parsers and printing, no logic."""

@@ -1,0 +1,1 @@
+"""From raw corpora to clean, encoded files."""

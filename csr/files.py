@@ -1,0 +1,132 @@
+"""Text files in and out: strict UTF-8 with line numbers, gzip and xz by name, and writes that are whole or absent."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import io
+import json
+import lzma
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from csr.errors import DataError
+
+PathLike = str | os.PathLike[str]
+
+_OPENERS = {".gz": gzip.open, ".xz": lzma.open}
+
+
+def open_bytes(path: PathLike) -> IO[bytes]:
+    """Open a file for reading bytes, decompressed by its suffix; ``-`` is standard input."""
+    if str(path) == "-":
+        return sys.stdin.buffer
+    opener = _OPENERS.get(Path(path).suffix, open)
+    try:
+        return opener(path, "rb")  # type: ignore[operator]
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise DataError(f"{path}: expected a file, found a folder") from None
+
+
+def read_lines(path: PathLike) -> Iterator[str]:
+    """Yield the lines of a UTF-8 file without their line ends.
+
+    Only ``\\n`` and ``\\r\\n`` end a line: Unicode separators inside a sentence do not, so that the two
+    sides of a parallel corpus stay aligned.
+
+    Raises:
+        DataError: the file is missing, cut short (compressed) or not UTF-8.
+    """
+    with open_bytes(path) as stream:
+        number = 0
+        try:
+            for number, line in enumerate(stream, 1):
+                yield line.decode("utf-8").removesuffix("\n").removesuffix("\r")
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{path}:{number}: expected UTF-8, found byte 0x{error.object[error.start]:02x} at column {error.start + 1}"
+            ) from None
+        except (EOFError, gzip.BadGzipFile, lzma.LZMAError) as error:
+            raise DataError(f"{path}:{number + 1}: the compressed file is damaged or cut short ({error})") from None
+
+
+def read_parallel(src: PathLike, tgt: PathLike) -> Iterator[tuple[str, str]]:
+    """Yield the line pairs of two files of equal length.
+
+    Raises:
+        DataError: one file has more lines than the other, or neither has any.
+    """
+    left, right = read_lines(src), read_lines(tgt)
+    number = 0
+    while True:
+        a, b = next(left, None), next(right, None)
+        if a is None and b is None:
+            break
+        if a is None or b is None:
+            longer, shorter = (tgt, src) if a is None else (src, tgt)
+            raise DataError(f"{shorter}:{number + 1}: expected a line to go with {longer}:{number + 1}, found the end")
+        number += 1
+        yield a, b
+    if not number:
+        raise DataError(f"{src}: expected at least one line, found an empty file")
+
+
+@contextlib.contextmanager
+def write_whole(path: PathLike) -> Iterator[Path]:
+    """Yield a temporary name beside ``path`` and rename it to ``path`` if the block succeeds."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part{path.suffix}")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def write_text(path: PathLike) -> Iterator[IO[str]]:
+    """Open a UTF-8 file for writing, gzipped if its name ends in ``.gz``; it appears whole or not at all.
+
+    ``-`` is standard output.
+    """
+    if str(path) == "-":
+        yield sys.stdout
+        return
+    with write_whole(path) as part:
+        if Path(path).suffix == ".gz":
+            # mtime=0: the same content gives the same bytes.
+            with open(part, "wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:
+                with io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as stream:
+                    yield stream
+        else:
+            with open(part, "w", encoding="utf-8", newline="\n") as stream:
+                yield stream
+
+
+def write_json(path: PathLike, value: Any) -> None:
+    """Write a value as indented JSON, whole or not at all."""
+    with write_text(path) as stream:
+        json.dump(value, stream, ensure_ascii=False, indent=2)
+        stream.write("\n")
+
+
+def read_json(path: PathLike) -> Any:
+    """Read a JSON file."""
+    with open_bytes(path) as stream:
+        try:
+            return json.loads(stream.read())
+        except ValueError as error:
+            raise DataError(f"{path}: expected JSON, found {error}") from None
+
+
+def sha256(path: PathLike) -> str:
+    """Return the SHA-256 of a file's bytes as they lie on disk."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

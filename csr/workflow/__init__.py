@@ -1,0 +1,1 @@
+"""The steps of an experiment as rules, and the embedded sample corpus."""

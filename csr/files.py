@@ -10,6 +10,7 @@ import json
 import lzma
 import os
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -44,16 +45,16 @@ def read_lines(path: PathLike) -> Iterator[str]:
         DataError: the file is missing, cut short (compressed) or not UTF-8.
     """
     with open_bytes(path) as stream:
-        number = 0
+        number = 1
         try:
-            for number, line in enumerate(stream, 1):
+            for line in stream:
                 yield line.decode("utf-8").removesuffix("\n").removesuffix("\r")
+                number += 1
         except UnicodeDecodeError as error:
-            raise DataError(
-                f"{path}:{number}: expected UTF-8, found byte 0x{error.object[error.start]:02x} at column {error.start + 1}"
-            ) from None
-        except (EOFError, gzip.BadGzipFile, lzma.LZMAError) as error:
-            raise DataError(f"{path}:{number + 1}: the compressed file is damaged or cut short ({error})") from None
+            found = f"byte 0x{error.object[error.start]:02x} at column {error.start + 1}"
+            raise DataError(f"{path}:{number}: expected UTF-8, found {found}") from None
+        except (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error) as error:
+            raise DataError(f"{path}:{number}: the compressed file is damaged or cut short ({error})") from None
 
 
 def read_parallel(src: PathLike, tgt: PathLike) -> Iterator[tuple[str, str]]:
@@ -102,9 +103,12 @@ def write_text(path: PathLike) -> Iterator[IO[str]]:
     with write_whole(path) as part:
         if Path(path).suffix == ".gz":
             # mtime=0: the same content gives the same bytes.
-            with open(part, "wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:
-                with io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as stream:
-                    yield stream
+            with (
+                open(part, "wb") as raw,
+                gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed,
+                io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as stream,
+            ):
+                yield stream
         else:
             with open(part, "w", encoding="utf-8", newline="\n") as stream:
                 yield stream

@@ -14,7 +14,7 @@ import numpy as np
 import csr
 from csr.errors import DataError
 from csr.files import PathLike, read_lines, sha256, write_json, write_text
-
+from csr.words import CASES
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,6 @@ class Lexicon:
         total = sum(self.entries[word].values())
         return {candidate: weight / total for candidate, weight in self.entries[word].items()}
 
-    def sample(self, word: str, rng: np.random.Generator) -> str:
-        """Draw a candidate of a word in proportion to its weight."""
-        candidates = self.entries[word]
-        cumulative = np.cumsum(list(candidates.values()))
-        return list(candidates)[int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))]
-
     def tempered(self, temperature: float) -> Lexicon:
         """Flatten (T > 1) or sharpen (T < 1) the choice between candidates; T = inf makes it uniform.
 
@@ -55,7 +49,10 @@ class Lexicon:
         if not temperature > 0:
             raise ValueError(f"temperature must be positive, got {temperature}")
         return Lexicon(
-            {word: {c: w ** (1 / temperature) for c, w in candidates.items()} for word, candidates in self.entries.items()}
+            {
+                word: {c: w ** (1 / temperature) for c, w in candidates.items()}
+                for word, candidates in self.entries.items()
+            }
         )
 
     def top(self, k: int) -> Lexicon:
@@ -104,6 +101,21 @@ class Lexicon:
             for candidate, weight in candidates.items():
                 swapped.setdefault(candidate, {})[word] = weight
         return Lexicon({word: dict(sorted(c.items(), key=lambda item: -item[1])) for word, c in swapped.items()})
+
+    def cased(self) -> Lexicon:
+        """Add each word in Title and UPPER case, with its candidates in that case; words as written go first.
+
+        >>> Lexicon({"haus": {"house": 1.0}}).cased().entries
+        {'haus': {'house': 1.0}, 'Haus': {'House': 1.0}, 'HAUS': {'HOUSE': 1.0}}
+        """
+        entries: dict[str, dict[str, float]] = {}
+        for case in CASES:
+            for word, candidates in self.entries.items():
+                if (form := case(word)) not in entries:
+                    entries[form] = {}
+                    for candidate, weight in candidates.items():
+                        entries[form][case(candidate)] = entries[form].get(case(candidate), 0.0) + weight
+        return Lexicon(entries)
 
     @staticmethod
     def merged(lexicons: Iterable[tuple[Lexicon, float]]) -> Lexicon:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import regex
 
 # Letters with their combining marks and digits; an apostrophe inside holds a word together (l'idée), a hyphen does not.
@@ -43,14 +45,10 @@ def switchable(word: str) -> bool:
     return _LETTER.search(word) is not None
 
 
-def carry_case(old: str, new: str) -> str:
-    """Give ``new`` the case pattern of ``old``: UPPER (two letters or more), Title, else as it is.
+def title(word: str) -> str:
+    """Return a word with its first letter in upper case."""
+    return word[:1].upper() + word[1:]
 
-    >>> carry_case("Haus", "house"), carry_case("HAUS", "house"), carry_case("haus", "Paris")
-    ('House', 'HOUSE', 'Paris')
-    """
-    if old.isupper() and sum(map(str.isalpha, old)) > 1:
-        return new.upper()
-    if old[:1].isupper():
-        return new[:1].upper() + new[1:]
-    return new
+
+# The cases a word is looked up in, and its translation is written in: as it is, Title, UPPER.
+CASES: tuple[Callable[[str], str], ...] = (str, title, str.upper)

@@ -1,0 +1,111 @@
+"""``csr sample`` and ``csr prepare``: text to start from, and text made ready for training."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from csr.errors import ConfigError
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``csr sample`` and ``csr prepare``."""
+    _register_sample(subparsers.add_parser("sample", help="write the embedded bilingual corpus"))
+    _register_prepare(subparsers.add_parser("prepare", help="clean, split, encode and binarize a parallel corpus"))
+
+
+def _register_sample(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Write a small corpus of two invented languages, qaa and qab: train, dev and test text without common "
+        "sentences, and the lexicon that the text follows. The same seed gives the same files."
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for {train,dev,test}.{qaa,qab} and lexicon")
+    parser.add_argument("--seed", type=int, default=1, help="seed of words and sentences (default: %(default)s)")
+    parser.add_argument("--pairs", type=_positive, default=8000, help="training pairs (default: %(default)s)")
+    parser.set_defaults(run=sample)
+
+
+def _register_prepare(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Files may be plain, .gz or .xz, UTF-8, one sentence a line. DIR gets text/, spm.model, spm.vocab, dict.txt, "
+        "bin/ for fairseq-train, and, when all is done, prepare.json."
+    )
+    add = parser.add_argument
+    add("--src", required=True, metavar="FILE", help="source side of the training text")
+    add("--tgt", required=True, metavar="FILE", help="target side of the training text")
+    add("--source-lang", required=True, metavar="CODE", help="code of the source language, such as de or de_DE")
+    add("--target-lang", required=True, metavar="CODE", help="code of the target language")
+    add("--out", required=True, metavar="DIR", help="folder to fill")
+    for name in ("dev", "test"):
+        add(f"--{name}-src", metavar="FILE", help=f"source side of the {name} text (default: held out from training)")
+        add(f"--{name}-tgt", metavar="FILE", help=f"target side of the {name} text")
+        add(
+            f"--{name}-size", type=_positive, default=1000, metavar="N", help="pairs to hold out (default: %(default)s)"
+        )
+    add("--pieces", type=_positive, default=8000, metavar="N", help="size of the vocabulary (default: %(default)s)")
+    add("--max-words", type=_positive, default=250, metavar="N", help="longest side, in words (default: %(default)s)")
+    add(
+        "--max-ratio",
+        type=float,
+        default=9.0,
+        metavar="R",
+        help="longer side / shorter, in words (default: %(default)s)",
+    )
+    add("--langs", metavar="CODES", help="language codes the backbone knows, with commas between them")
+    add("--sentencepiece-model", metavar="FILE", help="the backbone's, instead of training one")
+    add("--dict", metavar="FILE", help="the backbone's fairseq dictionary, to go with its SentencePiece model")
+    workers = len(os.sched_getaffinity(0))
+    add("--workers", type=_positive, default=workers, metavar="N", help="processes (default: the cores, %(default)s)")
+    parser.set_defaults(run=prepare)
+
+
+def sample(arguments: argparse.Namespace) -> None:
+    """Write the embedded corpus."""
+    from csr.workflow.sample import write_sample
+
+    sizes = write_sample(arguments.out, arguments.seed, arguments.pairs)
+    print(f"{arguments.out}: " + ", ".join(f"{size:,} {name}" for name, size in sizes.items()) + " pairs")
+
+
+def prepare(arguments: argparse.Namespace) -> None:
+    """Prepare a parallel corpus."""
+    from csr.data.prepare import prepare
+
+    record = prepare(
+        (arguments.src, arguments.tgt),
+        (arguments.source_lang, arguments.target_lang),
+        arguments.out,
+        dev=_both(arguments.dev_src, arguments.dev_tgt, "dev"),
+        test=_both(arguments.test_src, arguments.test_tgt, "test"),
+        dev_size=arguments.dev_size,
+        test_size=arguments.test_size,
+        pieces=arguments.pieces,
+        max_words=arguments.max_words,
+        max_ratio=arguments.max_ratio,
+        langs=arguments.langs.split(",") if arguments.langs else (),
+        sentencepiece_model=arguments.sentencepiece_model,
+        dictionary=arguments.dict,
+        workers=arguments.workers,
+    )
+    pairs = ", ".join(f"{n:,} {name}" for name, n in record["pairs"].items())
+    print(f"{arguments.out}: {pairs} pairs, {record['dictionary_size']:,} dictionary entries")
+
+
+def _both(src: str | None, tgt: str | None, name: str) -> tuple[str, str] | None:
+    if src and tgt:
+        return src, tgt
+    if src or tgt:
+        raise ConfigError(
+            f"--{name}-{'tgt' if src else 'src'}: expected with --{name}-{'src' if src else 'tgt'}, not given"
+        )
+    return None
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+_positive.__name__ = "positive number"  # argparse says: invalid positive number value

@@ -1,0 +1,196 @@
+"""From two text files to a folder that training reads: clean text, subwords, dictionary, binary data."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import csr
+from csr.data import bitext, subwords
+from csr.errors import ConfigError, DataError
+from csr.files import PathLike, read_parallel, sha256, write_json, write_text
+
+Files = tuple[PathLike, PathLike]  # source side, target side
+
+SPLITS = ("train", "dev", "test")
+
+
+def prepare(
+    train: Files,
+    languages: tuple[str, str],
+    out: PathLike,
+    *,
+    dev: Files | None = None,
+    test: Files | None = None,
+    dev_size: int = 1000,
+    test_size: int = 1000,
+    pieces: int = 8000,
+    max_words: int = 250,
+    max_ratio: float = 9.0,
+    langs: Sequence[str] = (),
+    sentencepiece_model: PathLike | None = None,
+    dictionary: PathLike | None = None,
+    workers: int = 1,
+) -> dict[str, Any]:
+    """Clean, split, encode and binarize a parallel corpus; return what ``prepare.json`` says about it.
+
+    The folder ``out`` gets ``text/{train,dev,test}.LANG``, ``spm.model``, ``spm.vocab`` (where the model is trained
+    here), ``dict.txt``, ``bin/`` as fairseq-preprocess writes it, and, last of all, ``prepare.json``: a folder
+    without it is not finished. Dev and test sets that are not given are held out from the training pairs. Of those
+    that are given only pairs with an empty side are dropped, and no training pair shares a sentence with them.
+
+    Args:
+        train, dev, test: text files of the two sides, plain, .gz or .xz.
+        languages: codes of the source and the target language.
+        dev_size, test_size: pairs to hold out; at most a tenth of the corpus each.
+        pieces: size of the vocabulary to train.
+        langs: codes the backbone knows, if there is one; ``languages`` must be among them.
+        sentencepiece_model, dictionary: the backbone's own, instead of training them.
+        workers: processes of fairseq-preprocess.
+
+    Raises:
+        ConfigError: the options contradict one another.
+        DataError: a file is missing, empty, ragged or not UTF-8, or too little is left of the training pairs.
+    """
+    _check(languages, langs, sentencepiece_model, dictionary)
+    out = Path(out)
+    part = out / ".part"  # of a run that was killed, if it is there
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    given = {name: files for name, files in (("train", train), ("dev", dev), ("test", test)) if files}
+
+    sets, counts = _clean_and_split(given, {"dev": dev_size, "test": test_size}, max_words, max_ratio)
+    for name, pairs in sets.items():
+        for side, language in enumerate(languages):
+            with write_text(part / "text" / f"{name}.{language}") as stream:
+                stream.writelines(f"{pair[side]}\n" for pair in pairs)
+
+    if sentencepiece_model and dictionary:
+        shutil.copyfile(sentencepiece_model, part / "spm.model")
+        shutil.copyfile(dictionary, part / "dict.txt")
+    else:
+        size = subwords.train(list(zip(*sets["train"], strict=True)), pieces, part / "spm.model")
+        if size < pieces:
+            _say(f"{size:,} pieces instead of {pieces:,}: the text has no more")
+    model = subwords.load(part / "spm.model")
+    piece_counts = {
+        f"{name}.{language}": subwords.encode(
+            model, (pair[side] for pair in pairs), part / "pieces" / f"{name}.{language}"
+        )
+        for name, pairs in sets.items()
+        for side, language in enumerate(languages)
+    }
+    if not dictionary:
+        total = piece_counts[f"train.{languages[0]}"] + piece_counts[f"train.{languages[1]}"]
+        subwords.write_dictionary(subwords.model_pieces(model), total, part / "dict.txt")
+    known = set(subwords.read_dictionary(part / "dict.txt"))
+    if sentencepiece_model and len(known.intersection(subwords.model_pieces(model))) < len(known) / 2:
+        raise DataError(f"{dictionary}: expected the pieces of {sentencepiece_model}, found mostly others")
+    unknown = {name: _share_outside(known, seen) for name, seen in piece_counts.items()}
+    for name, share in unknown.items():
+        if share > 0:
+            _say(f"{name}: {share:.2%} of the pieces are not in the dictionary")
+    subwords.binarize(part / "pieces", part / "dict.txt", *languages, part / "bin", workers)
+
+    record = {
+        "languages": list(languages),
+        "langs": list(langs or languages),
+        "pairs": {name: len(pairs) for name, pairs in sets.items()},
+        "counts": {name: dict(of_file) for name, of_file in counts.items()},
+        "dictionary_size": len(known) + 4,
+        "pieces_per_sentence": {
+            name: round(seen.total() / len(sets[name.split(".")[0]]), 2) for name, seen in piece_counts.items()
+        },
+        "unknown_pieces": unknown,
+        "options": {"pieces": pieces, "max_words": max_words, "max_ratio": max_ratio},
+        "inputs": {str(path): sha256(path) for files in given.values() for path in files},
+        "outputs": {
+            path.relative_to(part).as_posix(): sha256(path)
+            for path in sorted([*part.glob("text/*"), part / "spm.model", part / "dict.txt"])
+        },
+        "versions": {
+            "csr": csr.__version__,
+            "python": platform.python_version(),
+            **{package: version(package) for package in ("sentencepiece", "fairseq-fixed")},
+        },
+    }
+    _move(part, out)
+    write_json(out / "prepare.json", record)
+    return record
+
+
+def _check(
+    languages: tuple[str, str], langs: Sequence[str], model: PathLike | None, dictionary: PathLike | None
+) -> None:
+    for language in languages:
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", language):
+            raise ConfigError(f"language code: expected letters, digits and _, as in de or de_DE, found {language!r}")
+        if langs and language not in langs:
+            raise ConfigError(f"language code: expected one of {', '.join(langs)}, found {language!r}")
+    if languages[0] == languages[1]:
+        raise ConfigError(f"language code: expected two different ones, found {languages[0]!r} twice")
+    if (model is None) != (dictionary is None):
+        raise ConfigError("a SentencePiece model and a dictionary go together: expected both or none, found one")
+
+
+def _clean_and_split(
+    given: dict[str, Files], sizes: dict[str, int], max_words: int, max_ratio: float
+) -> tuple[dict[str, list[bitext.Pair]], dict[str, Counter[str]]]:
+    """Return the pairs of train, dev and test, and for each file what was read and dropped."""
+    sets: dict[str, list[bitext.Pair]] = {}
+    counts: dict[str, Counter[str]] = {}
+    for name in ("dev", "test"):
+        if name in given:
+            read = [(bitext.normalized(src), bitext.normalized(tgt)) for src, tgt in read_parallel(*given[name])]
+            sets[name] = [pair for pair in read if not bitext.is_empty(pair)]
+            counts[name] = Counter(read=len(read), empty=len(read) - len(sets[name]))
+    pairs, counts["train"] = bitext.clean(read_parallel(*given["train"]), max_words, max_ratio)
+
+    left = bitext.without_overlap(pairs, [pair for held_out in sets.values() for pair in held_out])
+    missing = [name for name in ("dev", "test") if name not in given]
+    wanted = [min(sizes[name], len(left) // 10) for name in missing]
+    *held_out, train = bitext.split(left, wanted)
+    for name, taken in zip(missing, held_out, strict=True):
+        sets[name] = taken
+        if len(taken) < sizes[name]:
+            _say(f"{name}: {len(taken):,} pairs held out instead of {sizes[name]:,}: the corpus is small")
+    overlapping = len(pairs) - len(train) - sum(map(len, held_out))
+    counts["train"]["sharing a sentence with dev or test"] = overlapping
+    for name in SPLITS:
+        if name in given:
+            _say(f"{name}: {bitext.summary(counts[name])}")
+    sets = {name: train if name == "train" else sets[name] for name in SPLITS}
+    for name, kept in sets.items():
+        if not kept:
+            raise DataError(
+                f"{given.get(name, given['train'])[0]}: expected pairs for {name}, found none after cleaning"
+            )
+    _say("kept: " + ", ".join(f"{len(kept):,} {name}" for name, kept in sets.items()))
+    return sets, counts
+
+
+def _share_outside(known: set[str], counts: Counter[str]) -> float:
+    return sum(n for piece, n in counts.items() if piece not in known) / counts.total()
+
+
+def _move(part: Path, out: Path) -> None:
+    """Put what is finished in place of what an earlier run left."""
+    (out / "prepare.json").unlink(missing_ok=True)
+    shutil.rmtree(part / "pieces")
+    for name in ("text", "bin"):
+        shutil.rmtree(out / name, ignore_errors=True)
+    for path in part.iterdir():
+        os.replace(path, out / path.name)
+    part.rmdir()
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -108,12 +109,19 @@ def word_scores(
         cutoffs: where one bucket ends and the next begins, increasing.
         samples: bootstrap samples for the intervals, 0 for none.
     """
-    rows = _rows(tokenize(hyp, tokenizer), tokenize(ref, tokenizer), counts, _checked(cutoffs))
-    intervals = _f1_intervals(resampled(rows.reshape(len(rows), -1), samples, seed)) if samples else None
-    bounds = [0, *cutoffs, None]
+    _check_lengths(hyp, ref)
+    edges = _checked(cutoffs)
+    rows = np.stack(
+        [_row(*sides, counts, edges) for sides in zip(tokenize(hyp, tokenizer), tokenize(ref, tokenizer), strict=True)]
+    )
+    intervals: list[Interval | None] = [None] * len(rows[0])
+    if samples:
+        intervals = _f1_intervals(resampled(rows.reshape(len(rows), -1), samples, seed))
     return [
-        Bucket(bounds[i] or 0, bounds[i + 1], *map(int, total), intervals[i] if intervals else None)
-        for i, total in enumerate(rows.sum(axis=0))
+        Bucket(low, high, int(matches), int(n_hyp), int(n_ref), around)
+        for low, high, (matches, n_hyp, n_ref), around in zip(
+            (0, *cutoffs), (*cutoffs, None), rows.sum(axis=0), intervals, strict=True
+        )
     ]
 
 
@@ -142,17 +150,14 @@ def cases(
     return sorted(found, key=lambda case: (-len(case.words), case.index))
 
 
-def _rows(
-    hyp: Sequence[Sequence[str]], ref: Sequence[Sequence[str]], counts: Mapping[str, int], cutoffs: np.ndarray
-) -> np.ndarray:
-    """Return matches, output words and reference words of each sentence and bucket, float64 [n, buckets, 3]."""
-    _check_lengths(hyp, ref)
-    rows = np.zeros((len(ref), len(cutoffs) + 1, 3))
-    for row, ours, truth in zip(rows, map(Counter, hyp), map(Counter, ref), strict=True):
-        for word in ours.keys() | truth.keys():
-            bucket = np.searchsorted(cutoffs, counts.get(word, 0), side="right")
-            row[bucket] += min(ours[word], truth[word]), ours[word], truth[word]
-    return rows
+def _row(hyp: list[str], ref: list[str], counts: Mapping[str, int], cutoffs: np.ndarray) -> np.ndarray:
+    """Return matches, output words and reference words of a sentence in each bucket, float64 [n_buckets, 3]."""
+    row = np.zeros((len(cutoffs) + 1, 3))
+    ours, truth = Counter(hyp), Counter(ref)
+    for word in ours.keys() | truth.keys():
+        bucket = np.searchsorted(cutoffs, counts.get(word, 0), side="right")
+        row[bucket] += min(ours[word], truth[word]), ours[word], truth[word]
+    return row
 
 
 def _f1_intervals(sums: np.ndarray) -> list[Interval | None]:
@@ -163,7 +168,7 @@ def _f1_intervals(sums: np.ndarray) -> list[Interval | None]:
 
 
 def _checked(cutoffs: Sequence[int]) -> np.ndarray:
-    if not cutoffs or cutoffs[0] < 1 or any(a >= b for a, b in zip(cutoffs, cutoffs[1:], strict=False)):
+    if not cutoffs or cutoffs[0] < 1 or any(a >= b for a, b in itertools.pairwise(cutoffs)):
         raise ConfigError(f"cutoffs: expected increasing positive counts, found {list(cutoffs)}")
     return np.asarray(cutoffs)
 

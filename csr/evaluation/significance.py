@@ -188,8 +188,8 @@ def _check_paired(system: Statistics, baseline: Statistics) -> None:
 def _comparison(system: Statistics, baseline: Statistics, differences: np.ndarray, signature: str) -> Comparison:
     score, reference = system.value, baseline.value
     p_value = (np.count_nonzero(differences > abs(score - reference)) + 1) / (len(differences) + 1)
-    # Deviation: sacrebleu's formula counts no ties, so it calls a system different from itself at p = 1 / (samples + 1).
-    # Where k sentences differ no swap test can go below 2^(1 - k); from 15 sentences on this changes nothing.
+    # Deviation: sacrebleu counts no ties, and so finds a system different from itself at p = 1 / (samples + 1).
+    # Where k sentences differ no swapping test can go below 2^(1 - k); from 15 sentences on this changes nothing.
     n_different = int((system.rows != baseline.rows).any(axis=1).sum())
     floor = 1.0 if score == reference else min(1.0, 2.0 ** (1 - n_different))
     return Comparison(score, reference, float(max(p_value, floor)), signature)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,15 +50,15 @@ def tokenizer_for(language: str) -> str:
     name = TOKENIZERS.get(code, "13a")
     if any(importlib.util.find_spec(module) is None for module in _MECAB.get(name, ())):
         raise ConfigError(
-            f"{language}: BLEU needs MeCab for this language: pip install 'sacrebleu[{code}]', or ask for tokenizer 'char'"
+            f"{language}: BLEU needs MeCab here: pip install 'sacrebleu[{code}]', or ask for the tokenizer 'char'"
         )
     return name
 
 
-def tokenize(lines: Sequence[str], tokenizer: str) -> list[list[str]]:
-    """Cut lines into words by one of sacrebleu's tokenizers; ``none`` splits at spaces."""
+def tokenize(lines: Iterable[str], tokenizer: str) -> Iterator[list[str]]:
+    """Cut each line into words by one of sacrebleu's tokenizers; ``none`` splits at spaces."""
     cut = _tokenizer(tokenizer)
-    return [cut(line).split() for line in lines]
+    return (cut(line).split() for line in lines)
 
 
 def bleu(hyp: Sequence[str], ref: Sequence[str], language: str, tokenizer: str | None = None) -> Score:
@@ -78,25 +78,27 @@ def ter(hyp: Sequence[str], ref: Sequence[str], language: str) -> Score:
 
 def score(metric: str, hyp: Sequence[str], ref: Sequence[str], language: str, tokenizer: str | None = None) -> Score:
     """Return one of ``METRICS`` with sacrebleu's signature."""
-    scorer, statistics = _extract(metric, hyp, ref, language, tokenizer)
-    return Score(statistics.value, f"{scorer.get_signature()}")
+    return score_and_statistics(metric, hyp, ref, language, tokenizer)[0]
 
 
 def statistics(
     metric: str, hyp: Sequence[str], ref: Sequence[str], language: str, tokenizer: str | None = None
 ) -> Statistics:
     """Return the counts of each sentence that one of ``METRICS`` is computed from, for bootstrap and paired tests."""
-    return _extract(metric, hyp, ref, language, tokenizer)[1]
+    return score_and_statistics(metric, hyp, ref, language, tokenizer)[1]
 
 
-def _extract(
-    metric: str, hyp: Sequence[str], ref: Sequence[str], language: str, tokenizer: str | None
-) -> tuple[Metric, Statistics]:
+def score_and_statistics(
+    metric: str, hyp: Sequence[str], ref: Sequence[str], language: str, tokenizer: str | None = None
+) -> tuple[Score, Statistics]:
+    """Return a score and what it is made of, from one pass over the text."""
     if len(hyp) != len(ref) or not ref:
         raise DataError(f"expected an output for each reference, found {len(hyp)} outputs and {len(ref)} references")
     scorer = _metric(metric, language, tokenizer)
+    # sacrebleu keeps its sentence counts to itself, but its own significance tests rest on these two methods.
     rows = np.array(scorer._extract_corpus_statistics(list(hyp), [list(ref)]), dtype=float)
-    return scorer, Statistics(rows, lambda sums: float(scorer._compute_score_from_stats(sums.tolist()).score))
+    found = Statistics(rows, lambda sums: float(scorer._compute_score_from_stats(sums.tolist()).score))
+    return Score(found.value, f"{scorer.get_signature()}"), found
 
 
 def _metric(metric: str, language: str, tokenizer: str | None) -> Metric:

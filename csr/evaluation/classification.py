@@ -1,0 +1,94 @@
+"""Scores of predicted labels: accuracy for inference and masked words, entity F1 for named entities by seqeval."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from csr.errors import ConfigError, DataError
+from csr.files import PathLike, read_lines
+
+_TAG = re.compile(r"O|[BI]-\S+")
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """A share of right predictions: of labels, or of the masked tokens a language model predicts."""
+
+    correct: int
+    total: int
+
+    @property
+    def value(self) -> float | None:
+        """The share in [0, 1]; None where nothing was predicted."""
+        return self.correct / self.total if self.total else None
+
+
+@dataclass(frozen=True)
+class EntityScores:
+    """Entity F1 in [0, 1]; None where neither outputs nor references hold an entity.
+
+    Attributes:
+        micro: over all entities.
+        macro: mean over the types that occur in outputs or references.
+        types: F1 of each type.
+        n_entities: entities in the references.
+    """
+
+    micro: float | None
+    macro: float | None
+    types: Mapping[str, float]
+    n_entities: int
+
+
+def accuracy(hyp: Sequence[str], ref: Sequence[str]) -> Accuracy:
+    """Return the share of equal labels.
+
+    >>> accuracy(["neutral", "entailment"], ["neutral", "contradiction"]).value
+    0.5
+    """
+    if len(hyp) != len(ref):
+        raise DataError(f"expected a label for each reference, found {len(hyp)} labels and {len(ref)} references")
+    return Accuracy(sum(a == b for a, b in zip(hyp, ref, strict=True)), len(ref))
+
+
+def entity_f1(hyp: Sequence[Sequence[str]], ref: Sequence[Sequence[str]]) -> EntityScores:
+    """Return entity-level F1 of BIO tags as conlleval and seqeval count: type and both ends must be right.
+
+    As there, an ``I-`` tag that continues nothing begins an entity.
+    """
+    if importlib.util.find_spec("seqeval") is None:
+        raise ConfigError("entity F1 needs seqeval: pip install 'csr[eval]'")
+    from seqeval.metrics import classification_report
+
+    if len(hyp) != len(ref):
+        raise DataError(f"expected tags for {len(ref)} sentences, found {len(hyp)}")
+    for number, (ours, truth) in enumerate(zip(hyp, ref, strict=True), 1):
+        if len(ours) != len(truth):
+            raise DataError(f"sentence {number}: expected {len(truth)} tags, found {len(ours)}")
+    if all(tag == "O" for tags in (*hyp, *ref) for tag in tags):
+        return EntityScores(None, None, {}, 0)
+    report = classification_report(list(map(list, ref)), list(map(list, hyp)), output_dict=True, zero_division=0)
+    micro, macro, _ = report.pop("micro avg"), report.pop("macro avg"), report.pop("weighted avg")
+    types = {name: float(found["f1-score"]) for name, found in report.items()}
+    return EntityScores(float(micro["f1-score"]), float(macro["f1-score"]), types, int(micro["support"]))
+
+
+def read_tags(path: PathLike) -> list[list[str]]:
+    """Read the tags of ``token<TAB>tag`` lines (or bare tags), an empty line after each sentence.
+
+    Raises:
+        DataError: a tag is not ``O``, ``B-TYPE`` or ``I-TYPE``.
+    """
+    sentences: list[list[str]] = [[]]
+    for number, line in enumerate(read_lines(path), 1):
+        if line.strip():
+            tag = line.rpartition("\t")[2].strip()
+            if not _TAG.fullmatch(tag):
+                raise DataError(f"{path}:{number}: expected token<TAB>tag with tag O, B-TYPE or I-TYPE, found {tag!r}")
+            sentences[-1].append(tag)
+        elif sentences[-1]:
+            sentences.append([])
+    return [tags for tags in sentences if tags]

@@ -1,0 +1,136 @@
+"""``csr run`` and its training steps: from a YAML file to a folder of models, scores and a report."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from csr.config import Config, read_config
+from csr.workflow.engine import STEPS, planned_steps, run_workflow
+from csr.workflow.training import STAGES, StepError, generate, generate_command, train, train_command
+
+ARMS = [stage for stage, spec in STAGES.items() if not spec.restore]
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``csr run``, ``args``, ``train``, ``generate`` and ``score``."""
+    parser = subparsers.add_parser(
+        "run",
+        help="run an experiment, or go on with it",
+        description="Run the steps of an experiment that are not done, or whose settings or inputs have changed. "
+        "After a kill the same command continues from the last checkpoints.",
+    )
+    _config(parser)
+    parser.add_argument(
+        "--cores",
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        metavar="N",
+        help="threads of all steps that run at the same time (default: the cores, %(default)s)",
+    )
+    parser.add_argument(
+        "--until", choices=STEPS, default="report", metavar="STEP", help=f"stop after: {', '.join(STEPS)}"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print the steps to do, and why")
+    parser.set_defaults(run=_guarded(run))
+
+    parser = subparsers.add_parser(
+        "args", help="print the fairseq command of a stage", description="Print the exact command that csr run uses."
+    )
+    _config(parser)
+    parser.add_argument(
+        "--stage", required=True, choices=[*STAGES, "generate"], help="the stage of training, or generate"
+    )
+    parser.add_argument("--arm", choices=ARMS, default="csr", help="the arm to generate from (default: %(default)s)")
+    parser.add_argument("--seed", type=int, help="random seed (default: the first of the config)")
+    parser.set_defaults(run=_guarded(args))
+
+    for name, text, runner, of in (
+        ("train", "run one stage of training", _train, "stage"),
+        ("generate", "translate the test set", _generate, "arm"),
+        ("score", "score the translations of the test set", _score, "arm"),
+    ):
+        parser = subparsers.add_parser(name, help=text, description=f"{text.capitalize()}, in a folder of csr run.")
+        parser.add_argument("folder", metavar="RUN", help="folder of csr run, with its config.yaml")
+        parser.add_argument(f"--{of}", required=True, choices=STAGES if of == "stage" else ARMS, help=f"which {of}")
+        parser.add_argument("--seed", type=int, required=True, help="random seed, names the folder")
+        parser.set_defaults(run=_guarded(runner))
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run an experiment, or print what there is to do."""
+    config, folder = _read(arguments)
+    if arguments.dry_run:
+        for label, reason in planned_steps(config, folder, arguments.until):
+            print(f"{label}: {reason}")
+        return
+    run_workflow(config, folder, arguments.cores, arguments.until)
+    if arguments.until == "report":
+        print(folder / "report.html")
+
+
+def args(arguments: argparse.Namespace) -> None:
+    """Print the fairseq command of a stage."""
+    config, folder = _read(arguments)
+    seed = config.seeds[0] if arguments.seed is None else arguments.seed
+    if arguments.stage == "generate":
+        print(shlex.join(generate_command(config, arguments.arm, seed, folder)))
+    else:
+        print(shlex.join(train_command(config, arguments.stage, seed, folder)))
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    train(_read_run(arguments), arguments.stage, arguments.seed, Path(arguments.folder))
+
+
+def _generate(arguments: argparse.Namespace) -> None:
+    generate(_read_run(arguments), arguments.arm, arguments.seed, Path(arguments.folder))
+
+
+def _score(arguments: argparse.Namespace) -> None:
+    from csr.workflow.scores import write_scores
+
+    write_scores(_read_run(arguments), arguments.arm, arguments.seed, Path(arguments.folder))
+
+
+def _config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", metavar="CONFIG", help="YAML file; relative paths in it start at the current folder")
+    parser.add_argument("--out", metavar="RUN", help="folder of the run (default: runs/ and the config's name)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="change a setting, such as restore.lr=1.0e-4; may be given several times",
+    )
+
+
+def _read(arguments: argparse.Namespace) -> tuple[Config, Path]:
+    folder = Path(arguments.out) if arguments.out else Path("runs", Path(arguments.config).stem)
+    return read_config(arguments.config, arguments.overrides), folder
+
+
+def _read_run(arguments: argparse.Namespace) -> Config:
+    return read_config(Path(arguments.folder, "config.yaml"))
+
+
+def _guarded(command: Callable[[argparse.Namespace], None]) -> Callable[[argparse.Namespace], int]:
+    """Turn a failed step into one line and its exit status, an interrupt into a hint."""
+
+    def guarded(arguments: argparse.Namespace) -> int:
+        try:
+            command(arguments)
+        except StepError as error:
+            print(f"csr {arguments.command}: {error}", file=sys.stderr)
+            return error.status
+        except KeyboardInterrupt:
+            print(f"csr {arguments.command}: stopped; the same command continues", file=sys.stderr)
+            return 130
+        return 0
+
+    return guarded

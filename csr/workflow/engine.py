@@ -1,0 +1,233 @@
+"""Driving Snakemake: one run folder, its record, the progress of its steps, and what to say when one fails."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+import csr
+from csr.config import Config, check_files, input_files, write_config
+from csr.errors import ConfigError
+from csr.files import sha256, write_json
+from csr.workflow.process import die_with, locked
+from csr.workflow.step import EVENTS
+from csr.workflow.training import STAGES, StepError, lexicon_files, stage_folder
+
+_SNAKEFILE = Path(__file__).with_name("Snakefile")
+_VERSIONS = ("torch", "fairseq-fixed", "numpy", "scipy", "sentencepiece", "gensim", "sacrebleu", "snakemake")
+
+STEPS = ("prepare", "lexicon", *STAGES, "generate", "score", "report")
+
+
+def run_workflow(config: Config, run: Path, cores: int, until: str = "report") -> None:
+    """Bring a run folder up to date with its settings and inputs, showing progress on stderr.
+
+    Raises:
+        ConfigError: an input file is missing, or another csr command works in the folder.
+        StepError: a step failed; its error and log have been printed. Its ``status`` is 2 if its input was at fault.
+    """
+    check_files(config)
+    with locked(run) as lock:
+        write_config(config, run / "config.yaml")
+        _write_environment(config, run)
+        events, log = run / EVENTS, run / "logs" / "snakemake.log"
+        events.parent.mkdir(exist_ok=True)
+        events.write_bytes(b"")
+        command = _snakemake(run, run / "config.yaml", cores, targets(config, until))
+        parent = os.getpid()
+        with open(log, "wb") as stream:
+            # A session of its own: an interrupt at the keyboard reaches this process alone, which then kills the rest.
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=(lock,),
+                preexec_fn=lambda: die_with(parent),
+            )
+        progress = _Progress(run, log, sys.stderr)
+        try:
+            with open(events, encoding="utf-8") as lines:
+                while process.poll() is None:
+                    progress.read(lines)
+                    time.sleep(0.1)
+                progress.read(lines)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            progress.clear()
+        if process.returncode:
+            raise progress.failure()
+
+
+def planned_steps(config: Config, run: Path, until: str = "report") -> Iterator[tuple[str, str]]:
+    """Yield the label of each step that is to do and why, changing nothing in the run folder."""
+    check_files(config)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Path(folder, "config.yaml")
+        write_config(config, settings)
+        where = run if run.is_dir() else Path(folder)
+        command = [*_snakemake(where, settings, 1, targets(config, until)), "--dry-run"]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+    text = result.stdout + result.stderr
+    if result.returncode:
+        raise StepError(_last_lines(text))
+    for block in re.split(r"\n(?=(?:local)?rule )", text)[1:]:
+        rule = block.partition(":")[0].split()[-1]
+        reason = re.search(r"^ +reason: (.*)$", block, re.MULTILINE)
+        values = re.search(r"^ +wildcards: (.*)$", block, re.MULTILINE)
+        wildcards = dict(item.split("=") for item in values[1].split(", ")) if values else {}
+        names = [wildcards.get("stage", rule), wildcards.get("arm", "")]
+        label = " ".join(filter(None, [*names, "seed", wildcards["seed"]])) if wildcards else rule
+        yield label, reason[1] if reason else ""
+
+
+def targets(config: Config, until: str) -> list[str]:
+    """Return the files to make so that a step is done for every seed, and for every arm if it is about arms."""
+    folders = [stage_folder(arm, seed) for seed in config.seeds for arm in config.arms]
+    fixed = {
+        "prepare": [Path("data/prepare.json")],
+        "lexicon": list(lexicon_files(config)),
+        "generate": [folder / "test.hyp" for folder in folders],
+        "score": [folder / "scores.json" for folder in folders],
+        "report": [Path("report.html")],
+    }
+    if until in fixed:
+        return [str(path) for path in fixed[until]]
+    if until == "backbone" and config.backbone.checkpoint:
+        raise ConfigError("--until backbone: nothing to train, backbone.checkpoint is given")
+    return [str(stage_folder(until, seed) / "model.pt") for seed in config.seeds]
+
+
+def _snakemake(run: Path, settings: Path, cores: int, goals: Sequence[str]) -> list[str]:
+    return [
+        *(sys.executable, "-m", "snakemake", "--snakefile", str(_SNAKEFILE), "--directory", str(run)),
+        *("--configfile", str(settings.resolve()), "--cores", str(cores), "--rerun-incomplete", "--nocolor"),
+        # Not code: a new version of csr does not undo finished training.
+        *("--nolock", "--rerun-triggers", "mtime", "params", "input", "--", *goals),
+    ]
+
+
+class _Progress:
+    """The steps of one Snakemake process, as they tell of themselves."""
+
+    def __init__(self, run: Path, log: Path, out: TextIO) -> None:
+        self._run, self._log, self._out = run, log, out
+        self._started: dict[str, tuple[float, Path]] = {}
+        self._done = 0
+        self._total: int | None = None
+        self._status = 0
+        self._drawn = 0.0
+
+    def read(self, lines: TextIO) -> None:
+        """Show the events that have been written since the last call."""
+        while True:
+            place = lines.tell()
+            line = lines.readline()
+            if not line.endswith("\n"):  # none yet, or half of one
+                lines.seek(place)
+                break
+            self._show(json.loads(line))
+        self._draw()
+
+    def clear(self) -> None:
+        """Take the status line off a terminal."""
+        if self._out.isatty():
+            print("\r\x1b[K", end="", file=self._out, flush=True)
+
+    def failure(self) -> StepError:
+        """Return the error of the whole run."""
+        if self._status:
+            return StepError("stopped at a failed step", self._status)
+        return StepError(f"{self._log}: snakemake failed: {_last_lines(_read(self._log))}")
+
+    def _show(self, event: dict[str, str | int | None]) -> None:
+        step, log, status = str(event["step"]), self._run / str(event["log"]), event["status"]
+        if status is None:
+            self._started[step] = (time.monotonic(), log)
+            if not self._out.isatty():
+                self._say(f"{step} ...")
+            return
+        seconds = time.monotonic() - self._started.pop(step)[0]
+        if status == 0:
+            self._done += 1
+            self._say(f"{step}: {_duration(seconds)}")
+            return
+        self._status = max(self._status, int(status))
+        self._say(f"{step}: failed after {_duration(seconds)}")
+        print(f"    {_last_lines(_read(log))}\n    log: {log}", file=self._out, flush=True)
+
+    def _say(self, text: str) -> None:
+        self.clear()
+        if self._total is None and (found := re.search(r"^total +(\d+)$", _read(self._log), re.MULTILINE)):
+            self._total = int(found[1])
+        print(f"[{self._done}/{self._total or '?'}] {text}", file=self._out, flush=True)
+
+    def _draw(self) -> None:
+        if not self._out.isatty() or time.monotonic() - self._drawn < 1:
+            return
+        self._drawn = time.monotonic()
+        running = [f"{step} ({_duration(self._drawn - start)})" for step, (start, _) in self._started.items()]
+        if running:
+            line = "running: " + ", ".join(running)
+            print(
+                f"\r\x1b[K{line[: os.get_terminal_size(self._out.fileno()).columns - 1]}",
+                end="",
+                file=self._out,
+                flush=True,
+            )
+
+
+def _write_environment(config: Config, run: Path) -> None:
+    """Record what a result depends on besides the settings."""
+    write_json(
+        run / "environment.json",
+        {
+            "versions": {
+                "csr": csr.__version__,
+                "python": platform.python_version(),
+                **{name: importlib.metadata.version(name) for name in _VERSIONS},
+            },
+            "command": sys.argv,
+            "inputs": {str(file): sha256(file) for file in input_files(config).values()},
+            "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
+        },
+    )
+
+
+def _processor() -> str:
+    found = re.search(r"^model name\s*: (.*)$", _read(Path("/proc/cpuinfo")), re.MULTILINE)
+    return found[1] if found else platform.machine()
+
+
+def _duration(seconds: float) -> str:
+    """Return a duration as a person says it.
+
+    >>> _duration(4.2), _duration(125), _duration(7384)
+    ('4 s', '2 min 5 s', '2 h 3 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
+def _last_lines(text: str, n: int = 1) -> str:
+    return "\n    ".join([line for line in text.splitlines() if line.strip()][-n:])

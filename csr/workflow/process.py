@@ -1,0 +1,51 @@
+"""Processes that end with their parent, and folders that one process works in at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from csr.errors import ConfigError
+
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent, the process ``parent``, ends in any way (Linux)."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before the call
+        os._exit(1)
+
+
+@contextlib.contextmanager
+def locked(folder: Path, patience: float = 5.0) -> Iterator[int]:
+    """Hold a folder's lock and yield its file descriptor.
+
+    The kernel frees the lock once this process and the children that were passed the descriptor are gone, however
+    they ended. A holder that was just killed gets ``patience`` seconds to go.
+
+    Raises:
+        ConfigError: another process holds the lock.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise ConfigError(f"{folder}: another csr command is at work in this folder") from None
+                time.sleep(0.1)
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import re
 import shutil
 import sys
+import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from tqdm import tqdm
 
 import csr
 from csr.data import bitext, subwords
@@ -42,9 +46,8 @@ def prepare(
 ) -> dict[str, Any]:
     """Clean, split, encode and binarize a parallel corpus; return what ``prepare.json`` says about it.
 
-    The folder ``out`` gets ``text/{train,dev,test}.LANG``, ``spm.model``, ``spm.vocab`` (where the model is trained
-    here), ``dict.txt``, ``bin/`` as fairseq-preprocess writes it, and, last of all, ``prepare.json``: a folder
-    without it is not finished. Dev and test sets that are not given are held out from the training pairs. Of those
+    The folder ``out`` gets ``text/{train,dev,test}.LANG``, ``spm.model``, ``spm.vocab``, ``dict.txt``, ``bin/`` as
+    fairseq-preprocess writes it, and, last of all, ``prepare.json``: a folder without it is not finished. Dev and test sets that are not given are held out from the training pairs. Of those
     that are given only pairs with an empty side are dropped, and no training pair shares a sentence with them.
 
     Args:
@@ -61,70 +64,84 @@ def prepare(
         DataError: a file is missing, empty, ragged or not UTF-8, or too little is left of the training pairs.
     """
     _check(languages, langs, sentencepiece_model, dictionary)
-    out = Path(out)
-    part = out / ".part"  # of a run that was killed, if it is there
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
     given = {name: files for name, files in (("train", train), ("dev", dev), ("test", test)) if files}
-
     sets, counts = _clean_and_split(given, {"dev": dev_size, "test": test_size}, max_words, max_ratio)
-    for name, pairs in sets.items():
-        for side, language in enumerate(languages):
-            with write_text(part / "text" / f"{name}.{language}") as stream:
-                stream.writelines(f"{pair[side]}\n" for pair in pairs)
+    names = {(name, side): f"{name}.{language}" for name in SPLITS for side, language in enumerate(languages)}
+    with _workplace(Path(out)) as part:
+        for (name, side), file in names.items():
+            with write_text(part / "text" / file) as stream:
+                stream.writelines(f"{pair[side]}\n" for pair in sets[name])
+        if sentencepiece_model:
+            shutil.copyfile(sentencepiece_model, part / "spm.model")
+            model = subwords.load(sentencepiece_model)
+        else:
+            subwords.train(list(zip(*sets["train"], strict=True)), pieces, part / "spm.model")
+            model = subwords.load(part / "spm.model")
+            if len(model) < pieces:
+                _say(f"{len(model):,} pieces instead of {pieces:,}: the text has no more")
+        subwords.write_vocabulary(model, part / "spm.vocab")
+        seen: dict[str, Counter[str]] = {}
+        for (name, side), file in names.items():
+            lines = tqdm([pair[side] for pair in sets[name]], f"encoding {file}", disable=None)
+            seen[file] = subwords.encode(model, lines, part / "pieces" / file)
+        if dictionary:
+            shutil.copyfile(dictionary, part / "dict.txt")
+        else:
+            in_train = seen[names["train", 0]] + seen[names["train", 1]]
+            subwords.write_dictionary(subwords.model_pieces(model), in_train, part / "dict.txt")
+        known = set(subwords.read_dictionary(dictionary or part / "dict.txt"))
+        if len(known.intersection(subwords.model_pieces(model))) < len(known) / 2:
+            raise DataError(f"{dictionary}: expected the pieces of {sentencepiece_model}, found mostly others")
+        subwords.binarize(part / "pieces", part / "dict.txt", *languages, part / "bin", workers)
+        shutil.rmtree(part / "pieces")
+        unknown = {file: _share_outside(known, counted) for file, counted in seen.items()}
+        for file, share in unknown.items():
+            if share:
+                _say(f"{file}: {share:.2%} of the pieces are not in the dictionary")
 
-    if sentencepiece_model and dictionary:
-        shutil.copyfile(sentencepiece_model, part / "spm.model")
-        shutil.copyfile(dictionary, part / "dict.txt")
-    else:
-        size = subwords.train(list(zip(*sets["train"], strict=True)), pieces, part / "spm.model")
-        if size < pieces:
-            _say(f"{size:,} pieces instead of {pieces:,}: the text has no more")
-    model = subwords.load(part / "spm.model")
-    piece_counts = {
-        f"{name}.{language}": subwords.encode(
-            model, (pair[side] for pair in pairs), part / "pieces" / f"{name}.{language}"
-        )
-        for name, pairs in sets.items()
-        for side, language in enumerate(languages)
-    }
-    if not dictionary:
-        total = piece_counts[f"train.{languages[0]}"] + piece_counts[f"train.{languages[1]}"]
-        subwords.write_dictionary(subwords.model_pieces(model), total, part / "dict.txt")
-    known = set(subwords.read_dictionary(part / "dict.txt"))
-    if sentencepiece_model and len(known.intersection(subwords.model_pieces(model))) < len(known) / 2:
-        raise DataError(f"{dictionary}: expected the pieces of {sentencepiece_model}, found mostly others")
-    unknown = {name: _share_outside(known, seen) for name, seen in piece_counts.items()}
-    for name, share in unknown.items():
-        if share > 0:
-            _say(f"{name}: {share:.2%} of the pieces are not in the dictionary")
-    subwords.binarize(part / "pieces", part / "dict.txt", *languages, part / "bin", workers)
-
-    record = {
-        "languages": list(languages),
-        "langs": list(langs or languages),
-        "pairs": {name: len(pairs) for name, pairs in sets.items()},
-        "counts": {name: dict(of_file) for name, of_file in counts.items()},
-        "dictionary_size": len(known) + 4,
-        "pieces_per_sentence": {
-            name: round(seen.total() / len(sets[name.split(".")[0]]), 2) for name, seen in piece_counts.items()
-        },
-        "unknown_pieces": unknown,
-        "options": {"pieces": pieces, "max_words": max_words, "max_ratio": max_ratio},
-        "inputs": {str(path): sha256(path) for files in given.values() for path in files},
-        "outputs": {
-            path.relative_to(part).as_posix(): sha256(path)
-            for path in sorted([*part.glob("text/*"), part / "spm.model", part / "dict.txt"])
-        },
-        "versions": {
-            "csr": csr.__version__,
-            "python": platform.python_version(),
-            **{package: version(package) for package in ("sentencepiece", "fairseq-fixed")},
-        },
-    }
-    _move(part, out)
-    write_json(out / "prepare.json", record)
+        inputs = [path for files in given.values() for path in files]
+        inputs += [path for path in (sentencepiece_model, dictionary) if path]
+        outputs = sorted(path for path in part.rglob("*") if path.is_file())
+        record = {
+            "languages": list(languages),
+            "langs": list(langs or languages),
+            "pairs": {name: len(pairs) for name, pairs in sets.items()},
+            "counts": {name: dict(of_file) for name, of_file in counts.items()},
+            "dictionary_size": len(known) + 4,
+            "pieces_per_sentence": {
+                file: round(seen[file].total() / len(sets[name]), 2) for (name, _), file in names.items()
+            },
+            "unknown_pieces": unknown,
+            "options": {"pieces": pieces, "max_words": max_words, "max_ratio": max_ratio},
+            "inputs": {str(path): sha256(path) for path in inputs},
+            "outputs": {path.relative_to(part).as_posix(): sha256(path) for path in outputs},
+            "versions": {
+                "csr": csr.__version__,
+                "python": platform.python_version(),
+                **{package: version(package) for package in ("sentencepiece", "fairseq-fixed")},
+            },
+        }
+        write_json(part / "prepare.json", record)
     return record
+
+
+@contextlib.contextmanager
+def _workplace(out: Path) -> Iterator[Path]:
+    """Yield an empty folder in ``out``; if the block succeeds, its content goes to ``out``, ``prepare.json`` last."""
+    for left_behind in out.glob(".prepare-*"):  # by a run that was killed
+        shutil.rmtree(left_behind, ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+    # Not the same name each time: a child of a killed run may still be writing.
+    part = Path(tempfile.mkdtemp(prefix=".prepare-", dir=out))
+    try:
+        yield part
+        (out / "prepare.json").unlink(missing_ok=True)
+        for path in sorted(part.iterdir(), key=lambda path: path.name == "prepare.json"):
+            if (out / path.name).is_dir():
+                shutil.rmtree(out / path.name)
+            os.replace(path, out / path.name)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _check(
@@ -152,7 +169,9 @@ def _clean_and_split(
             read = [(bitext.normalized(src), bitext.normalized(tgt)) for src, tgt in read_parallel(*given[name])]
             sets[name] = [pair for pair in read if not bitext.is_empty(pair)]
             counts[name] = Counter(read=len(read), empty=len(read) - len(sets[name]))
-    pairs, counts["train"] = bitext.clean(read_parallel(*given["train"]), max_words, max_ratio)
+    pairs, counts["train"] = bitext.clean(
+        tqdm(read_parallel(*given["train"]), "cleaning", disable=None), max_words, max_ratio
+    )
 
     left = bitext.without_overlap(pairs, [pair for held_out in sets.values() for pair in held_out])
     missing = [name for name in ("dev", "test") if name not in given]
@@ -179,17 +198,6 @@ def _clean_and_split(
 
 def _share_outside(known: set[str], counts: Counter[str]) -> float:
     return sum(n for piece, n in counts.items() if piece not in known) / counts.total()
-
-
-def _move(part: Path, out: Path) -> None:
-    """Put what is finished in place of what an earlier run left."""
-    (out / "prepare.json").unlink(missing_ok=True)
-    shutil.rmtree(part / "pieces")
-    for name in ("text", "bin"):
-        shutil.rmtree(out / name, ignore_errors=True)
-    for path in part.iterdir():
-        os.replace(path, out / path.name)
-    part.rmdir()
 
 
 def _say(message: str) -> None:

@@ -24,17 +24,17 @@ MAX_LINES = 1_000_000
 CONTROL = ("<unk>", "<s>", "</s>")
 
 
-def train(sides: Sequence[Sequence[str]], pieces: int, path: PathLike) -> int:
-    """Train a unigram model on the same number of lines of each side, and write it and its vocabulary.
+def train(sides: Sequence[Sequence[str]], pieces: int, path: PathLike) -> None:
+    """Train a unigram model on the same number of lines of each side, and write it.
 
-    The vocabulary goes to the model's name with the suffix ``.vocab``, as ``piece<TAB>log probability``. The result
-    depends on the text alone. Small text gives fewer pieces than asked for.
+    It depends on the text and the number of pieces alone; small text gives fewer than asked for.
 
     Characters are covered to the last one unless they are too many for the vocabulary (Chinese), and then as far as
     mBART's are (99.95 %). With 2,560 pieces and more, 256 of them are bytes, so that nothing is ever unknown.
 
-    Returns:
-        The size of the model's vocabulary, its three control symbols included.
+    Args:
+        sides: lines of text of each language.
+        pieces: size of the vocabulary, the three control symbols included.
 
     Raises:
         ConfigError: there are more characters than pieces.
@@ -60,10 +60,6 @@ def train(sides: Sequence[Sequence[str]], pieces: int, path: PathLike) -> int:
         raise ConfigError(f"pieces: {pieces} are too few for {n_characters} different characters ({error})") from None
     with write_whole(path) as part:
         part.write_bytes(model.getvalue())
-    processor = load(path)
-    with write_text(Path(path).with_suffix(".vocab")) as stream:
-        stream.writelines(f"{processor.id_to_piece(i)}\t{processor.get_score(i):g}\n" for i in range(len(processor)))
-    return len(processor)
 
 
 def load(path: PathLike) -> SentencePieceProcessor:
@@ -80,6 +76,12 @@ def load(path: PathLike) -> SentencePieceProcessor:
         return sentencepiece.SentencePieceProcessor(model_file=str(path))
     except (RuntimeError, OSError):
         raise DataError(f"{path}: expected a SentencePiece model, found something else or a part of one") from None
+
+
+def write_vocabulary(model: SentencePieceProcessor, path: PathLike) -> None:
+    """Write ``piece<TAB>log probability`` lines in the model's order, as SentencePiece's own trainer does."""
+    with write_text(path) as stream:
+        stream.writelines(f"{model.id_to_piece(i)}\t{model.get_score(i):g}\n" for i in range(len(model)))
 
 
 def model_pieces(model: SentencePieceProcessor) -> list[str]:

@@ -1,0 +1,146 @@
+"""Word-translation tables made by other tools: MUSE dictionaries, fast_align and Moses tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+from csr.errors import DataError
+from csr.files import PathLike, read_lines
+from csr.lexicon import Lexicon, read_lexicon
+
+FAST_ALIGN_NULL = "<eps>"
+MOSES_NULL = "NULL"
+
+
+def read_muse(path: PathLike) -> Lexicon:
+    """Read a MUSE dictionary: a word and one translation a line, between them a tab or a space; every weight is 1."""
+    return _collected(path, ((word, candidate, 1.0) for _, (word, candidate) in _rows(path, 2)))
+
+
+def read_fast_align(path: PathLike) -> Lexicon:
+    """Read a table of ``fast_align -p``: source, target, log t(target | source); the null word is left out."""
+    return _collected(path, _fast_align(path))
+
+
+def _fast_align(path: PathLike) -> Iterator[tuple[str, str, float]]:
+    for number, (word, candidate, log_prob) in _rows(path, 3):
+        value = _number(path, number, log_prob, "a log probability")
+        if value > 0:
+            raise DataError(f"{path}:{number}: expected a log probability, found {log_prob}")
+        weight = math.exp(value)
+        if word != FAST_ALIGN_NULL and weight > 0:
+            yield word, candidate, weight
+
+
+def read_moses(path: PathLike) -> Lexicon:
+    """Read a Moses ``lex.e2f`` or ``lex.f2e``: target, source, w(target | source); the null word is left out.
+
+    ``lex.e2f`` gives a lexicon from e to f, ``lex.f2e`` one from f to e: the given word comes second in both.
+    """
+    return _collected(path, _moses(path))
+
+
+def _moses(path: PathLike) -> Iterator[tuple[str, str, float]]:
+    for number, (candidate, word, prob) in _rows(path, 3):
+        weight = _number(path, number, prob, "a probability")
+        if not 0 <= weight <= 1:
+            raise DataError(f"{path}:{number}: expected a probability, found {prob}")
+        if MOSES_NULL not in (word, candidate) and weight > 0:
+            yield word, candidate, weight
+
+
+FORMATS = {"tsv": read_lexicon, "muse": read_muse, "fast_align": read_fast_align, "moses": read_moses}
+
+
+def muse(path: PathLike, source_lang: str, target_lang: str) -> tuple[Lexicon, list[Path]]:
+    """Return the MUSE lexicon from one language to another, and the files it was read from.
+
+    ``path`` is the dictionary itself or a folder of ``xx-yy.txt``. In a folder, a missing direction is the opposite one
+    inverted, and a missing pair goes through English.
+
+    Raises:
+        DataError: the folder has no file to start from.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return read_muse(path), [path]
+    direct = _muse_direct(path, source_lang, target_lang)
+    if direct:
+        return direct
+    first, second = _muse_direct(path, source_lang, "en"), _muse_direct(path, "en", target_lang)
+    if first is None or second is None:
+        raise DataError(
+            f"{path}: expected {source_lang}-{target_lang}.txt, {target_lang}-{source_lang}.txt or, for each of the two "
+            f"languages, a dictionary from or to English; found none of them"
+        )
+    return pivoted(first[0], second[0]), first[1] + second[1]
+
+
+def _muse_direct(folder: Path, source_lang: str, target_lang: str) -> tuple[Lexicon, list[Path]] | None:
+    forward, backward = folder / f"{source_lang}-{target_lang}.txt", folder / f"{target_lang}-{source_lang}.txt"
+    if forward.is_file():
+        return read_muse(forward), [forward]
+    if backward.is_file():
+        return read_muse(backward).inverted(), [backward]
+    return None
+
+
+def pivoted(first: Lexicon, second: Lexicon) -> Lexicon:
+    """Join a lexicon x to y and one y to z: p(z | x) = sum_y p(z | y) p(y | x), over the y that have an entry.
+
+    Raises:
+        DataError: the lexicons have no word in common to go through.
+
+    >>> pivoted(Lexicon({"haus": {"house": 1.0}}), Lexicon({"house": {"maison": 3.0, "foyer": 1.0}}))
+    Lexicon(entries={'haus': {'maison': 0.75, 'foyer': 0.25}})
+    """
+    onward = {word: second.probs(word) for word in second.entries}
+    entries: dict[str, dict[str, float]] = {}
+    for word in first.entries:
+        total: dict[str, float] = {}
+        for middle, prob in first.probs(word).items():
+            for candidate, next_prob in onward.get(middle, {}).items():
+                total[candidate] = total.get(candidate, 0.0) + prob * next_prob
+        if total:
+            entries[word] = _best_first(total)
+    if not entries:
+        raise DataError("no candidate of the first lexicon has an entry in the second")
+    return Lexicon(entries)
+
+
+def _rows(path: PathLike, n_fields: int) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line number, fields) of lines of non-empty fields, between them tabs or, in lines without tab, spaces."""
+    for number, line in enumerate(read_lines(path), 1):
+        if not line:
+            continue
+        fields = [field.strip() for field in line.split("\t")] if "\t" in line else line.split()
+        if len(fields) != n_fields or not all(fields):
+            raise DataError(f"{path}:{number}: expected {n_fields} fields, found {line!r}")
+        yield number, fields
+
+
+def _number(path: PathLike, number: int, text: str, expected: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if math.isnan(value):
+        raise DataError(f"{path}:{number}: expected {expected}, found {text!r}")
+    return value
+
+
+def _collected(path: PathLike, triples: Iterator[tuple[str, str, float]]) -> Lexicon:
+    """Gather (word, candidate, weight); a pair that occurs twice keeps its larger weight."""
+    entries: dict[str, dict[str, float]] = {}
+    for word, candidate, weight in triples:
+        candidates = entries.setdefault(word, {})
+        candidates[candidate] = max(weight, candidates.get(candidate, 0.0))
+    if not entries:
+        raise DataError(f"{path}: expected at least one entry, found none")
+    return Lexicon({word: _best_first(candidates) for word, candidates in entries.items()})
+
+
+def _best_first(candidates: dict[str, float]) -> dict[str, float]:
+    return dict(sorted(candidates.items(), key=lambda item: -item[1]))

@@ -10,16 +10,20 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 import regex
 
-from csr.errors import DataError
+from csr.errors import ConfigError, DataError
+from csr.files import PathLike
 from csr.lexicon import Lexicon
 from csr.words import CASES, switchable
 
 MARK = "▁"  # SentencePiece's sign for a space
 CONTINUED = "@@"  # subword-nmt's sign that the word goes on in the next piece
+# A private-use character, in no vocabulary: what follows it is cut as after another piece, without a space.
+_STUB = "\ue000"
 
 _WORD_CHARACTER = regex.compile(r"[\p{L}\p{M}\p{N}]")
 
@@ -113,8 +117,12 @@ def encode_lexicon(lexicon: Lexicon, encode: Encoder) -> EncodedLexicon:
     targets = list(dict.fromkeys(c for word in sources for c in lexicon.entries[word]))
     target_forms = _encode_forms(targets, encode)
     source_forms = _encode_forms(sources, encode)
-    # A vocabulary without a space sign has no forms that follow another piece.
-    kinds = [kind for kind in range(6) if any(source_forms[kind::6])]
+    # Without capitals in the vocabulary, a candidate stays as written; a vocabulary of whole words has no forms that
+    # follow another piece.
+    for first in range(0, len(target_forms), 6):
+        for kind in range(2, 6):
+            target_forms[first + kind] = target_forms[first + kind] or target_forms[first + kind % 2]
+    kinds = [kind for kind in range(2) if any(source_forms[kind::6])]
     usable = [all(target_forms[w * 6 + kind] for kind in kinds) for w in range(len(targets))]
     number = {word: w for w, word in enumerate(targets)}
 
@@ -173,3 +181,46 @@ def _flatten(lists: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
     starts = np.zeros(len(lists) + 1, np.int32)
     np.cumsum([len(item) for item in lists], out=starts[1:])
     return starts, np.fromiter(itertools.chain.from_iterable(lists), np.int32, int(starts[-1]))
+
+
+def word_encoder(pieces: Sequence[str], unknown: int, sentencepiece_model: PathLike | None) -> Encoder:
+    """Return how a word is written in a vocabulary: by a SentencePiece model, or as one piece without one.
+
+    Raises:
+        ConfigError: the vocabulary is not of whole words and there is no model, or the model does not fit it.
+    """
+    index = {piece: i for i, piece in enumerate(pieces)}
+    if sentencepiece_model is None:
+        if any(piece.startswith(MARK) or piece.endswith(CONTINUED) for piece in pieces):
+            raise ConfigError(
+                "the dictionary holds pieces of words: expected --sentencepiece-model with the SentencePiece model the data was "
+                "encoded with, found none"
+            )
+        return lambda words, spaced: [[index[word]] if spaced and word in index else [] for word in words]
+
+    model = _load_model(sentencepiece_model)
+    ids = np.array([index.get(model.id_to_piece(i), unknown) for i in range(len(model))])
+    if np.mean(ids != unknown) < 0.5:
+        raise ConfigError(
+            f"{sentencepiece_model}: expected the SentencePiece model of the dictionary, found one of whose "
+            f"{len(ids):,} pieces the dictionary lacks {np.sum(ids == unknown):,}"
+        )
+    n_stub = len(model.encode(_STUB))
+
+    def encode(words: Sequence[str], spaced: bool) -> list[list[int]]:
+        rows = [ids[row].tolist() for row in model.encode(list(words))]
+        known = [unknown not in row for row in rows]
+        if not spaced:
+            rows = [ids[row[n_stub:]].tolist() for row in model.encode([_STUB + word for word in words])]
+        return [row if fine else [] for row, fine in zip(rows, known, strict=True)]
+
+    return encode
+
+
+def _load_model(path: PathLike) -> Any:
+    import sentencepiece
+
+    try:
+        return sentencepiece.SentencePieceProcessor(model_file=str(path))
+    except (OSError, RuntimeError):
+        raise DataError(f"{path}: expected a SentencePiece model, found no file or another kind of file") from None

@@ -1,0 +1,52 @@
+"""Training examples: where end-of-sentence and language ids go around the pieces of a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+
+import numpy as np
+
+from csr.errors import ConfigError
+
+
+class LanguageIds(Enum):
+    """Where a sentence carries its language id."""
+
+    APPEND = "append"  # mBART-cc25: X </s> [lang]
+    PREPEND = "prepend"  # mBART-50: [lang] X </s>
+
+    def frame(self, ids: np.ndarray, eos: int, language: int) -> np.ndarray:
+        """Return a sentence with its end and its language id.
+
+        The decoder's input is this row with its last id moved to the front: ``[lang] X </s>`` in mBART-cc25,
+        ``</s> [lang] X`` in mBART-50.
+        """
+        row = np.empty(len(ids) + 2, np.int64)
+        if self is LanguageIds.APPEND:
+            row[:-2], row[-2], row[-1] = ids, eos, language
+        else:
+            row[0], row[1:-1], row[-1] = language, ids, eos
+        return row
+
+
+def language_symbol(language: str, languages: Sequence[str]) -> str:
+    """Return the dictionary symbol of a language among a model's languages: ``de`` -> ``[de_DE]``.
+
+    A code is taken as it is if the model has it, else as the only one with that first part.
+
+    Raises:
+        ConfigError: the model has no such language, or several.
+
+    >>> language_symbol("de", ["de_DE", "en_XX"])
+    '[de_DE]'
+    """
+    if language in languages:
+        return f"[{language}]"
+    matches = [code for code in languages if code.split("_")[0] == language]
+    if len(matches) == 1:
+        return f"[{matches[0]}]"
+    raise ConfigError(
+        f"language {language!r}: expected one of the model's languages ({', '.join(languages)}), found "
+        + (f"several that fit ({', '.join(matches)})" if matches else "none that fits")
+    )

@@ -1,0 +1,179 @@
+"""Datasets: pairs of piece ids into padded batches, in an order that depends on the seed alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from fairseq.data import FairseqDataset, data_utils
+
+from csr.compiled import STATS
+from csr.examples import LanguageIds
+
+# (pieces, epoch, example) -> (noisy pieces, csr.compiled.STATS)
+Noise = Callable[[np.ndarray, int, int], tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One language's sentences: fairseq's indexed data, whose rows may end in ``</s>``."""
+
+    data: Sequence[torch.Tensor]
+    sizes: np.ndarray  # [n_sentences], with </s>
+    symbol: int  # the language id
+
+
+@dataclass(frozen=True)
+class Symbols:
+    """The special ids a row needs."""
+
+    pad: int
+    eos: int
+    language_ids: LanguageIds
+
+
+class ExampleDataset(FairseqDataset):
+    """Examples with a source row and, in training, a target row; subclasses say what they are.
+
+    The epoch lies in shared memory, so that loader workers that outlive an epoch see the next one. With
+    ``fixed_epoch`` it never changes: validation sees the same noise each time.
+    """
+
+    # The order below is the same in each epoch; fairseq shuffles the batches by (seed, epoch).
+    can_reuse_epoch_itr_across_epochs = True
+
+    def __init__(self, sizes: np.ndarray, symbols: Symbols, seed: int, shuffle: bool, fixed_epoch: int | None) -> None:
+        self.sizes = sizes  # [n_examples]: the longer of source and target, with </s> and language id
+        self.symbols = symbols
+        self._seed = seed
+        self._shuffle = shuffle
+        self._fixed = fixed_epoch is not None
+        self._epoch = torch.full((1,), fixed_epoch or 1, dtype=torch.int64).share_memory_()
+
+    @property
+    def epoch(self) -> int:
+        """Return the epoch the noise is drawn for."""
+        return int(self._epoch)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Take note of a new epoch."""
+        if not self._fixed:
+            self._epoch[0] = epoch
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def num_tokens(self, index: int) -> int:
+        """Return the length that ``--max-tokens`` counts."""
+        return int(self.sizes[index])
+
+    def num_tokens_vec(self, indices: np.ndarray) -> np.ndarray:
+        """Return the lengths that ``--max-tokens`` counts."""
+        return self.sizes[indices]
+
+    def size(self, index: int) -> int:
+        """Return the length that is checked against the model's positions."""
+        return int(self.sizes[index])
+
+    def ordered_indices(self) -> np.ndarray:
+        """Return the examples by length, equal lengths in an order drawn from the seed.
+
+        # Deviation: fairseq draws the order from its global generator, seeded with the epoch in which a run
+        # starts, so that a resumed run sees other batches than one that was never stopped.
+        """
+        order = np.arange(len(self))
+        if self._shuffle:
+            order = np.random.default_rng(self._seed).permutation(len(self))
+        return order[np.argsort(self.sizes[order], kind="stable")]
+
+    def row(self, ids: np.ndarray, language: int) -> torch.Tensor:
+        """Return a sentence with its end and language id."""
+        return torch.from_numpy(self.symbols.language_ids.frame(ids, self.symbols.eos, language))
+
+    def sentence(self, side: Side, index: int) -> np.ndarray:
+        """Return the pieces of a sentence, without its end."""
+        ids = side.data[index].numpy()
+        return ids[:-1] if len(ids) and ids[-1] == self.symbols.eos else ids
+
+    def collater(self, samples: list[dict]) -> dict:
+        """Pad examples to a batch in fairseq's form."""
+        if not samples:
+            return {}
+        pad = self.symbols.pad
+        source = data_utils.collate_tokens([s["source"] for s in samples], pad)
+        lengths = torch.tensor([len(s["source"]) for s in samples])
+        batch: dict = {
+            "id": torch.tensor([s["id"] for s in samples]),
+            "nsentences": len(samples),
+            "ntokens": int(lengths.sum()),
+            "net_input": {"src_tokens": source, "src_lengths": lengths},
+        }
+        if "target" in samples[0]:
+            targets = [s["target"] for s in samples]
+            # mBART's decoder input: the target with its last id in front.
+            batch["net_input"]["prev_output_tokens"] = data_utils.collate_tokens([t.roll(1) for t in targets], pad)
+            batch["target"] = data_utils.collate_tokens(targets, pad)
+            batch["ntokens"] = sum(map(len, targets))
+        return batch
+
+
+class TranslationDataset(ExampleDataset):
+    """Sentence pairs; without a target side, sources to translate."""
+
+    def __init__(
+        self, source: Side, target: Side | None, symbols: Symbols, seed: int = 1, shuffle: bool = False
+    ) -> None:
+        longest = source.sizes if target is None else np.maximum(source.sizes, target.sizes)
+        super().__init__(longest + 1, symbols, seed, shuffle, fixed_epoch=None)
+        self._source, self._target = source, target
+
+    def __getitem__(self, index: int) -> dict:
+        source = self.sentence(self._source, index)
+        example = {"id": int(index), "source": self.row(source, self._source.symbol)}
+        if self._target is not None:
+            example["target"] = self.row(self.sentence(self._target, index), self._target.symbol)
+        return example
+
+
+class RestoreDataset(ExampleDataset):
+    """Noisy sentences with their originals, each side in its own language (Zan et al., objective 3).
+
+    Example ``2 i`` restores the source of pair ``i``, ``2 i + 1`` its target: each pair gives both each epoch.
+    """
+
+    def __init__(
+        self,
+        sides: Sequence[Side],
+        noises: Sequence[Noise],
+        symbols: Symbols,
+        seed: int,
+        shuffle: bool,
+        fixed_epoch: int | None,
+    ) -> None:
+        sizes = np.stack([side.sizes for side in sides], axis=1).reshape(-1) + 1
+        super().__init__(sizes, symbols, seed, shuffle, fixed_epoch)
+        self._sides, self._noises = sides, noises
+
+    def __getitem__(self, index: int) -> dict:
+        pair, number = divmod(int(index), len(self._sides))
+        side = self._sides[number]
+        ids = self.sentence(side, pair)
+        noisy, stats = self._noises[number](ids, self.epoch, int(index))
+        return {
+            "id": int(index),
+            "source": self.row(noisy, side.symbol),
+            "target": self.row(ids, side.symbol),
+            "side": number,
+            "stats": stats,
+        }
+
+    def collater(self, samples: list[dict]) -> dict:
+        """Pad examples to a batch; ``switching`` sums their ``csr.compiled.STATS`` by side, int64 [n_sides, 9]."""
+        batch = super().collater(samples)
+        if batch:
+            batch["switching"] = np.zeros((len(self._sides), len(STATS)), np.int64)
+            for sample in samples:
+                batch["switching"][sample["side"]] += sample["stats"]
+        return batch

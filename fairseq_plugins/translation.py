@@ -1,0 +1,143 @@
+"""``--task csr_translation``: ordinary finetuning on a language pair (Zan et al., section 4.3)."""
+
+import os
+from dataclasses import dataclass, field
+from typing import Optional
+
+import torch
+from fairseq import utils
+from fairseq.data import Dictionary, data_utils
+from fairseq.tasks import register_task
+from fairseq.tasks.translation import TranslationConfig, TranslationTask
+from omegaconf import II
+from sacrebleu.metrics import BLEU
+
+from csr.errors import ConfigError
+from csr.evaluation.translation import tokenizer_for
+from csr.examples import LanguageIds, language_symbol
+from fairseq_plugins.datasets import Side, Symbols, TranslationDataset
+
+
+@dataclass
+class CsrTranslationConfig(TranslationConfig):
+    langs: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "comma-separated languages of the model, in the order of its pretraining; their ids are added to "
+            "the dictionary, then <mask> (default: source and target language)"
+        },
+    )
+    language_ids: str = field(
+        default="append",
+        metadata={
+            "help": "where a sentence carries its language id: append (mBART-cc25: X </s> [lang]) or prepend "
+            "(mBART-50: [lang] X </s>)"
+        },
+    )
+    seed: int = II("common.seed")
+
+
+@register_task("csr_translation", dataclass=CsrTranslationConfig)
+class CsrTranslationTask(TranslationTask):
+    """Translation with language ids as in mBART: trains, generates, scores without the ids."""
+
+    cfg: CsrTranslationConfig
+
+    def __init__(self, cfg: CsrTranslationConfig, src_dict: Dictionary, tgt_dict: Dictionary) -> None:
+        super().__init__(cfg, src_dict, tgt_dict)
+        languages = cfg.langs.split(",") if cfg.langs else [cfg.source_lang, cfg.target_lang]
+        for dictionary in (src_dict, tgt_dict):
+            for language in languages:
+                dictionary.add_symbol(f"[{language}]")
+            dictionary.add_symbol("<mask>")
+        if src_dict != tgt_dict:
+            raise ConfigError(
+                f"dict.{cfg.source_lang}.txt and dict.{cfg.target_lang}.txt: expected one dictionary for both sides, "
+                "found two that differ; give fairseq-preprocess --joined-dictionary, or the model's dictionary "
+                "with --srcdict and --tgtdict"
+            )
+        self.languages = languages
+        self.symbols = Symbols(src_dict.pad(), src_dict.eos(), LanguageIds(cfg.language_ids))
+
+    def language_id(self, language: str) -> int:
+        """Return the id of a language; one the model does not know is an error, never ``<unk>``."""
+        return self.tgt_dict.index(language_symbol(language, self.languages))
+
+    def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs: object) -> None:
+        """Load a split as pairs."""
+        source, target = self.sides(split, epoch)
+        self.datasets[split] = TranslationDataset(
+            source, target, self.symbols, self.cfg.seed, shuffle=split == self.cfg.train_subset
+        )
+
+    def sides(self, split: str, epoch: int) -> tuple[Side, Side]:
+        """Return both sides of a split as fairseq-preprocess wrote it; an epoch reads its shard."""
+        paths = utils.split_paths(self.cfg.data)
+        folder = paths[(epoch - 1) % len(paths)] if split == self.cfg.train_subset else paths[0]
+        src, tgt = self.cfg.source_lang, self.cfg.target_lang
+        sides = []
+        for language in (src, tgt):
+            for pair in (f"{src}-{tgt}", f"{tgt}-{src}"):
+                path = os.path.join(folder, f"{split}.{pair}.{language}")
+                data = data_utils.load_indexed_dataset(path, self.tgt_dict, self.cfg.dataset_impl)
+                if data is not None:
+                    break
+            else:
+                raise FileNotFoundError(f"{folder}: expected {split}.{src}-{tgt}.{language}.bin, found no such file")
+            sides.append(Side(data, data.sizes, self.language_id(language)))
+        if len(sides[0].sizes) != len(sides[1].sizes):
+            raise ConfigError(
+                f"{folder}: expected as many {src} as {tgt} sentences in {split}, found "
+                f"{len(sides[0].sizes):,} and {len(sides[1].sizes):,}"
+            )
+        return sides[0], sides[1]
+
+    def build_dataset_for_inference(
+        self, src_tokens: list[torch.Tensor], src_lengths: list[int], constraints: object = None
+    ) -> TranslationDataset:
+        """Return sentences typed by a user, for fairseq-interactive."""
+        source = Side(src_tokens, torch.as_tensor(src_lengths).numpy(), self.language_id(self.cfg.source_lang))
+        return TranslationDataset(source, None, self.symbols)
+
+    def build_generator(self, models, args, seq_gen_cls=None, extra_gen_cls_kwargs=None, prefix_allowed_tokens_fn=None):  # type: ignore[no-untyped-def]
+        """Build fairseq's generator; language ids are stripped from what it returns."""
+        if not getattr(args, "score_reference", False):
+            ids = {self.tgt_dict.index(f"[{language}]") for language in self.languages}
+            extra_gen_cls_kwargs = {"symbols_to_strip_from_output": ids, **(extra_gen_cls_kwargs or {})}
+        return super().build_generator(models, args, seq_gen_cls, extra_gen_cls_kwargs, prefix_allowed_tokens_fn)
+
+    def output_languages(self, sample: dict) -> torch.Tensor:
+        """Return the language id each sentence of a batch is to be written in, int64 [n_sentences]."""
+        source = sample["net_input"]["src_tokens"]
+        return source.new_full((len(source),), self.language_id(self.cfg.target_lang))
+
+    def inference_step(self, generator, models, sample, prefix_tokens=None, constraints=None):  # type: ignore[no-untyped-def]
+        """Generate; the decoder starts as in training: with the language id, or with ``</s>`` and then the id."""
+        languages = self.output_languages(sample)
+        with torch.no_grad():
+            if self.symbols.language_ids is LanguageIds.APPEND:
+                start = languages.repeat_interleave(generator.beam_size)
+            else:
+                start = None
+                forced = languages.unsqueeze(1)
+                prefix_tokens = forced if prefix_tokens is None else torch.cat([forced, prefix_tokens], dim=1)
+            return generator.generate(
+                models, sample, prefix_tokens=prefix_tokens, constraints=constraints, bos_token=start
+            )
+
+    def _inference_with_bleu(self, generator, sample, model):  # type: ignore[no-untyped-def]
+        def text(ids: torch.Tensor, unknown: str) -> str:
+            return self.tgt_dict.string(
+                ids.int().cpu(),
+                self.cfg.eval_bleu_remove_bpe,
+                unk_string=unknown,
+                extra_symbols_to_ignore=generator.symbols_to_strip_from_output,
+            )
+
+        best = [hyps[0]["tokens"] for hyps in self.inference_step(generator, [model], sample)]
+        targets = [utils.strip_pad(target, self.tgt_dict.pad()) for target in sample["target"]]
+        # Different strings for the unknown, so that one is never scored as a match.
+        hyps = [text(ids, "UNKNOWN-HYP") for ids in best]
+        refs = [text(ids, "UNKNOWN-REF") for ids in targets]
+        tokenize = "none" if self.cfg.eval_tokenized_bleu else tokenizer_for(self.cfg.target_lang)
+        return BLEU(tokenize=tokenize).corpus_score(hyps, [refs])

@@ -185,12 +185,17 @@ def write_sidecar(
     options: Mapping[str, Any],
     quality: Mapping[str, Any] | None = None,
 ) -> None:
-    """Record how the lexicon at ``path`` was made: method, input hashes, options, versions, quality figures."""
+    """Record how the lexicon at ``path`` was made: method, input hashes, options, versions, quality figures.
+
+    Standard output gets no sidecar, and standard input no hash.
+    """
+    if str(path) == "-":
+        return
     write_json(
         sidecar(path),
         {
             "source": source,
-            "inputs": {str(name): sha256(name) for name in inputs},
+            "inputs": {str(name): None if str(name) == "-" else sha256(name) for name in inputs},
             "options": dict(options),
             "versions": {"csr": csr.__version__, "python": platform.python_version(), "numpy": np.__version__},
             "quality": dict(quality or {}),

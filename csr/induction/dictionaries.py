@@ -71,10 +71,8 @@ def muse(path: PathLike, source_lang: str, target_lang: str) -> tuple[Lexicon, l
         return direct
     first, second = _muse_direct(path, source_lang, "en"), _muse_direct(path, "en", target_lang)
     if first is None or second is None:
-        raise DataError(
-            f"{path}: expected {source_lang}-{target_lang}.txt, {target_lang}-{source_lang}.txt or, for each of the two "
-            f"languages, a dictionary from or to English; found none of them"
-        )
+        pair, back = f"{source_lang}-{target_lang}.txt", f"{target_lang}-{source_lang}.txt"
+        raise DataError(f"{path}: expected {pair}, {back}, or dictionaries to go through English; found none of them")
     return pivoted(first[0], second[0]), first[1] + second[1]
 
 

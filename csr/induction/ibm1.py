@@ -27,8 +27,6 @@ from csr.files import PathLike, read_parallel
 from csr.lexicon import Lexicon
 from csr.words import tokenize
 
-MIN_WEIGHT = 0.001  # what is less likely is not written; the papers' floor of 2 % is applied when a lexicon is used
-
 
 @dataclass(frozen=True)
 class Side:
@@ -103,7 +101,7 @@ def train(
     iterations: int = 5,
     alpha: float | None = None,
     min_cooccurrence: int = 1,
-    min_weight: float = MIN_WEIGHT,
+    min_weight: float = 0.001,
     tokenized: bool = False,
 ) -> tuple[Lexicon, list[float]]:
     """Return t(target | source) as a lexicon, and the log-likelihood before each iteration."""
@@ -174,7 +172,7 @@ class Model1:
         _viterbi(self._layout, self._row_offsets, self._cells, self._t, best)
         return [[(i - 1, j) for j, i in enumerate(best[start:stop].tolist()) if i] for start, stop in pairwise(offsets)]
 
-    def lexicon(self, min_weight: float = MIN_WEIGHT) -> Lexicon:
+    def lexicon(self, min_weight: float = 0.001) -> Lexicon:
         """Return the probabilities of at least ``min_weight``, frequent source words first; NULL is left out."""
         cells = np.flatnonzero(self._t >= max(min_weight, np.finfo(float).tiny))
         cells = cells[np.searchsorted(cells, self._row_offsets[1]) :]

@@ -47,8 +47,9 @@ def prepare(
     """Clean, split, encode and binarize a parallel corpus; return what ``prepare.json`` says about it.
 
     The folder ``out`` gets ``text/{train,dev,test}.LANG``, ``spm.model``, ``spm.vocab``, ``dict.txt``, ``bin/`` as
-    fairseq-preprocess writes it, and, last of all, ``prepare.json``: a folder without it is not finished. Dev and test sets that are not given are held out from the training pairs. Of those
-    that are given only pairs with an empty side are dropped, and no training pair shares a sentence with them.
+    fairseq-preprocess writes it, and, last of all, ``prepare.json``: a folder without it is not finished. Dev and
+    test sets that are not given are held out from the training pairs. Of those that are given only pairs with an
+    empty side are dropped, and no training pair shares a sentence with them.
 
     Args:
         train, dev, test: text files of the two sides, plain, .gz or .xz.

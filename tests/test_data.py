@@ -1,0 +1,291 @@
+"""Cleaning, splitting and encoding parallel text, and ``csr prepare`` from files to binary data."""
+
+import json
+import lzma
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from csr import cli
+from csr.data import bitext, subwords
+from csr.data.prepare import prepare
+from csr.errors import ConfigError, CsrError, DataError
+from csr.workflow.sample import sentences, write_sample
+
+SAMPLE = sentences(600, seed=3)[0]
+CODES = ("qaa", "qab")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("spm") / "spm.model"
+    subwords.train(list(zip(*SAMPLE, strict=True)), 300, path)
+    return subwords.load(path)
+
+
+@pytest.fixture
+def text(tmp_path) -> tuple[Path, Path]:
+    """Two files of 300 pairs."""
+    for side, code in enumerate(CODES):
+        (tmp_path / f"train.{code}").write_text("".join(f"{pair[side]}\n" for pair in SAMPLE[:300]), encoding="utf-8")
+    return tmp_path / "train.qaa", tmp_path / "train.qab"
+
+
+@pytest.fixture
+def no_fairseq(monkeypatch) -> None:
+    """Make an empty bin folder instead of the seconds that fairseq takes."""
+    monkeypatch.setattr(subwords, "binarize", lambda pieces, dictionary, src, tgt, out, workers: out.mkdir())
+
+
+def csr(monkeypatch, *arguments: object) -> int:
+    monkeypatch.setattr(cli, "COMMANDS", ("data",))
+    return cli.main([str(argument) for argument in arguments])
+
+
+# --- cleaning
+
+
+def test_cleaning_counts_the_first_reason() -> None:
+    pairs = [
+        (" Zwei  Männer\u00a0reden.\t", "Two men talk."),  # white space of all kinds
+        ("Zwei Ma\u0308nner reden.", "Two men talk."),  # a + combining diaeresis is ä: the same pair
+        ("Zwei Männer reden.", "Two men are talking."),  # another translation stays
+        ("Paris", "Paris"),  # the same text on both sides stays
+        ("", "Nothing."),
+        ("Nichts.", "\u200b \ufeff"),  # nothing to see: zero-width space, byte-order mark
+        ("a b c d e f", "a b c d e f g"),  # seven words
+        ("Ja", "a b c d"),  # four times as long
+    ]
+    kept, counts = bitext.clean(pairs, max_words=6, max_ratio=3)
+    assert kept == [
+        ("Zwei Männer reden.", "Two men talk."),
+        ("Zwei Männer reden.", "Two men are talking."),
+        ("Paris", "Paris"),
+    ]
+    assert counts == {"read": 8, "empty": 2, "long": 1, "ratio": 1, "duplicate": 1}
+    assert bitext.summary(counts) == "8 pairs read, 5 dropped (1 duplicate, 2 empty, 1 long, 1 ratio)"
+
+
+def test_scripts_without_spaces_have_words_too() -> None:
+    assert bitext.n_words("NATO 两个人说话。") == 7  # NATO, five characters, the full stop
+    assert bitext.n_words("ผู้ชายสองคน") == 3  # 11 letters and marks: 4 + 4 + 3
+
+
+lines = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
+
+
+@given(st.lists(st.tuples(lines, lines), max_size=20))
+def test_cleaning_twice_is_cleaning_once(pairs: list[bitext.Pair]) -> None:
+    kept, counts = bitext.clean(pairs)
+    assert counts["read"] == len(pairs) == len(kept) + sum(counts.values()) - counts["read"]
+    assert bitext.clean(kept)[0] == kept
+
+
+# --- held-out sets
+
+few = st.sampled_from("abcdefgh")  # few sentences, so that many are shared
+
+
+@given(st.lists(st.tuples(few, few), unique=True), st.integers(0, 6), st.integers(0, 6))
+def test_no_sentence_is_in_two_splits(pairs: list[bitext.Pair], n_dev: int, n_test: int) -> None:
+    splits = bitext.split(pairs, [n_dev, n_test])
+    assert len(splits[0]) <= n_dev
+    assert len(splits[1]) <= n_test
+    assert Counter(pair for taken in splits for pair in taken) <= Counter(pairs)
+    for side in range(2):
+        seen = Counter(sentence for taken in splits for sentence in {pair[side] for pair in taken})
+        assert all(n == 1 for n in seen.values())
+        for held_out in splits[:2]:
+            assert len({pair[side] for pair in held_out}) == len(held_out)
+
+
+@given(st.permutations(SAMPLE[:30]))
+def test_held_out_sets_do_not_depend_on_the_order(pairs: list[bitext.Pair]) -> None:
+    *held_out, left = bitext.split(pairs, [5, 5])
+    *expected, expected_left = bitext.split(SAMPLE[:30], [5, 5])
+    assert held_out == expected
+    assert sorted(left) == sorted(expected_left)
+
+
+# --- subwords
+
+
+def test_encoding_loses_nothing(model, tmp_path) -> None:
+    unseen = [src for src, _ in sentences(50, seed=4)[0]]
+    counts = subwords.encode(model, unseen, tmp_path / "pieces")
+    lines = (tmp_path / "pieces").read_text(encoding="utf-8").splitlines()
+    assert counts == Counter(piece for line in lines for piece in line.split())
+    assert [model.decode(line.split()) for line in lines] == unseen
+
+
+def test_dictionary_follows_the_model(model, tmp_path) -> None:
+    subwords.write_dictionary(subwords.model_pieces(model), {"▁ta": 7}, tmp_path / "dict.txt")
+    pieces = subwords.read_dictionary(tmp_path / "dict.txt")
+    assert "▁ta 7" in (tmp_path / "dict.txt").read_text(encoding="utf-8").splitlines()
+    # fairseq: <s> <pad> </s> <unk>, then line i has id i + 4. SentencePiece: <unk> <s> </s>, then piece i has id i + 3.
+    assert [model.piece_to_id(piece) for piece in pieces] == [i + 3 for i in range(len(model) - 3)]
+
+
+def test_large_vocabularies_know_every_character(tmp_path) -> None:
+    subwords.train([["ein Haus"] * 5, ["a house"] * 5], 2560, tmp_path / "spm.model")
+    model = subwords.load(tmp_path / "spm.model")
+    assert model.unk_id() not in model.encode("家 Ωmega")
+    assert model.decode(model.encode("家 Ωmega", out_type=str)) == "家 Ωmega"
+
+
+def test_too_few_pieces_for_the_characters(tmp_path) -> None:
+    with pytest.raises(ConfigError, match=r"pieces: 10 are too few for \d+ different characters"):
+        subwords.train([[src for src, _ in SAMPLE]], 10, tmp_path / "spm.model")
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "dict.txt: expected at least one piece, found an empty file"),
+        ("a 1\nb\n", "dict.txt:2: expected a piece and its count, found 'b'"),
+        ("a 1\na 1\n", "dict.txt:2: expected each piece once, found 'a' again"),
+    ],
+)
+def test_bad_dictionaries(tmp_path, content: str, message: str) -> None:
+    (tmp_path / "dict.txt").write_text(content)
+    with pytest.raises(DataError) as error:
+        subwords.read_dictionary(tmp_path / "dict.txt")
+    assert str(error.value).endswith(message)
+
+
+# --- csr prepare
+
+
+def test_prepare_from_files_to_what_fairseq_reads(tmp_path, monkeypatch, capsys) -> None:
+    write_sample(tmp_path, n_train=300, n_held_out=20)
+    packed = lzma.compress((tmp_path / "train.qaa").read_bytes() + (tmp_path / "test.qaa").read_bytes())
+    (tmp_path / "all.qaa.xz").write_bytes(packed)
+    (tmp_path / "all.qab").write_bytes((tmp_path / "train.qab").read_bytes() + (tmp_path / "test.qab").read_bytes())
+    out = tmp_path / "out"
+    status = csr(
+        monkeypatch,
+        *("prepare", "--src", tmp_path / "all.qaa.xz", "--tgt", tmp_path / "all.qab", "--out", out, "--workers", 2),
+        *("--source-lang", "qaa", "--target-lang", "qab", "--pieces", 400, "--dev-size", 25),
+        *("--test-src", tmp_path / "test.qaa", "--test-tgt", tmp_path / "test.qab"),
+    )
+    captured = capsys.readouterr()
+    assert (status, captured.out) == (0, f"{out}: 275 train, 25 dev, 20 test pairs, 401 dictionary entries\n")
+    assert captured.err.splitlines() == [
+        "train: 320 pairs read, 20 dropped (20 sharing a sentence with dev or test)",
+        "test: 20 pairs read, 0 dropped",
+        "kept: 275 train, 25 dev, 20 test",
+    ]
+    record = json.loads((out / "prepare.json").read_text())
+    assert record["pairs"] == {"train": 275, "dev": 25, "test": 20}
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]
+
+    from fairseq.data import Dictionary, data_utils
+
+    model = subwords.load(out / "spm.model")
+    for code in CODES:
+        dictionary = Dictionary.load(str(out / "bin" / f"dict.{code}.txt"))
+        assert len(dictionary) == record["dictionary_size"]
+        for text, binary in (("train", "train"), ("dev", "valid"), ("test", "test")):
+            data = data_utils.load_indexed_dataset(str(out / "bin" / f"{binary}.qaa-qab.{code}"), dictionary)
+            expected = (out / "text" / f"{text}.{code}").read_text(encoding="utf-8").splitlines()
+            # fairseq's id is SentencePiece's plus 1, with 2 for </s> at the end.
+            assert [row.tolist() for row in data] == [[i + 1 for i in model.encode(line)] + [2] for line in expected]
+
+
+@pytest.mark.usefixtures("no_fairseq")
+def test_a_small_corpus_gives_small_held_out_sets(text, tmp_path, capsys) -> None:
+    record = prepare(text, CODES, tmp_path / "out", pieces=32000)
+    assert record["pairs"] == {"train": 240, "dev": 30, "test": 30}
+    said = capsys.readouterr().err
+    assert "dev: 30 pairs held out instead of 1,000: the corpus is small" in said
+    assert f"{record['dictionary_size'] - 1:,} pieces instead of 32,000: the text has no more" in said
+
+
+@pytest.mark.usefixtures("no_fairseq")
+def test_the_same_text_gives_the_same_files(text, tmp_path) -> None:
+    first, second = (prepare(text, CODES, tmp_path / name, pieces=300) for name in ("a", "b"))
+    assert first == second
+
+
+@pytest.mark.usefixtures("no_fairseq")
+def test_a_given_vocabulary_is_kept(text, tmp_path, capsys) -> None:
+    prepare(text, CODES, tmp_path / "a", pieces=300)
+    given, own = tmp_path / "a", tmp_path / "dict.txt"
+    pieces = subwords.read_dictionary(given / "dict.txt")
+    subwords.write_dictionary([piece for piece in pieces if piece != "."], {}, own)  # a trimmed one
+    options = {"sentencepiece_model": given / "spm.model", "langs": ("qaa", "xx", "qab")}
+    record = prepare(text, CODES, tmp_path / "b", dictionary=own, **options)
+    assert (tmp_path / "b" / "dict.txt").read_bytes() == own.read_bytes()
+    assert record["langs"] == ["qaa", "xx", "qab"]
+    assert 0 < record["unknown_pieces"]["train.qaa"] < 0.2
+    assert "of the pieces are not in the dictionary" in capsys.readouterr().err
+
+    subwords.write_dictionary([f"other{i}" for i in range(300)], {}, own)
+    with pytest.raises(DataError, match=r"dict\.txt: expected the pieces of .*spm\.model, found mostly others"):
+        prepare(text, CODES, tmp_path / "b", dictionary=own, **options)
+    with pytest.raises(ConfigError, match="expected one of en, fr, found 'qaa'"):
+        prepare(text, CODES, tmp_path / "b", langs=("en", "fr"))
+
+
+def test_a_failed_run_changes_nothing_and_a_killed_one_is_cleared(text, tmp_path, monkeypatch) -> None:
+    out = tmp_path / "out"
+    monkeypatch.setattr(subwords, "binarize", lambda pieces, dictionary, src, tgt, out, workers: out.mkdir())
+    prepare(text, CODES, out, pieces=300)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    (out / ".prepare-killed").mkdir()
+    (out / ".prepare-killed" / "dict.txt").write_text("half")
+
+    def full(*_) -> None:
+        raise CsrError("fairseq-preprocess ended with status 1: No space left on device")
+
+    monkeypatch.setattr(subwords, "binarize", full)
+    with pytest.raises(CsrError, match="No space left"):
+        prepare(text, CODES, out, pieces=200)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_a_failing_fairseq_is_one_line(tmp_path, monkeypatch) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho Traceback\necho OSError: No space left on device >&2\nexit 1\n")
+    python.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(python))
+    with pytest.raises(CsrError) as error:
+        subwords.binarize(tmp_path, tmp_path / "dict.txt", "qaa", "qab", tmp_path / "bin")
+    assert str(error.value) == "fairseq-preprocess ended with status 1: OSError: No space left on device"
+
+
+@pytest.mark.parametrize(
+    ("src", "tgt", "options", "message"),
+    [
+        (b"", b"", (), "a: expected at least one line, found an empty file"),
+        (b"x\ny\n", b"x\n", (), "b:2: expected a line to go with {}/a:2, found the end"),
+        (b"x\n\xff\n", b"x\ny\n", (), "a:2: expected UTF-8, found byte 0xff at column 1"),
+        (b"\n \n", b"x\ny\n", (), "a: expected pairs for train, found none after cleaning"),
+        (None, b"x\n", (), "a: no such file"),
+        (b"x\n", b"y\n", ("--dev-src", "f"), "--dev-tgt: expected with --dev-src, not given"),
+        (b"x\n", b"y\n", ("--dict", "f"), "expected both or none, found one"),
+        (b"x\n", b"y\n", ("--target-lang", "qaa"), "expected two different ones, found 'qaa' twice"),
+        (b"x\n", b"y\n", ("--target-lang", "zh-cn"), "letters, digits and _, as in de or de_DE, found 'zh-cn'"),
+        (b"x\n", b"y\n", ("--langs", "en_XX,de_DE"), "language code: expected one of en_XX, de_DE, found 'qaa'"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, monkeypatch, capsys, src, tgt, options, message) -> None:
+    for name, content in (("a", src), ("b", tgt)):
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+    out = tmp_path / "out"
+    fixed = ("--src", tmp_path / "a", "--tgt", tmp_path / "b", "--source-lang", "qaa", "--target-lang", "qab")
+    assert csr(monkeypatch, "prepare", *fixed, "--out", out, *options) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("csr prepare: ")
+    assert last.endswith(message.format(tmp_path))
+    assert not out.exists()
+
+
+def test_sample_command(tmp_path, monkeypatch, capsys) -> None:
+    assert csr(monkeypatch, "sample", "--out", tmp_path, "--pairs", 30) == 0
+    assert capsys.readouterr().out == f"{tmp_path}: 30 train, 500 dev, 500 test pairs\n"

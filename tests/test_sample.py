@@ -1,0 +1,100 @@
+"""The embedded corpus: the same for the same seed, and like text where it matters."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from csr.files import read_lines
+from csr.lexicon import Lexicon, read_lexicon
+from csr.words import tokenize
+from csr.workflow import sample
+from csr.workflow.sample import Clause, NounPhrase, Word
+
+Pairs = list[tuple[str, str]]
+
+
+@pytest.fixture(scope="module")
+def corpus() -> tuple[Pairs, Lexicon]:
+    """What ``csr sample`` writes by default: 8,000 pairs to train on, 500 to develop and 500 to test."""
+    return sample.sentences(9000, seed=1)
+
+
+def test_a_meaning_is_said_in_both_languages() -> None:
+    dog, cat, old, house = Word("hund", "susi"), Word("kat", "kissä"), Word("gor", "vank"), Word("haus", "talo")
+    see, anna, snow = Word("se", "näke", "accusative"), Word("Anna", "Anna"), Word("sno", "lum")
+    meaning = Clause(
+        subject=NounPhrase(dog, "3pl", "ta", adjective=old, owner=NounPhrase(anna)),
+        predicate=see,
+        is_verb=True,
+        object=NounPhrase(cat, article="ta", modifier=snow),
+        tense="past",
+        negative=True,
+        place=("wod", NounPhrase(house, article="ta")),
+        adverb=None,
+    )
+    said = [form for form, _ in sample.qaa_clause(meaning)]
+    # the old dog-s of Anna not see-past the snow cat with the house
+    assert " ".join(said) == "ta gor hundis do Anna no seod ta sno kat wod ta haus"
+    said = [form for form, _ in sample.qab_clause(meaning)]
+    # house-gen with Anna-gen dog-pl old-pl snow+cat-acc not see-past-3pl. Vowel harmony: susi has the back u, so
+    # -tu; näke has the front ä, so -dü and -lär. An e parts the k of vank from the t of -tu.
+    assert " ".join(said) == "talono kera Annano susitu vanketu lumokissäm mat näkedülär"
+
+
+def test_the_seed_decides_every_byte(tmp_path) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert sample.write_sample(tmp_path / name, seed, n_train=50, n_held_out=5) == {
+            "train": 50,
+            "dev": 5,
+            "test": 5,
+        }
+    names = {path.name for path in (tmp_path / "a").iterdir()}
+    assert names == {f"{s}.{x}" for s in ("train", "dev", "test") for x in ("qaa", "qab")} | {"lexicon.qaa-qab.tsv"}
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+        assert (tmp_path / "a" / name).read_bytes() != (tmp_path / "c" / name).read_bytes()
+    assert len(list(read_lines(tmp_path / "a" / "train.qab"))) == 50
+    assert len(read_lexicon(tmp_path / "a" / "lexicon.qaa-qab.tsv")) > 50
+
+
+def test_no_sentence_comes_twice_on_either_side(corpus: tuple[Pairs, Lexicon]) -> None:
+    for side in zip(*corpus[0], strict=True):
+        assert len(set(side)) == 9000  # so none is in two splits
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_word_frequencies_are_zipfian(corpus: tuple[Pairs, Lexicon], side: int) -> None:
+    counts = Counter(word for pair in corpus[0][:8000] for word in tokenize(pair[side]))
+    frequencies = np.array(sorted(counts.values(), reverse=True))
+    assert len(frequencies) >= 1500
+    # Zipf's law: log frequency falls with log rank, with a slope near -1.
+    ranks = np.arange(10, 1000)
+    slope, _ = np.polyfit(np.log(ranks), np.log(frequencies[ranks - 1]), 1)
+    assert -1.2 < slope < -0.7
+    assert np.mean(frequencies < 5) > 0.3  # rare words exist
+    unseen = [word not in counts for pair in corpus[0][8500:] for word in tokenize(pair[side])]
+    assert 0 < np.mean(unseen) < 0.1
+
+
+def test_sentences_look_like_text(corpus: tuple[Pairs, Lexicon]) -> None:
+    for qaa, qab in corpus[0]:
+        assert 4 <= len(qaa.split()) <= 16
+        assert 3 <= len(qab.replace(",", " ,").split()) <= 16
+        assert qaa[-1] == qab[-1]
+        assert qaa[-1] in ".?!"
+        assert qaa[0] == qaa[0].upper()
+        assert qab[0] == qab[0].upper()
+
+
+def test_gold_lexicon_is_what_the_text_does() -> None:
+    pairs, gold = sample.sentences(3000, seed=1)
+    together: Counter[tuple[str, str]] = Counter()
+    for qaa, qab in pairs:
+        together.update((a, b) for a in set(tokenize(qaa)) for b in set(tokenize(qab)))
+    links = [(a, b, n) for a, candidates in gold.entries.items() for b, n in candidates.items()]
+    # A word drawn twice in a sentence is linked twice, hence the factor.
+    assert all(n <= 4 * together[a, b] for a, b, n in links)
+    assert len(gold) >= 1000
+    several_stems = sum(len({b[:3] for b in candidates}) > 1 for candidates in gold.entries.values())
+    assert several_stems > 100  # synonyms and forms with two meanings

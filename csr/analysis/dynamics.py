@@ -1,0 +1,73 @@
+"""Training dynamics from fairseq's JSON logs: loss and BLEU over updates (Zan et al., Figure 6)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from csr.files import PathLike, read_lines
+
+Point = dict[str, float]
+Curve = list[tuple[float, float]]  # (updates, value)
+
+
+@dataclass(frozen=True)
+class TrainingLog:
+    """What a training run logged, by increasing ``num_updates``; losses in bits per target token.
+
+    ``train`` are means over a log interval, ``valid`` are over the validation set; every number fairseq logged
+    is kept under its own name, without the prefix ``valid_``.
+    """
+
+    train: list[Point]
+    valid: list[Point]
+
+
+def read_log(path: PathLike) -> TrainingLog:
+    """Read a log of ``fairseq-train --log-format json``, with or without time stamps before the JSON.
+
+    Where a run was restarted the log goes back to an earlier update: what it had logged from there on is dropped.
+    Both lists are empty before the first logged update.
+    """
+    log = TrainingLog([], [])
+    for line in read_lines(path):
+        try:
+            fields = json.loads(line[line.index("{") :])
+        except ValueError:  # other messages, or a line cut short by a kill
+            continue
+        prefix = "valid_" if "valid_num_updates" in fields else ""
+        if f"{prefix}num_updates" not in fields:  # the summary of an epoch
+            continue
+        points = log.valid if prefix else log.train
+        point = {
+            key.removeprefix(prefix): number for key, value in fields.items() if (number := _number(value)) is not None
+        }
+        while points and points[-1]["num_updates"] >= point["num_updates"]:
+            points.pop()
+        points.append(point)
+    return log
+
+
+def _number(value: object) -> float | None:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):  # such as "None" or a text
+        return None
+
+
+def curve(points: Sequence[Point], key: str) -> Curve:
+    """Return (updates, value) of the points that have the key."""
+    return [(point["num_updates"], point[key]) for point in points if key in point]
+
+
+def updates_to_reach(losses: Curve, target: float) -> float | None:
+    """Return the first logged update at which a loss is at or below ``target``; None if it never is.
+
+    Zan et al., section 6.3: stage two "only requires about half of the update steps (12k vs. 25k) to reach the same
+    loss level, compared to standard finetuning".
+
+    >>> updates_to_reach([(100, 5.0), (200, 4.1), (300, 3.9)], 4.2)
+    200
+    """
+    return next((updates for updates, value in losses if value <= target), None)

@@ -1,0 +1,32 @@
+"""From run folders to tables, plots and one self-contained HTML page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from csr.files import PathLike, write_json, write_text
+from csr.report import html, tables
+from csr.report.collect import collect
+from csr.report.table import Table
+
+
+def write_report(folders: Sequence[PathLike], out: PathLike) -> dict[str, Any]:
+    """Write the page to ``out``, and into each run folder ``results.json`` and ``tables/``; return the results."""
+    results = collect(folders)
+    for folder, run in zip(map(Path, folders), results["runs"], strict=True):
+        write_json(folder / "results.json", run)
+        for table in tables.run_tables(run):
+            write_table(table, folder / "tables")
+    with write_text(out) as stream:
+        stream.write(html.page(results))
+    return results
+
+
+def write_table(table: Table, folder: Path) -> None:
+    """Write a table as Markdown, LaTeX, TSV and JSON."""
+    for suffix, text in (("md", table.markdown()), ("tex", table.latex()), ("tsv", table.tsv())):
+        with write_text(folder / f"{table.name}.{suffix}") as stream:
+            stream.write(text)
+    write_json(folder / f"{table.name}.json", table.as_dict())

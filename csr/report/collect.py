@@ -1,0 +1,123 @@
+"""From run folders to one plain dict: scores, curves, lexicons, examples and settings; what is absent is listed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from csr.analysis.dynamics import Point, curve, read_log
+from csr.errors import DataError
+from csr.files import PathLike, read_json, read_lines
+from csr.lexicon import read_lexicon, sidecar
+from csr.report.outputs import case_studies, comparisons
+
+_BOOKKEEPING = {"epoch", "update", "num_updates"}  # what a log says about the run rather than about the model
+_SAMPLED = 10  # lexicon entries shown
+_EXAMPLES = 8  # switched sentences shown
+
+
+def collect(folders: Sequence[PathLike]) -> dict[str, Any]:
+    """Gather the results of runs, each a folder of ``csr run``, as values that JSON can hold."""
+    return {"runs": [collect_run(Path(folder)) for folder in folders]}
+
+
+def collect_run(folder: Path) -> dict[str, Any]:
+    """Gather the results of one run; unfinished arms are named under ``missing``.
+
+    Raises:
+        DataError: the folder has no ``config.yaml``, or one of its files is damaged.
+    """
+    config = _config(folder / "config.yaml")
+    src, tgt = config["data"]["source_lang"], config["data"]["target_lang"]
+    arms, seeds = list(config["arms"]), list(config["seeds"])
+    scores = [_score(path) for path in sorted(folder.glob("seed-*/*/scores.json"))]
+    finished = {(score["seed"], score["arm"]) for score in scores}
+    return {
+        "name": folder.resolve().name,
+        "src": src,
+        "tgt": tgt,
+        "arms": arms,
+        "seeds": seeds,
+        "missing": [f"seed-{seed}/{arm}" for seed in seeds for arm in arms if (seed, arm) not in finished],
+        "scores": scores,
+        "comparisons": comparisons(folder, arms, seeds, tgt),
+        "cases": case_studies(folder, "csr", seeds[0], src, tgt),
+        "logs": [_log(path) for path in sorted(folder.glob("seed-*/*/train.log"))],
+        "lexicons": {path.stem: _lexicon(path) for path in sorted(folder.glob("lexicon/*-*.tsv"))},
+        "examples": _examples(folder / "lexicon" / "examples.tsv"),
+        "data": _optional(folder / "data" / "prepare.json"),
+        "environment": _optional(folder / "environment.json"),
+        "config": config,
+    }
+
+
+def _config(path: Path) -> dict[str, Any]:
+    """Read the settings as they are: a run made by an older version need not pass today's checks."""
+    if not path.exists():
+        raise DataError(f"{path}: no such file; expected a folder made by csr run")
+    try:
+        config = yaml.safe_load("\n".join(read_lines(path)))
+    except yaml.YAMLError as error:
+        raise DataError(f"{path}: expected YAML, found {' '.join(str(error).split())}") from None
+    try:
+        config["data"]["source_lang"], config["data"]["target_lang"], config["arms"], config["seeds"][0]
+    except (KeyError, TypeError, IndexError):
+        raise DataError(f"{path}: expected arms, seeds and data with source_lang and target_lang") from None
+    return config
+
+
+def _place(path: Path) -> dict[str, Any]:
+    """Return the seed and the arm or stage that a file in ``seed-1/csr/`` belongs to."""
+    try:
+        return {"seed": int(path.parent.parent.name.removeprefix("seed-")), "arm": path.parent.name}
+    except ValueError:
+        raise DataError(f"{path}: expected a folder named seed-NUMBER, found {path.parent.parent.name}") from None
+
+
+def _score(path: Path) -> dict[str, Any]:
+    score = read_json(path)
+    if not isinstance(score, dict):
+        raise DataError(f"{path}: expected named scores, found {type(score).__name__}")
+    return score | _place(path)
+
+
+def _optional(path: Path) -> Any:
+    return read_json(path) if path.exists() else None
+
+
+def _log(path: Path) -> dict[str, Any]:
+    """Return the curves of a training log, by the name fairseq gives the number."""
+    log = read_log(path)
+    timing = _optional(path.with_name("timing.json")) or {}
+    curves = {"train": _curves(log.train), "valid": _curves(log.valid)}
+    return _place(path) | {"seconds": timing.get("seconds"), "updates": timing.get("updates")} | curves
+
+
+def _curves(points: Sequence[Point]) -> dict[str, list[tuple[float, float]]]:
+    keys = dict.fromkeys(key for point in points for key in point if key not in _BOOKKEEPING)
+    return {key: curve(points, key) for key in keys}
+
+
+def _lexicon(path: Path) -> dict[str, Any]:
+    """Return the size of a lexicon, what its sidecar says of its quality, and entries from common to rare."""
+    entries = read_lexicon(path).entries
+    words = list(entries)
+    sampled = dict.fromkeys(words[i * len(words) // _SAMPLED] for i in range(_SAMPLED))
+    record = _optional(sidecar(path)) or {}
+    return {
+        "words": len(words),
+        "candidates": sum(map(len, entries.values())),
+        "source": record.get("source"),
+        "quality": record.get("quality", {}),
+        "sample": {word: entries[word] for word in sampled},
+    }
+
+
+def _examples(path: Path) -> list[list[str]]:
+    """Return (original, switched) sentences; none if the file is absent."""
+    if not path.exists():
+        return []
+    return [line.split("\t")[:2] for line in read_lines(path) if "\t" in line][:_EXAMPLES]

@@ -1,0 +1,329 @@
+"""The report: one HTML page that needs no network and no JavaScript."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib import resources
+from pathlib import PurePath
+from typing import Any
+
+import yaml
+
+import csr
+from csr.report import plots, tables
+from csr.report.table import Cell, Number, Table
+from csr.report.tables import Run, arm_name, direction
+
+
+def page(results: dict[str, Any]) -> str:
+    """Return the page for the results of one or more runs."""
+    runs = results["runs"]
+    title = "Code-switching finetuning: " + ", ".join(dict.fromkeys(f"{run['name']} {direction(run)}" for run in runs))
+    style = resources.files("csr.report").joinpath("style.css").read_text(encoding="utf-8")
+    body = [f"<h1>{escape(title)}</h1>"]
+    if len(runs) > 1:
+        body += [_section("Overview", "overview", _table(tables.overview(runs)))]
+    for i, run in enumerate(runs):
+        body.append(_run(run, f"run{i + 1}-" if len(runs) > 1 else ""))
+    body.append(_section("Published numbers", "published", _published(runs)))
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
+        + "\n".join(body)
+        + f"\n<footer>Made by <code>csr report</code>, version {escape(csr.__version__)}.</footer>\n"
+        "</main>\n</body>\n</html>\n"
+    )
+
+
+def _run(run: Run, prefix: str) -> str:
+    """Return the sections of one run; ``prefix`` keeps the anchors of several runs apart."""
+    sections = [
+        ("Results", "results", _results(run)),
+        ("Training", "training", _training(run)),
+        ("Words", "words", _words(run)),
+        ("Cases", "cases", _cases(run)),
+        ("Languages apart", "distance", _table(tables.distances(run))),
+        ("Lexicons and switching", "lexicon", _lexicons(run)),
+        ("Cost", "cost", _table(tables.cost(run))),
+        ("How it was made", "settings", _settings(run)),
+    ]
+    shown = [(title, prefix + name, body) for title, name, body in sections if body]
+    links = [*((title, name) for title, name, _ in shown), ("Published numbers", "published")]
+    nav = "".join(f'<a href="#{name}">{title}</a>' for title, name in links)
+    heading = f"<h2>{escape(run['name'])} {direction(run)}</h2>" if prefix else ""
+    facts = f"{len(run['arms'])} arms, seeds {', '.join(map(str, run['seeds']))}"
+    return "\n".join(
+        [
+            heading,
+            f'<p class="lead">{facts}</p>',
+            f"<nav>{nav}</nav>",
+            *(_section(*section) for section in [(t, n, b) for t, n, b in shown]),
+        ]
+    )
+
+
+def _section(title: str, name: str, body: str) -> str:
+    return f'<section id="{name}">\n<h2>{escape(title)}</h2>\n{body}\n</section>'
+
+
+def _results(run: Run) -> str:
+    parts = [_verdict(run)]
+    if run["missing"]:
+        parts.append(_paragraph(f"Not finished, and missing below: {', '.join(run['missing'])}.", "warning"))
+    parts.append(_table(tables.main(run)))
+    for metric, label in (("bleu", "BLEU"), ("chrf", "chrF")):
+        for signature in dict.fromkeys(score[metric]["signature"] for score in run["scores"] if metric in score):
+            parts.append(f'<p class="note">{label}: <code>{escape(signature)}</code></p>')
+    parts.append(_details("Each seed", _table(tables.per_seed(run))))
+    return "\n".join(parts)
+
+
+def _verdict(run: Run) -> str:
+    """Say how CSR compares with standard finetuning, seed by seed, whichever way it falls."""
+    scores = {(score["seed"], score["arm"]): tables.bleu(score) for score in run["scores"]}
+    pairs = [(scores.get((seed, "csr")), scores.get((seed, tables.BASELINE))) for seed in run["seeds"]]
+    gains = Number(tuple(ours - base for ours, base in pairs if ours is not None and base is not None), 2, signed=True)
+    if not gains.values:
+        return _paragraph("CSR and standard finetuning are not both finished for any seed yet.", "verdict")
+    mean, sd = gains.shown()
+    each = ", ".join(Number((gain,), 2, signed=True).shown()[0] for gain in gains.values)
+    spread = f" ± {sd} over {len(gains.values)} seeds (each: {each})" if sd else " (one seed)"
+    return _paragraph(f"CSR against standard finetuning with as many updates: {mean}{spread} BLEU.", "verdict")
+
+
+def _training(run: Run) -> str:
+    arms = run["arms"]
+    stages = [arm for arm in dict.fromkeys(log["arm"] for log in run["logs"]) if arm not in arms]
+    figures = [
+        _curves(run, arms, "valid", "loss", "Validation loss, finetuning (bits per token)"),
+        _curves(run, arms, "valid", "bleu", "Validation BLEU, finetuning"),
+        _curves(run, arms, "train", "loss", "Training loss, finetuning (bits per token)"),
+        *(_stage_loss(run, stage) for stage in stages),
+    ]
+    drawn = [figure for figure in figures if figure]
+    if not drawn:
+        return ""
+    note = (
+        "Thick: mean over seeds; thin: each seed. Updates count from the start of the stage: CSR's finetuning follows "
+    )
+    note += "its restore stage, standard finetuning gets the updates of both. Losses include label smoothing."
+    return f'<div class="plots">{"".join(drawn)}</div>{_paragraph(note, "note")}' + _table(tables.dynamics(run))
+
+
+def _curves(run: Run, arms: Sequence[str], part: str, key: str, title: str) -> str:
+    series = [plots.Series(f"arm-{arm}", arm_name(arm), _curves_of(run, arm, part, key)) for arm in arms]
+    return _lines(series, title, settle=key == "loss")
+
+
+def _stage_loss(run: Run, stage: str) -> str:
+    series = [
+        plots.Series(f"arm-{stage}", "training", _curves_of(run, stage, "train", "loss")),
+        plots.Series(f"arm-{stage} dashed", "validation", _curves_of(run, stage, "valid", "loss")),
+    ]
+    return _lines(series, f"Loss, stage {stage} (bits per token)", settle=True)
+
+
+def _curves_of(run: Run, arm: str, part: str, key: str) -> list[plots.Points]:
+    return [log[part][key] for log in tables.logs(run, arm) if log[part].get(key)]
+
+
+def _lines(series: Sequence[plots.Series], title: str, settle: bool) -> str:
+    drawn = [one for one in series if one.curves]
+    if not drawn:
+        return ""
+    return _figure(title, plots.lines(drawn, title, "updates", settle), [(one.style, one.label) for one in drawn])
+
+
+def _figure(title: str, svg: str, legend: Iterable[tuple[str, str]]) -> str:
+    keys = "".join(f'<span class="{escape(style)}">{escape(label)}</span>' for style, label in legend)
+    return f'<figure><figcaption>{escape(title)}</figcaption>{svg}<div class="legend">{keys}</div></figure>'
+
+
+def _words(run: Run) -> str:
+    table = tables.words(run)
+    if not table.rows:
+        return ""
+    groups = [column.label.removeprefix("F ").removesuffix(" %") for column in table.columns[1:]]
+    arms = [
+        (f"arm-{arm}", arm_name(arm), [cell for cell in row[1:] if isinstance(cell, Number)])
+        for arm, row in zip(run["arms"], table.rows, strict=True)
+    ]
+    title = "Word F-measure (%) by frequency in the training text"
+    figure = _figure(title, plots.bars(groups, arms, title), [(style, label) for style, label, _ in arms])
+    return f'<div class="plots">{figure}</div>' + _table(table)
+
+
+def _cases(run: Run) -> str:
+    cases = run["cases"]
+    if not cases:
+        return ""
+    name = arm_name(cases["arm"])
+    parts = [
+        _paragraph(
+            f"Words seen fewer than 100 times in training, seed {cases['seed']}: {name} has them right and standard "
+            f"finetuning wrong in {cases['n_gained']:,} of {cases['n_sentences']:,} test sentences, the other way "
+            f"round in {cases['n_lost']:,}. The first of each, most such words first:"
+        )
+    ]
+    for kind, title in (
+        ("gained", f"{name} right, standard finetuning wrong"),
+        ("lost", f"Standard finetuning right, {name} wrong"),
+    ):
+        if cases[kind]:
+            parts.append(f"<h3>{escape(title)}</h3>")
+            parts += [_case(case, name) for case in cases[kind]]
+    return "\n".join(parts)
+
+
+def _case(case: dict[str, Any], name: str) -> str:
+    counted = ", ".join(f"{word} ({count}×)" for word, count in case["words"].items())
+    sides = [("Source", escape(case["src"])), ("Reference", _marked(case["ref"]))]
+    sides += [
+        ("Standard finetuning", _marked(case["baseline"])),
+        (name, _marked(case["arm"])),
+        ("In training", escape(counted)),
+    ]
+    return f'<div class="case">{_facts(sides)}</div>'
+
+
+def _marked(text: str) -> str:
+    """Turn ``**word**`` into a marked word."""
+    return " ".join(
+        f"<mark>{escape(word[2:-2])}</mark>"
+        if len(word) > 4 and word.startswith("**") and word.endswith("**")
+        else escape(word)
+        for word in text.split(" ")
+    )
+
+
+def _lexicons(run: Run) -> str:
+    parts = [_table(tables.lexicons(run))]
+    for name, lexicon in run["lexicons"].items():
+        rows: list[list[Cell]] = [
+            [word, ", ".join(f"{candidate} {weight:.2f}" for candidate, weight in candidates.items())]
+            for word, candidates in lexicon["sample"].items()
+        ]
+        title = f"{name.replace('-', '→')}: entries from the most frequent word to the rarest"
+        columns = [tables.Column("word"), tables.Column("candidates with weight")]
+        parts.append(_details(title, _table(Table(f"sample-{name}", "", columns, rows))))
+    parts.append(_titled(tables.switching(run)))
+    if run["examples"]:
+        parts.append("<h3>Switched sentences</h3>")
+        parts += [f'<div class="case">{_facts(_switched(*pair))}</div>' for pair in run["examples"]]
+    return "\n".join(part for part in parts if part)
+
+
+def _switched(original: str, switched: str) -> list[tuple[str, str]]:
+    """Mark the words of the switched sentence that the original does not have in their place."""
+    old, new = original.split(" "), switched.split(" ")
+    if len(old) == len(new):
+        words = [escape(b) if a == b else f"<mark>{escape(b)}</mark>" for a, b in zip(old, new, strict=True)]
+    else:  # a candidate of several words
+        words = [escape(word) for word in new]
+    return [("Original", escape(original)), ("Switched", " ".join(words))]
+
+
+def _settings(run: Run) -> str:
+    environment = run["environment"] or {}
+    parts = []
+    facts = [
+        ("Command", f"<code>{escape(str(environment['command']))}</code>") if "command" in environment else None,
+        ("Machine", escape(_flat(environment["machine"]))) if "machine" in environment else None,
+        ("Versions", escape(_flat(environment["versions"]))) if "versions" in environment else None,
+        ("Seeds", escape(", ".join(map(str, run["seeds"])))),
+        ("Data", escape(_flat(run["data"]))) if run["data"] else None,
+    ]
+    parts.append(f'<div class="facts-box">{_facts([fact for fact in facts if fact])}</div>')
+    if environment.get("inputs"):
+        hashes = "\n".join(f"{digest}  {PurePath(name).name}" for name, digest in environment["inputs"].items())
+        parts.append(_details("Input files (SHA-256)", f"<pre>{escape(hashes)}</pre>"))
+    shown = yaml.safe_dump(_without_folders(run["config"]), sort_keys=False, allow_unicode=True)
+    parts.append(_details("Settings", f"<pre>{escape(shown)}</pre>"))
+    return "\n".join(parts)
+
+
+def _without_folders(value: Any) -> Any:
+    """Shorten absolute paths to file names: where a file lay on one machine tells nobody else anything."""
+    if isinstance(value, dict):
+        return {key: _without_folders(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_folders(item) for item in value]
+    return PurePath(value).name if isinstance(value, str) and value.startswith("/") else value
+
+
+def _flat(value: Any) -> str:
+    """Return nested counts and names as one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{str(key).replace('_', ' ')} {_flat(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_flat, value))
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _published(runs: Sequence[Run]) -> str:
+    text = "Printed in the papers, from other data, models and machines: the differences between arms can be compared, "
+    text += "the absolute numbers cannot. Rows of this report are shaded."
+    beside: list[str] = []
+    other: list[str] = []
+    for table in tables.published(runs):
+        (beside if table.ours else other).append(f"<h3>{escape(table.title)}</h3>" + _table(table))
+    return (
+        _paragraph(text)
+        + "".join(beside)
+        + _details("Tables of the papers that these runs do not measure", "".join(other))
+    )
+
+
+def _titled(table: Table) -> str:
+    return f"<h3>{escape(table.title)}</h3>" + _table(table) if table.rows else ""
+
+
+def _table(table: Table) -> str:
+    if not table.rows:
+        return ""
+    arrows = {1: " ↑", -1: " ↓", 0: ""}
+    head = "".join(
+        f"<th{_number_class(table, j)}>{escape(column.label + arrows[column.better])}</th>"
+        for j, column in enumerate(table.columns)
+    )
+    rows = [
+        f"<tr{' class=ours' if i in table.ours else ''}>"
+        + "".join(_cell(cell, "th" if j == 0 else "td", _number_class(table, j)) for j, cell in enumerate(row))
+        + "</tr>"
+        for i, row in enumerate(table.rows)
+    ]
+    note = _paragraph(table.note, "note") if table.note else ""
+    body = "\n".join(rows)
+    grid = f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
+    return f'<div class="scroll" tabindex="0">{grid}</div>{note}'
+
+
+def _number_class(table: Table, j: int) -> str:
+    return ' class="number"' if table.numeric(j) else ""
+
+
+def _cell(cell: Cell, tag: str, number: str) -> str:
+    if isinstance(cell, str):
+        return f"<{tag}{number}>{escape(cell)}</{tag}>"
+    mean, sd = cell.shown()
+    if not mean:
+        return f'<{tag} class="number missing">missing</{tag}>'
+    text = f"<b>{mean}</b>" if cell.best else mean
+    text += f" <small>± {sd}</small>" if sd else ""
+    text += f"<sup>{cell.mark}</sup>" if cell.mark else ""
+    return f"<{tag}{number}>{text}</{tag}>"
+
+
+def _facts(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return a list of terms, and of descriptions that are HTML already."""
+    return '<dl class="facts">' + "".join(f"<dt>{escape(term)}</dt><dd>{html}</dd>" for term, html in pairs) + "</dl>"
+
+
+def _details(summary: str, html: str) -> str:
+    return f"<details><summary>{escape(summary)}</summary>\n{html}\n</details>"
+
+
+def _paragraph(text: str, kind: str = "text") -> str:
+    return f'<p class="{kind}">{escape(text)}</p>'

@@ -1,0 +1,71 @@
+"""What only the translations themselves can tell: is an arm better than the baseline, and on which rare words?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from csr.evaluation.frequency import Case, cases, read_counts
+from csr.evaluation.significance import paired_bootstrap
+from csr.evaluation.translation import statistics, tokenizer_for
+from csr.files import read_lines
+
+BASELINE = "baseline"
+METRICS = ("bleu", "chrf")
+_SHOWN = 6  # cases of each kind
+
+
+def comparisons(folder: Path, arms: Sequence[str], seeds: Sequence[int], tgt: str) -> list[dict[str, Any]]:
+    """Test every finished arm against the baseline of its seed by paired bootstrap (Zan et al., Table 4's marks)."""
+    found = []
+    for seed in seeds:
+        hyps = {arm: list(read_lines(path)) for arm in arms if (path := _hyp(folder, seed, arm)).exists()}
+        if BASELINE not in hyps:
+            continue
+        ref = list(read_lines(_text(folder, "test", tgt)))
+        for metric in METRICS:
+            counts = {arm: statistics(metric, hyp, ref, tgt) for arm, hyp in hyps.items()}
+            for arm in counts.keys() - {BASELINE}:
+                result = paired_bootstrap(counts[arm], counts[BASELINE])
+                found.append(
+                    {"arm": arm, "seed": seed, "metric": metric, "difference": result.difference}
+                    | {"p_value": result.p_value, "signature": result.signature}
+                )
+    return sorted(found, key=lambda item: (item["seed"], arms.index(item["arm"]), item["metric"]))
+
+
+def case_studies(folder: Path, arm: str, seed: int, src: str, tgt: str) -> dict[str, Any] | None:
+    """Return sentences whose rare words one of ``arm`` and baseline has right and the other wrong; None if unfinished.
+
+    As Zan et al., Table 9, but for both directions, each with the number of such sentences in the test set.
+    """
+    if not all(_hyp(folder, seed, name).exists() for name in (arm, BASELINE)):
+        return None
+    tokenizer = tokenizer_for(tgt)
+    counts = read_counts(_text(folder, "train", tgt), tokenizer)
+    source, ref = (list(read_lines(_text(folder, "test", language))) for language in (src, tgt))
+    ours, theirs = (list(read_lines(_hyp(folder, seed, name))) for name in (arm, BASELINE))
+    gained, lost = cases(ours, theirs, ref, counts, tokenizer), cases(theirs, ours, ref, counts, tokenizer)
+    return {
+        "arm": arm,
+        "seed": seed,
+        "n_sentences": len(ref),
+        "n_gained": len(gained),
+        "n_lost": len(lost),
+        "gained": [_case(case, source, arm=case.hyp, baseline=case.baseline) for case in gained[:_SHOWN]],
+        "lost": [_case(case, source, arm=case.baseline, baseline=case.hyp) for case in lost[:_SHOWN]],
+    }
+
+
+def _case(case: Case, source: Sequence[str], arm: str, baseline: str) -> dict[str, Any]:
+    words = dict(case.words)
+    return {"src": source[case.index], "ref": case.ref, "baseline": baseline, "arm": arm, "words": words}
+
+
+def _hyp(folder: Path, seed: int, arm: str) -> Path:
+    return folder / f"seed-{seed}" / arm / "test.hyp"
+
+
+def _text(folder: Path, split: str, language: str) -> Path:
+    return folder / "data" / "text" / f"{split}.{language}"

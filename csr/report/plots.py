@@ -1,0 +1,131 @@
+"""Line and bar plots as inline SVG, coloured by the page's style sheet so that they suit light and dark."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+from statistics import fmean
+
+from csr.report.table import Number
+
+WIDTH, HEIGHT = 460, 280
+LEFT, RIGHT, TOP, BOTTOM = 42, 438, 10, 240  # the frame of the data, in units of the view box
+_POINTS = 240  # drawn per curve; longer ones are averaged over neighbours
+
+Points = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Series:
+    """A line of a plot: its style (``arm-csr`` gives the colour, ``dashed``) and a curve per seed."""
+
+    style: str
+    label: str
+    curves: Sequence[Points]
+
+
+def lines(series: Sequence[Series], title: str, x_label: str, settle: bool = False) -> str:
+    """Plot the mean over seeds of each series, each seed thin behind it.
+
+    Args:
+        settle: let what lies above all values of the last nine tenths of the updates run out of the frame.
+    """
+    series = [Series(one.style, one.label, [_thinned(points) for points in one.curves if points]) for one in series]
+    points = [point for one in series for curve in one.curves for point in curve]
+    x_max = max(x for x, _ in points)
+    settled = [y for x, y in points if not settle or x >= x_max / 10]
+    y_ticks = ticks(min(settled), max(settled))
+    x_scale, y_scale = _scale(0, x_max, LEFT, RIGHT), _scale(y_ticks[0], y_ticks[-1], BOTTOM, TOP)
+    body = [_axis_y(y_ticks, y_scale)]
+    for x in ticks(0, x_max):
+        if x <= x_max:
+            body.append(_label(x_scale(x), BOTTOM + 18, f"{x:,g}" if x < 1e6 else f"{x:.0e}"))
+    body.append(_label(RIGHT, HEIGHT - 4, x_label, anchor="end"))
+    # An inner svg clips what runs out of the frame.
+    frame = f'width="{WIDTH}" height="{BOTTOM - TOP + 4}" viewBox="0 {TOP - 2} {WIDTH} {BOTTOM - TOP + 4}"'
+    body.append(f'<svg y="{TOP - 2}" {frame}>')
+    for one in series:
+        if len(one.curves) > 1:
+            body += [_path(curve, x_scale, y_scale, f"seed {one.style}") for curve in one.curves]
+        body.append(_path(_mean(one.curves), x_scale, y_scale, f"mean {one.style}"))
+    return _svg(title, [*body, "</svg>"])
+
+
+def bars(groups: Sequence[str], arms: Sequence[tuple[str, str, Sequence[Number]]], title: str) -> str:
+    """Plot bars from zero: for each group one bar per (style, label, numbers), with the deviation over seeds."""
+    tops = [(number.mean or 0) + (number.sd or 0) for _, _, numbers in arms for number in numbers]
+    y_ticks = ticks(0, max(tops) or 1)
+    y_scale = _scale(0, y_ticks[-1], BOTTOM, TOP)
+    slot = (RIGHT - LEFT) / len(groups)
+    width = 0.76 * slot / len(arms)
+    body = [_axis_y(y_ticks, y_scale)]
+    for g, group in enumerate(groups):
+        body.append(_label(LEFT + (g + 0.5) * slot, BOTTOM + 18, group))
+        for a, (style, label, numbers) in enumerate(arms):
+            number = numbers[g]
+            if number.mean is None:
+                continue
+            x, y = LEFT + (g + 0.12) * slot + a * width, y_scale(number.mean)
+            mean, sd = number.shown()
+            text = escape(f"{label}, {group}: {mean}" + (f" ± {sd}" if sd else ""))
+            body.append(
+                f'<rect class="bar {escape(style)}" x="{x + 1:.1f}" y="{y:.1f}" width="{width - 2:.1f}" '
+                f'height="{BOTTOM - y:.1f}"><title>{text}</title></rect>'
+            )
+            if number.sd:
+                high, low, middle = y_scale(number.mean + number.sd), y_scale(number.mean - number.sd), x + width / 2
+                body.append(f'<path class="whisker" d="M{middle:.1f} {high:.1f}V{low:.1f}"/>')
+    return _svg(title, body)
+
+
+def ticks(low: float, high: float, count: int = 5) -> list[float]:
+    """Return about ``count`` round numbers in equal steps of 1, 2 or 5 times a power of ten, reaching over [low, high].
+
+    >>> ticks(0, 93)
+    [0, 20, 40, 60, 80, 100]
+    """
+    span = (high - low) or abs(high) or 1.0
+    power = 10 ** math.floor(math.log10(span / count))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= span / count)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(i * step, 10) for i in range(first, max(last, first + 1) + 1)]
+
+
+def _scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+    return lambda value: start + (value - low) / (high - low) * (end - start)
+
+
+def _thinned(points: Points) -> Points:
+    """Average neighbours until few enough points are left to draw."""
+    size = math.ceil(len(points) / _POINTS)
+    blocks = (points[i : i + size] for i in range(0, len(points), size))
+    return [(fmean(x for x, _ in block), fmean(y for _, y in block)) for block in blocks]
+
+
+def _mean(curves: Sequence[Points]) -> Points:
+    """Return the mean over seeds at the updates that all of them have logged."""
+    tables = [dict(curve) for curve in curves]
+    return [(x, fmean(table[x] for table in tables)) for x in tables[0] if all(x in table for table in tables)]
+
+
+def _path(points: Points, x_scale: Callable[[float], float], y_scale: Callable[[float], float], style: str) -> str:
+    steps = "L".join(f"{x_scale(x):.1f} {y_scale(y):.1f}" for x, y in points)
+    # h0: with round ends, a single point is a dot.
+    return f'<path class="{escape(style)}" d="M{steps}h0"/>' if steps else ""
+
+
+def _axis_y(y_ticks: Sequence[float], y_scale: Callable[[float], float]) -> str:
+    grid = "".join(f"M{LEFT} {y_scale(y):.1f}H{RIGHT}" for y in y_ticks)
+    labels = "".join(_label(LEFT - 7, y_scale(y) + 4, f"{y:,g}".replace("-", "−"), "end") for y in y_ticks)
+    return f'<path class="grid" d="{grid}"/>{labels}'
+
+
+def _label(x: float, y: float, text: str, anchor: str = "middle") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _svg(title: str, body: Sequence[str]) -> str:
+    head = f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
+    return "".join([head, *body, "</svg>"])

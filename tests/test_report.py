@@ -1,0 +1,342 @@
+"""The report on a made-up run: numbers worked by hand, every format, gaps shown as gaps, and a look in a browser."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from csr.cli import main
+from csr.errors import DataError
+from csr.files import write_json, write_text
+from csr.report import html, tables, write_report
+from csr.report.collect import collect, collect_run
+from csr.report.plots import Series, bars, lines, ticks
+from csr.report.table import Column, Number, Table
+
+ARMS = ("random", "baseline", "iaft", "csr")
+QUALITY = {"random": 0.35, "baseline": 0.72, "iaft": 0.73, "csr": 0.76}
+NOUNS = ["dog", "child", "woman", "boat", "harbour", "lantern", "orchard", "accordion", "violin", "meadow", "beehive"]
+VERBS = ["sees", "carries", "paints", "follows", "repairs", "watches"]
+PLACES = ["near the river", "behind the church", "on the market <square>", "under a bridge & a tree"]
+
+
+def sentences(rng: np.random.Generator, n: int) -> list[str]:
+    """Return sentences over a vocabulary whose words differ in frequency."""
+    weights = 1 / np.arange(1, len(NOUNS) + 1) ** 1.6
+    a, b = (rng.choice(NOUNS, n, p=weights / weights.sum()) for _ in range(2))
+    return [f"A {x} {rng.choice(VERBS)} the {y} {rng.choice(PLACES)}." for x, y in zip(a, b, strict=True)]
+
+
+def write_lines(path: Path, text: list[str]) -> None:
+    with write_text(path) as stream:
+        stream.writelines(line + "\n" for line in text)
+
+
+def write_log(
+    path: Path, updates: int, final: float, rng: np.random.Generator, bleu: float = 0, **extra: float
+) -> None:
+    """Write losses that fall to ``final``, as fairseq-train does with --log-file and --log-format json."""
+    out = []
+    for update in range(updates // 50, updates + 1, updates // 50):
+        done = 1 - math.exp(-4 * update / updates)
+        loss = final + (11 - final) * (1 - done) + rng.normal(0, 0.04)
+        numbers = {"loss": f"{loss:.3f}", "num_updates": str(update), "wall": f"{update / 5:.0f}"}
+        out.append(json.dumps(numbers | {key: f"{value + rng.normal(0, 0.004):.4f}" for key, value in extra.items()}))
+        if update % (updates // 10) == 0:
+            valid = {"valid_loss": f"{loss + 0.15:.3f}", "valid_num_updates": str(update)}
+            out.append(json.dumps(valid | ({"valid_bleu": f"{bleu * done:.2f}"} if bleu else {})))
+    write_lines(path, out)
+    write_json(path.with_name("timing.json"), {"seconds": updates / 5, "updates": updates})
+
+
+def make_run(folder: Path, seeds: tuple[int, ...] = (1, 2, 3), unfinished: tuple[str, ...] = (), n: int = 40) -> Path:
+    """Write a run folder as ``csr run`` leaves it; ``unfinished`` names folders such as ``seed-2/csr``."""
+    rng = np.random.default_rng(0)
+    data = {"source_lang": "de", "target_lang": "en", "src": "/data/train.de", "tgt": "/data/train.en"}
+    config: dict[str, Any] = {"data": data, "noise": {"rate": 0.35, "mean_span": 3.5}, "arms": ARMS, "seeds": seeds}
+    with write_text(folder / "config.yaml") as stream:
+        yaml.safe_dump(json.loads(json.dumps(config)), stream, sort_keys=False)
+    machine = {"cpu": "Example CPU", "cores": 2}
+    versions = {"csr": "0.1.0", "torch": "2.13.0", "fairseq-fixed": "0.12.3.1", "sacrebleu": "2.6.0"}
+    inputs = {"/data/train.de": "ab" * 32, "/data/train.en": "cd" * 32}
+    environment = {"versions": versions, "command": "csr run <config>.yaml", "inputs": inputs, "machine": machine}
+    write_json(folder / "environment.json", environment)
+    write_json(
+        folder / "data" / "prepare.json", {"read": 29000, "kept": 28700, "dropped": {"empty": 12, "duplicate": 288}}
+    )
+    test = sentences(rng, n)
+    write_lines(folder / "data/text/test.en", test)
+    write_lines(folder / "data/text/test.de", [f"Quelle {i}: {line}" for i, line in enumerate(test)])
+    write_lines(folder / "data/text/train.en", sentences(rng, 600))
+    for pair in ("de-en", "en-de"):
+        entries = [f"wort{i}\tword{i}\t0.{90 - i}\nwort{i}\t<other>{i}\t0.1\n" for i in range(40)]
+        write_lines(folder / f"lexicon/{pair}.tsv", "".join(entries).splitlines())
+        quality = {"token_coverage": 0.8123, "cooccurrence_precision": 0.4321, "start": "identical"}
+        write_json(folder / f"lexicon/{pair}.tsv.json", {"source": "vecmap", "quality": quality})
+    write_lines(folder / "lexicon/examples.tsv", [f"{line}\t{line.replace('river', 'Fluss')}" for line in test[:3]])
+    for seed in seeds:
+        write_log(folder / f"seed-{seed}/backbone/train.log", 2000, 3.1, rng)
+        noise = {"switch_rate": 0.331, "switch_coverage": 0.87, "switch_span": 2.9}
+        write_log(folder / f"seed-{seed}/restore/train.log", 500, 2.4, rng, **noise)
+        distance = {"root_sum_squares": 41.2 + seed, "mean_pairwise": 0.31, "distance_of_means": 0.05}
+        distance |= {"retrieval_accuracy": 0.2, "cosine": 0.4}
+        write_json(
+            folder / f"seed-{seed}/backbone/scores.json", {"arm": "backbone", "seed": seed, "distance": distance}
+        )
+        for arm in ARMS:
+            if f"seed-{seed}/{arm}" in unfinished:
+                continue
+            right = QUALITY[arm] + rng.normal(0, 0.02)
+            hyps = [
+                " ".join(w if rng.random() < right else str(rng.choice(NOUNS)) for w in line.split()) for line in test
+            ]
+            write_lines(folder / f"seed-{seed}/{arm}/test.hyp", hyps)
+            updates = 2500 if arm == "csr" else 3000
+            write_log(folder / f"seed-{seed}/{arm}/train.log", updates, 5.2 - 2 * right, rng, bleu=40 * right)
+            write_json(folder / f"seed-{seed}/{arm}/scores.json", made_up_scores(arm, seed, 40 * right))
+    return folder
+
+
+def made_up_scores(arm: str, seed: int, bleu: float) -> dict[str, Any]:
+    names = ("<100", "[100,1000)", ">=1000")
+    buckets = [
+        {"name": name, "precision": 0.5, "recall": 0.5, "f1": (bleu + 12 * i) / 70, "count": 100}
+        for i, name in enumerate(names)
+    ]
+    seconds = {"backbone": 400.0, "finetune": 500.0 + seed} | ({"restore": 100.0} if arm == "csr" else {})
+    if arm == "random":
+        del seconds["backbone"]
+    return {
+        "arm": arm,
+        "seed": seed,
+        "bleu": {"value": bleu, "signature": "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0"},
+        "chrf": {"value": 1.5 * bleu, "signature": "nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no|version:2.6.0"},
+        "words": {"buckets": buckets},
+        "distance": {
+            "root_sum_squares": 12 - bleu / 5,
+            "mean_pairwise": 0.1,
+            "distance_of_means": 0.02,
+            "retrieval_accuracy": bleu / 40,
+            "cosine": 0.8,
+        },
+        "seconds": seconds,
+    }
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(tmp_path_factory.mktemp("runs") / "sample")
+
+
+def test_mean_and_sample_deviation_and_ties_in_bold() -> None:
+    # mean (30 + 31 + 33) / 3 = 31.33; deviations -1.33, -0.33, 1.67: sqrt(4.667 / 2) = 1.53
+    rows = [["a", Number((30.0, 31.0, 33.0))], ["b", Number((31.29,))], ["c", Number(())], ["d", Number((29.0,))]]
+    table = Table("t", "T", [Column("arm"), Column("BLEU", 1)], rows).with_best()
+    assert [row[1].best for row in table.rows] == [True, True, False, False]  # 31.3 twice as printed
+    assert "| a | **31.3** ± 1.5 |" in table.markdown()
+    assert "| c | missing |" in table.markdown()
+    assert r"a & \textbf{31.3} $\pm$ 1.5 \\" in table.latex()
+    assert table.tsv().splitlines()[2:4] == ["b\t31.29\t\t1", "c\t\t\t0"]
+    assert table.as_dict()["rows"][0]["BLEU"]["values"] == [30.0, 31.0, 33.0]
+
+
+def test_smaller_is_better_where_the_column_says_so() -> None:
+    rows = [["a", Number((-2.0,))], ["b", Number((1.0,))]]
+    table = Table("t", "T", [Column("arm"), Column("D", -1)], rows).with_best()
+    assert table.markdown().count("**−2.0**") == 1
+
+
+def test_latex_escapes_what_latex_would_read() -> None:
+    table = Table("t", "a_b & 5 %", [Column("<100")], [["x^2 ~ {y} \\"]])
+    assert r"a\_b \& 5 \%" in table.latex()
+    assert r"$<$100 \\" in table.latex()
+    assert r"x\textasciicircum{}2 \textasciitilde{} \{y\} \textbackslash{}" in table.latex()
+
+
+def test_the_main_table_is_the_mean_of_the_scores(run_folder: Path) -> None:
+    run = collect_run(run_folder)
+    table = tables.main(run)
+    expected = [score["bleu"]["value"] for score in run["scores"] if score["arm"] == "csr"]
+    cell = table.rows[ARMS.index("csr")][2]
+    assert isinstance(cell, Number)
+    assert cell.mean == pytest.approx(sum(expected) / 3)
+    seconds = table.rows[ARMS.index("csr")][-1]
+    assert isinstance(seconds, Number)
+    assert seconds.values == (601, 602, 603)  # finetune 500 + seed, restore 100; the backbone is not counted
+
+
+def test_overhead_is_over_the_mean_of_standard_finetuning(run_folder: Path) -> None:
+    cell = tables.cost(collect_run(run_folder)).rows[ARMS.index("csr")][-1]
+    assert isinstance(cell, Number)
+    # baseline (501 + 502 + 503) / 3 = 502; CSR 601, 602, 603
+    assert cell.mean == pytest.approx(100 * 100 / 502)
+
+
+def test_a_mark_needs_every_seed(run_folder: Path) -> None:
+    run = collect_run(run_folder)
+    tests = [
+        {"arm": "csr", "seed": s, "metric": "bleu", "difference": 1, "p_value": p} for s, p in ((1, 0.001), (2, 0.04))
+    ]
+    run["comparisons"] = tests
+    csr = ARMS.index("csr")
+    marks = [row[2].mark for row in tables.per_seed(run).rows if row[1] == "CSR"]
+    assert tables.main(run).rows[csr][2].mark == "*"
+    assert marks == ["**", "*", ""]
+    tests[0]["difference"] = -1
+    assert not tables.main(run).rows[csr][2].mark
+
+
+def test_comparisons_agree_with_sacrebleu(run_folder: Path) -> None:
+    files = [str(run_folder / f"seed-1/{arm}/test.hyp") for arm in ("baseline", "csr")]
+    reference = str(run_folder / "data/text/test.en")
+    command = ["sacrebleu", reference, "-i", *files, "-m", "bleu", "--paired-bs", "--paired-bs-n", "1000", "-f", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    expected = json.loads(done.stdout)[1]["BLEU"]["p_value"]
+    tests = collect_run(run_folder)["comparisons"]
+    found = next(t for t in tests if (t["arm"], t["seed"], t["metric"]) == ("csr", 1, "bleu"))
+    assert found["p_value"] == pytest.approx(expected, abs=1e-4)
+
+
+def test_published_tables_say_what_the_papers_print(run_folder: Path) -> None:
+    found = {table.name: table for table in tables.published([collect_run(run_folder)])}
+    translation = found["published-translation"]
+    assert translation.ours == [0]
+    de_en = next(row for row in translation.rows if row[0] == "de→en")
+    assert [cell.mean for cell in de_en[1:]] == pytest.approx([34.4, 37.8, 38.6, 39.2, 1.4])
+    gains = [row[-1].mean for row in translation.rows[1:]]
+    assert min(gains) == pytest.approx(0.1)
+    assert max(gains) == pytest.approx(1.6)
+    # Zan et al., section 5.5: "+1.4 average score improvement over mBART"
+    assert found["published-xnli"].rows[-1][-1].mean == pytest.approx(1.4)
+    assert found["published-distance"].rows[-1][-1].mean == pytest.approx(-6.20)
+
+
+class Outline(HTMLParser):
+    """Checks that tags are closed in order and collects what could reach out of the page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.targets: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        named = {name: value or "" for name, value in attrs}
+        self.targets += [named[name] for name in ("href", "src") if name in named]
+        self.ids += [named["id"]] if "id" in named else []
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def outline(text: str) -> Outline:
+    parsed = Outline()
+    parsed.feed(text)
+    assert not parsed.open
+    return parsed
+
+
+def test_the_page_is_well_formed_and_reaches_for_nothing(run_folder: Path) -> None:
+    text = html.page(collect([run_folder, run_folder]))
+    parsed = outline(text)
+    assert len(set(parsed.ids)) == len(parsed.ids)
+    assert set(parsed.targets) <= {f"#{name}" for name in parsed.ids}
+    assert not parsed.tags & {"script", "link", "img", "iframe", "object"}
+    assert not re.search(r"https?:|url\(|@import", text)
+    assert "&lt;square&gt;" in text
+    assert "/data/train" not in text
+
+
+def test_unfinished_arms_are_named_and_shown_as_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = make_run(tmp_path / "half", seeds=(1, 2), unfinished=("seed-2/csr", "seed-1/iaft", "seed-2/iaft"))
+    shutil.rmtree(folder / "lexicon")
+    (folder / "environment.json").unlink()
+    assert main(["report", str(folder)]) == 0
+    printed = capsys.readouterr().out
+    assert "| IAFT | 0 of 2 | missing | missing |" in printed
+    assert "| CSR | 1 of 2 |" in printed
+    text = (folder / "report.html").read_text()
+    assert "seed-1/iaft, seed-2/iaft, seed-2/csr" in text
+    outline(text)
+
+
+def test_a_run_that_only_has_its_settings_gives_a_page(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "new", seeds=(1,), unfinished=tuple(f"seed-1/{arm}" for arm in ARMS))
+    for part in ("seed-1", "data", "lexicon"):
+        shutil.rmtree(folder / part)
+    results = write_report([folder], tmp_path / "report.html")
+    assert results["runs"][0]["missing"] == [f"seed-1/{arm}" for arm in ARMS]
+    outline((tmp_path / "report.html").read_text())
+
+
+def test_every_table_is_written_in_every_format(run_folder: Path) -> None:
+    results = write_report([run_folder], run_folder / "report.html")
+    for table in tables.run_tables(results["runs"][0]):
+        for suffix in ("md", "tex", "tsv", "json"):
+            assert (run_folder / "tables" / f"{table.name}.{suffix}").stat().st_size
+        widths = {line.count("\t") for line in (run_folder / "tables" / f"{table.name}.tsv").read_text().splitlines()}
+        assert len(widths) == 1
+    assert json.loads((run_folder / "results.json").read_text()) == json.loads(json.dumps(results["runs"][0]))
+
+
+def test_what_is_no_run_is_said_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"config\.yaml: no such file; expected a folder made by csr run"):
+        collect([tmp_path])
+    (tmp_path / "config.yaml").write_text("arms: [csr]\n")
+    with pytest.raises(DataError, match="expected arms, seeds and data with source_lang"):
+        collect([tmp_path])
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 93), (2.41, 2.44), (-3, 7), (5, 5), (0, 1e6)])
+def test_ticks_cover_the_range_in_equal_steps(low: float, high: float) -> None:
+    found = ticks(low, high)
+    steps = np.diff(found)
+    assert found[0] <= low
+    assert high <= found[-1]
+    assert 2 <= len(found) <= 8
+    assert np.allclose(steps, steps[0])
+
+
+def test_plots_of_one_point_and_of_equal_values_are_drawn() -> None:
+    assert "nan" not in lines([Series("arm-csr", "CSR", [[(100.0, 2.0)]])], "one", "updates")
+    assert "nan" not in bars(["<100"], [("arm-csr", "CSR", [Number((0.0,))])], "zero")
+
+
+def test_the_page_opens_in_a_browser(run_folder: Path, tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no headless browser here")
+    page, picture = tmp_path / "report.html", tmp_path / "report.png"
+    write_report([run_folder], page)
+    # The inner page is as wide as a phone; its title tells how far its content reaches.
+    frame = tmp_path / "phone.html"
+    frame.write_text(
+        f'<iframe src="{page.name}" width="390" height="800" onload="document.title = '
+        'contentDocument.documentElement.scrollWidth"></iframe>'
+    )
+    command = [browser, "--headless", "--no-sandbox", "--hide-scrollbars", f"--user-data-dir={tmp_path}/profile"]
+    command += ["--allow-file-access-from-files", "--virtual-time-budget=5000"]
+    dom = subprocess.run(
+        [*command, "--dump-dom", frame.as_uri()], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "<title>390</title>" in dom.stdout
+    shot = [*command, "--window-size=1100,1400", f"--screenshot={picture}", page.as_uri()]
+    subprocess.run(shot, capture_output=True, check=True, timeout=60)
+    assert picture.stat().st_size > 20_000  # text and plots, not an empty page

@@ -24,7 +24,7 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         found = _add(
             sub, metric, f"{name} by sacrebleu, 0 to 100" + ", less is better" * (metric == "ter"), translation
         )
-        _language(found)
+        _language(found, tokenizer=metric == "bleu")
         _samples(found, 0)
     found = _add(sub, "comet", "COMET by unbabel-comet, in the model's unit", comet)
     _comet(found, required=True)
@@ -81,9 +81,11 @@ def _add(
     return parser
 
 
-def _language(parser: argparse.ArgumentParser) -> None:
+def _language(parser: argparse.ArgumentParser, tokenizer: bool = True) -> None:
     parser.add_argument("--language", default="en", help="target language: de, de_DE, ... (default: %(default)s)")
-    parser.add_argument("--tokenizer", help="one of sacrebleu's (default: the one for the language)")
+    parser.set_defaults(tokenizer=None)
+    if tokenizer:
+        parser.add_argument("--tokenizer", help="one of sacrebleu's, for BLEU (default: the one for the language)")
 
 
 def _samples(parser: argparse.ArgumentParser, default: int) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from csr.errors import ConfigError, DataError
 from csr.evaluation.significance import SEED, Interval, interval, resampled
-from csr.evaluation.translation import tokenize
+from csr.evaluation.translation import check_sides, tokenize
 from csr.files import PathLike, read_lines
 
 CUTOFFS = (100, 1000)  # Zan et al., section 6.2: low below 100, high from 1,000 on
@@ -109,7 +109,7 @@ def word_scores(
         cutoffs: where one bucket ends and the next begins, increasing.
         samples: bootstrap samples for the intervals, 0 for none.
     """
-    _check_lengths(hyp, ref)
+    check_sides(hyp, ref)
     edges = _checked(cutoffs)
     rows = np.stack(
         [_row(*sides, counts, edges) for sides in zip(tokenize(hyp, tokenizer), tokenize(ref, tokenizer), strict=True)]
@@ -138,8 +138,8 @@ def cases(
     Args:
         below: words with a smaller training frequency count as low-frequency.
     """
-    _check_lengths(hyp, ref)
-    _check_lengths(baseline, ref)
+    check_sides(hyp, ref)
+    check_sides(baseline, ref)
     found = []
     sides = (tokenize(lines, tokenizer) for lines in (hyp, baseline, ref))
     for index, (ours, theirs, truth) in enumerate(zip(*sides, strict=True)):
@@ -171,11 +171,6 @@ def _checked(cutoffs: Sequence[int]) -> np.ndarray:
     if not cutoffs or cutoffs[0] < 1 or any(a >= b for a, b in itertools.pairwise(cutoffs)):
         raise ConfigError(f"cutoffs: expected increasing positive counts, found {list(cutoffs)}")
     return np.asarray(cutoffs)
-
-
-def _check_lengths(hyp: Sequence[object], ref: Sequence[object]) -> None:
-    if len(hyp) != len(ref) or not ref:
-        raise DataError(f"expected an output for each reference, found {len(hyp)} outputs and {len(ref)} references")
 
 
 def _marked(words: Sequence[str], chosen: Mapping[str, int]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from csr.errors import DataError
+from csr.errors import ConfigError, DataError
 
 SEED = 12345  # the seed of sacrebleu, so that p-values can be compared digit by digit
 
@@ -71,6 +71,7 @@ def resampled(rows: np.ndarray, samples: int, seed: int = SEED) -> np.ndarray:
 
     The draws are those of sacrebleu for the same seed.
     """
+    _check_samples(samples)
     n = len(rows)
     draws = np.random.default_rng(seed).choice(n, size=(samples, n), replace=True)
     return np.stack([np.bincount(draw, minlength=n) @ rows for draw in draws])
@@ -139,6 +140,7 @@ def paired_approximate_randomization(
 
     With d the difference after swapping: p = (|{|d| > |D|}| + 1) / (samples + 1), as ``sacrebleu --paired-ar`` does.
     """
+    _check_samples(samples)
     _check_paired(system, baseline)
     swapped = np.random.default_rng(seed).integers(2, size=(samples, len(system.rows)), dtype=bool)
     change = baseline.rows - system.rows
@@ -176,6 +178,11 @@ def over_seeds(values: Sequence[float]) -> Spread:
 
 def _scores(system: Statistics, sums: np.ndarray) -> np.ndarray:
     return np.array([system.score(row) for row in sums])
+
+
+def _check_samples(samples: int) -> None:
+    if samples < 1:
+        raise ConfigError(f"samples: expected at least 1, found {samples}")
 
 
 def _check_paired(system: Statistics, baseline: Statistics) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import regex
 
-from csr.errors import ConfigError, DataError
+from csr.errors import ConfigError
 from csr.evaluation.significance import Statistics
-from csr.evaluation.translation import Score
+from csr.evaluation.translation import Score, check_sides
 
 METRICS = ("rouge1", "rouge2", "rougeL")
 
@@ -51,8 +51,7 @@ def statistics(hyp: Sequence[str], ref: Sequence[str], recall: bool = False) -> 
     _version()
     from rouge_score.rouge_scorer import RougeScorer
 
-    if len(hyp) != len(ref) or not ref:
-        raise DataError(f"expected an output for each reference, found {len(hyp)} outputs and {len(ref)} references")
+    check_sides(hyp, ref)
     scorer = RougeScorer(list(METRICS), tokenizer=_Tokenizer())
     rows: dict[str, list[tuple[float, float]]] = {name: [] for name in METRICS}
     for summary, truth in zip(hyp, ref, strict=True):

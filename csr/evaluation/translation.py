@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from csr.errors import ConfigError, DataError
 from csr.evaluation.significance import Statistics
 
 if TYPE_CHECKING:
+    from sacrebleu.metrics import BLEU
     from sacrebleu.metrics.base import Metric
 
 # sacrebleu's tokenizer by language; 13a elsewhere. Thai, Lao, Khmer and Burmese are written without spaces, and
@@ -57,8 +58,14 @@ def tokenizer_for(language: str) -> str:
 
 def tokenize(lines: Iterable[str], tokenizer: str) -> Iterator[list[str]]:
     """Cut each line into words by one of sacrebleu's tokenizers; ``none`` splits at spaces."""
-    cut = _tokenizer(tokenizer)
+    cut = _bleu(tokenizer).tokenizer
     return (cut(line).split() for line in lines)
+
+
+def check_sides(hyp: Sequence[object], ref: Sequence[object]) -> None:
+    """Raise DataError unless there is an output for each reference and at least one reference."""
+    if len(hyp) != len(ref) or not ref:
+        raise DataError(f"expected an output for each reference, found {len(hyp)} outputs and {len(ref)} references")
 
 
 def bleu(hyp: Sequence[str], ref: Sequence[str], language: str, tokenizer: str | None = None) -> Score:
@@ -91,33 +98,37 @@ def statistics(
 def score_and_statistics(
     metric: str, hyp: Sequence[str], ref: Sequence[str], language: str, tokenizer: str | None = None
 ) -> tuple[Score, Statistics]:
-    """Return a score and what it is made of, from one pass over the text."""
-    if len(hyp) != len(ref) or not ref:
-        raise DataError(f"expected an output for each reference, found {len(hyp)} outputs and {len(ref)} references")
+    """Return a score and what it is made of, from one pass over the text; only BLEU takes another tokenizer."""
+    check_sides(hyp, ref)
+    if tokenizer and metric != "bleu":
+        raise ConfigError(f"tokenizer: expected none for {metric}, found {tokenizer!r}")
     scorer = _metric(metric, language, tokenizer)
+    cut = TOKENIZERS.get(base_language(language)) if metric == "ter" else None
+    if cut == "char":  # TER has no word boundaries of its own for these languages
+        hyp, ref = ([" ".join(words) for words in tokenize(lines, cut)] for lines in (hyp, ref))
     # sacrebleu keeps its sentence counts to itself, but its own significance tests rest on these two methods.
     rows = np.array(scorer._extract_corpus_statistics(list(hyp), [list(ref)]), dtype=float)
     found = Statistics(rows, lambda sums: float(scorer._compute_score_from_stats(sums.tolist()).score))
-    return Score(found.value, f"{scorer.get_signature()}"), found
+    return Score(found.value, f"{scorer.get_signature()}" + "|cut:char" * (cut == "char")), found
 
 
 def _metric(metric: str, language: str, tokenizer: str | None) -> Metric:
-    from sacrebleu.metrics import BLEU, CHRF, TER
+    from sacrebleu.metrics import CHRF, TER
 
     if metric == "bleu":
-        return BLEU(tokenize=tokenizer or tokenizer_for(language))
+        return _bleu(tokenizer or tokenizer_for(language))
     if metric == "chrf":
         return CHRF()
     if metric == "ter":
-        # Chinese and Japanese are cut into characters, the only word boundaries TER knows there.
+        # TER itself cuts Chinese and Japanese into characters.
         asian = base_language(language) in ("zh", "ja")
         return TER(normalized=asian, asian_support=asian)
     raise ConfigError(f"metric: expected one of {', '.join(METRICS)}, found {metric!r}")
 
 
-def _tokenizer(name: str) -> Callable[[str], str]:
+def _bleu(tokenizer: str) -> BLEU:
     from sacrebleu.metrics import BLEU
 
-    if name not in BLEU.TOKENIZERS:
-        raise ConfigError(f"tokenizer: expected one of {', '.join(sorted(BLEU.TOKENIZERS))}, found {name!r}")
-    return BLEU(tokenize=name, force=True).tokenizer
+    if tokenizer not in BLEU.TOKENIZERS:
+        raise ConfigError(f"tokenizer: expected one of {', '.join(sorted(BLEU.TOKENIZERS))}, found {tokenizer!r}")
+    return BLEU(tokenize=tokenizer)

@@ -1,0 +1,330 @@
+"""VecMap: lexicons from two texts, by word embeddings mapped into one space (Artetxe et al., ACL 2018)."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+from tqdm import tqdm
+
+from csr.errors import ConfigError, DataError
+from csr.files import PathLike
+from csr.induction import embeddings
+from csr.induction.embeddings import Embeddings
+from csr.induction.retrieval import mean_similarities, neighbors, similarity, unit
+from csr.lexicon import Lexicon
+from csr.quality import Bitext, cooccurrence_precision, read_bitext
+
+log = logging.getLogger(__name__)
+
+Pairs = tuple[np.ndarray, np.ndarray]  # row numbers of source and target words, equally many
+Start = str | Sequence[tuple[str, str]]  # one of STARTS, or a seed dictionary
+
+STARTS = ("unsupervised", "identical", "numerals")
+CSLS = 10  # neighbors in CSLS, in the paper and here
+# Below, the best start is called degenerate.
+LEAST_PRECISION = 0.3
+LEAST_ROUND_TRIP = 0.3
+SCORED_PAIRS = 100_000  # of the parallel text, at most
+
+
+@dataclass(frozen=True)
+class Induced:
+    """Lexicons in both directions, the start they come from, and the scores of every start tried.
+
+    ``warning`` says in plain words why not to trust them, if there is a reason.
+    """
+
+    forward: Lexicon
+    reverse: Lexicon
+    start: str
+    scores: Mapping[str, Mapping[str, float]]
+    warning: str | None
+
+
+def induce_lexicon(
+    src_text: PathLike | None,
+    tgt_text: PathLike | None,
+    src_embeddings: PathLike | None = None,
+    tgt_embeddings: PathLike | None = None,
+    parallel: bool = True,
+    start: Start = "auto",
+    n_neighbors: int = 10,
+    seed: int = 1,
+    device: str = "cpu",
+    **word2vec: Any,
+) -> Induced:
+    """Train word2vec on two texts, or read embeddings, and induce lexicons from them.
+
+    Args:
+        parallel: the texts are aligned line by line, and so tell how good a lexicon is.
+        start: ``auto``, ``mapped`` or as in ``map_embeddings``; see ``induce``.
+        word2vec: options of ``embeddings.train``.
+
+    Raises:
+        ConfigError: a side has neither text nor embeddings.
+        DataError: parallel texts have different lengths, or as in ``train``, ``read_embeddings``, ``map_embeddings``.
+    """
+    bitext = None
+    if parallel and src_text and tgt_text:
+        bitext = [pair for i, pair in enumerate(read_bitext(src_text, tgt_text)) if i < SCORED_PAIRS]
+
+    def side(text: PathLike | None, vectors: PathLike | None) -> Embeddings:
+        if vectors:
+            return embeddings.read_embeddings(vectors)
+        if not text:
+            raise ConfigError("each side needs a text or embeddings")
+        return embeddings.train(text, seed=seed, **word2vec)
+
+    with ThreadPoolExecutor(2) as pool:  # gensim trains outside the interpreter's lock
+        src, tgt = pool.map(side, (src_text, tgt_text), (src_embeddings, tgt_embeddings))
+    return induce(src, tgt, bitext, start, n_neighbors, seed, device)
+
+
+def induce(
+    src: Embeddings,
+    tgt: Embeddings,
+    bitext: Bitext | None = None,
+    start: Start = "auto",
+    n_neighbors: int = 10,
+    seed: int = 1,
+    device: str = "cpu",
+) -> Induced:
+    """Map embeddings into one space and list the nearest neighbors of each word, most frequent words first.
+
+    A weight is exp(CSLS), so that tempering with T makes p(candidate | word) the softmax of CSLS / T.
+
+    Args:
+        bitext: word lists of parallel sentences, read once for every start and direction: a list.
+        start: ``auto`` tries all that are possible and keeps the best; ``mapped`` means the embeddings are in one
+            space already; others as in ``map_embeddings``.
+    """
+    found: dict[str, tuple[Lexicon, Lexicon]] = {}
+    scores: dict[str, dict[str, float]] = {}
+    for name, choice in _choices(start, src, tgt):
+        x, z, scores[name] = src, tgt, {}
+        if choice != "mapped":
+            mapped = map_embeddings(src, tgt, choice, seed, device=device)
+            x, z, scores[name] = mapped.src, mapped.tgt, {"steps": mapped.steps, "mean_similarity": mapped.objective}
+        forward, backward = neighbors(x.vectors, z.vectors, n_neighbors, CSLS, device)
+        found[name] = _lexicon(x.words, z.words, *forward), _lexicon(z.words, x.words, *backward)
+        mutual = backward[0][forward[0][:, 0], 0] == np.arange(len(x))
+        scores[name] |= {
+            "round_trip": float(mutual.mean()),
+            "mutual_csls": float(forward[1][mutual, 0].mean()) if mutual.any() else 0.0,
+        }
+        if bitext is not None:
+            scores[name]["cooccurrence_precision"] = cooccurrence_precision(found[name][0], bitext)
+    best = max(scores, key=lambda name: _score(scores[name]))
+    return Induced(*found[best], best, scores, _warning(best, scores[best]))
+
+
+def _choices(start: Start, src: Embeddings, tgt: Embeddings) -> list[tuple[str, Start]]:
+    if not isinstance(start, str):
+        return [("seed", start)]
+    if start != "auto":
+        return [(start, start)]
+    shared = set(src.words).intersection(tgt.words)
+    possible = {"unsupervised": True, "identical": bool(shared), "numerals": any(map(_is_numeral, shared))}
+    return [(name, name) for name in STARTS if possible[name]]
+
+
+def _score(scores: Mapping[str, float]) -> float:
+    """Return what starts are compared by: co-occurrence precision, or else how well both directions agree."""
+    return scores.get("cooccurrence_precision", scores["round_trip"])
+
+
+def _warning(start: str, scores: Mapping[str, float]) -> str | None:
+    precision, round_trip = scores.get("cooccurrence_precision"), scores["round_trip"]
+    if precision is not None and precision < LEAST_PRECISION:
+        return (
+            f"the best start ({start}) looks degenerate: the first translation of only {precision:.0%} of the source "
+            "words occurs in the aligned sentence. The text may be too small or too different for VecMap; it is "
+            "parallel: try csr lexicon ibm1"
+        )
+    if precision is None and round_trip < LEAST_ROUND_TRIP:
+        return (
+            f"the best start ({start}) looks degenerate: only {round_trip:.0%} of the source words are their first "
+            "translation's first translation. The texts may be too small or too different for VecMap; try a seed "
+            "dictionary, or csr lexicon ibm1 if there is parallel text"
+        )
+    return None
+
+
+def _lexicon(words: Sequence[str], candidates: Sequence[str], indices: np.ndarray, csls: np.ndarray) -> Lexicon:
+    rows = zip(words, indices.tolist(), np.exp(csls).tolist(), strict=True)
+    return Lexicon({word: {candidates[i]: weight for i, weight in zip(row, ws, strict=True)} for word, row, ws in rows})
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """Embeddings in one space, and how self-learning ended: steps and mean similarity of the nearest neighbors."""
+
+    src: Embeddings
+    tgt: Embeddings
+    steps: int
+    objective: float
+
+
+def map_embeddings(
+    src: Embeddings,
+    tgt: Embeddings,
+    start: Start = "unsupervised",
+    seed: int = 1,
+    vocabulary: int = 20_000,
+    device: str = "cpu",
+) -> Mapped:
+    """Map two sets of embeddings into one space.
+
+    Args:
+        start: where the first dictionary comes from; or the dictionary itself, pairs of words.
+        vocabulary: how many of the most frequent words per side take part in self-learning.
+        device: ``cpu``, or a device of torch for the similarities, such as ``cuda``.
+
+    Raises:
+        DataError: the dimensions differ, a side is empty or not finite, or no word pair can start.
+    """
+    for name, side in (("source", src), ("target", tgt)):
+        if not len(side):
+            raise DataError(f"{name} embeddings: expected at least one word, found none")
+        finite = np.isfinite(side.vectors).all(axis=1)
+        if not finite.all():
+            word = side.words[int(finite.argmin())]
+            raise DataError(f"{name} embeddings: expected finite vectors, found another for {word!r}")
+    if src.dim != tgt.dim:
+        raise DataError(f"embeddings: expected the same dimension on both sides, found {src.dim} and {tgt.dim}")
+    x, z = normalized(src.vectors), normalized(tgt.vectors)
+    if start == "unsupervised":
+        pairs = unsupervised_pairs(x, z, device=device)
+    else:
+        pairs = word_pairs(src.words, tgt.words, start)
+    name = start if isinstance(start, str) else "seed"
+    pairs, steps, objective = self_learn(x, z, pairs, np.random.default_rng(seed), vocabulary, device, name)
+    x, z = reweighted(x, z, pairs)
+    return Mapped(Embeddings(src.words, x), Embeddings(tgt.words, z), steps, objective)
+
+
+def normalized(vectors: np.ndarray) -> np.ndarray:
+    """Return the rows scaled to length 1, centered by column, and scaled to length 1 again (section 3.1)."""
+    vectors = unit(vectors)
+    return unit(vectors - vectors.mean(axis=0))
+
+
+def unsupervised_pairs(x: np.ndarray, z: np.ndarray, n_words: int = 4000, device: str = "cpu") -> Pairs:
+    """Pair the words whose similarities to all other words of their language, sorted, look alike (section 3.2)."""
+    n_words = min(n_words, len(x), len(z))
+
+    def fingerprints(v: np.ndarray) -> np.ndarray:
+        # The square root of V V^T: with the thin SVD V = U S W^T it is U S U^T = V (W S^-1 W^T) V^T.
+        root = v @ _power(v, -0.5) @ v.T
+        root.sort(axis=1)
+        return normalized(root)
+
+    (forward, _), (backward, _) = neighbors(fingerprints(x[:n_words]), fingerprints(z[:n_words]), 1, CSLS, device)
+    return _joined(forward[:, 0], backward[:, 0])
+
+
+def _is_numeral(word: str) -> bool:
+    return word.isascii() and word.isdecimal()
+
+
+def word_pairs(src: Sequence[str], tgt: Sequence[str], start: Start) -> Pairs:
+    """Pair words written alike (``identical``), the numbers among them (``numerals``), or those of a dictionary."""
+    src_rows = {word: row for row, word in enumerate(src)}
+    tgt_rows = {word: row for row, word in enumerate(tgt)}
+    if isinstance(start, str):
+        if start not in STARTS:
+            raise ConfigError(f"start: expected {', '.join(STARTS)} or pairs of words, found {start}")
+        wanted = [(word, word) for word in src if start == "identical" or _is_numeral(word)]
+        what = "a number" if start == "numerals" else "a word"
+        expected = f"{what} that occurs on both sides, found none; use another start"
+    else:
+        wanted = list(start)
+        expected = f"a pair whose words are both in the embeddings, found none among {len(wanted):,}"
+    found = [(src_rows[a], tgt_rows[b]) for a, b in wanted if a in src_rows and b in tgt_rows]
+    if not found:
+        raise DataError(f"{start if isinstance(start, str) else 'seed dictionary'}: expected {expected}")
+    rows = np.array(found)
+    return rows[:, 0], rows[:, 1]
+
+
+def self_learn(
+    x: np.ndarray,
+    z: np.ndarray,
+    pairs: Pairs,
+    rng: np.random.Generator,
+    vocabulary: int = 20_000,
+    device: str = "cpu",
+    name: str = "",
+    keep: float = 0.1,
+    patience: int = 50,
+    threshold: float = 1e-6,
+) -> tuple[Pairs, int, float]:
+    """Alternate between the orthogonal map and the dictionary it induces (section 3.3); return the last dictionary.
+
+    Each similarity is kept with probability ``keep``, which doubles whenever ``patience`` steps have not raised the
+    mean similarity of the nearest neighbors by ``threshold``; when that happens at 1, learning ends.
+    """
+    frequent_x, frequent_z = x[:vocabulary], z[:vocabulary]
+    similarities = similarity(len(frequent_x), len(frequent_z), device)
+    no_penalty = np.zeros(len(frequent_x), np.float32), np.zeros(len(frequent_z), np.float32)
+    best, best_step = -np.inf, 0
+    with tqdm(desc=f"vecmap {name}".rstrip(), unit=" steps", disable=None) as bar:
+        for step in itertools.count(1):
+            if step - best_step > patience:
+                if keep >= 1:
+                    return pairs, step - 1, best
+                keep, best_step = min(1.0, 2 * keep), step
+            similarities.update(frequent_x @ procrustes(x[pairs[0]], z[pairs[1]]), frequent_z)
+            nearest = similarities.top(CSLS, *no_penalty)
+            r_src, r_tgt = mean_similarities(nearest)
+            # x_i z_j - r_j / 2 has the same best j as CSLS. What is not kept counts for nothing.
+            pairs = _joined(*similarities.sample_best(r_src / 2, r_tgt / 2, keep, int(rng.integers(2**32))))
+            objective = (nearest.src_values[:, 0].mean(dtype=float) + nearest.tgt_values[:, 0].mean(dtype=float)) / 2
+            if objective - best >= threshold:
+                best, best_step = float(objective), step
+            bar.update()
+            bar.set_postfix(keep=keep, similarity=f"{objective:.4f}", refresh=False)
+    raise AssertionError("unreachable")
+
+
+def procrustes(x: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Return the orthogonal W that minimizes ||x W - z||: V U^T, with the SVD z^T x = U S V^T."""
+    u, _, vt = scipy.linalg.svd(z.T @ x)
+    return vt.T @ u.T
+
+
+def reweighted(x: np.ndarray, z: np.ndarray, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+    """Return both sides mapped with symmetric re-weighting (section 3.4).
+
+    Whiten by W_x = (X^T X)^(-1/2) and W_z over the dictionary X, Z; with the SVD W_x X^T Z W_z = U S V^T, rotate by U
+    and V, scale both by S^(1/2), and undo the whitening: x W_x U S^(1/2) U^T W_x^-1 U, z W_z V S^(1/2) V^T W_z^-1 V.
+    """
+    a, b = x[pairs[0]], z[pairs[1]]
+    whiten_x, whiten_z = _power(a, -0.5), _power(b, -0.5)
+    u, s, vt = scipy.linalg.svd(whiten_x @ (a.T @ b) @ whiten_z)
+    root, v = np.sqrt(s), vt.T
+    map_x = whiten_x @ (u * root) @ u.T @ _power(a, 0.5) @ u
+    map_z = whiten_z @ (v * root) @ vt @ _power(b, 0.5) @ v
+    return x @ map_x, z @ map_z
+
+
+def _power(vectors: np.ndarray, exponent: float) -> np.ndarray:
+    """Return (V^T V)^exponent; directions in which the vectors do not differ from 0 stay 0."""
+    wide = vectors.astype(np.float64)
+    values, directions = scipy.linalg.eigh(wide.T @ wide)
+    kept = values > values[-1] * len(values) * np.finfo(np.float32).eps ** 2
+    scale = np.zeros_like(values)
+    scale[kept] = values[kept] ** exponent
+    return ((directions * scale) @ directions.T).astype(np.float32)
+
+
+def _joined(forward: np.ndarray, backward: np.ndarray) -> Pairs:
+    """Return the dictionary of both directions: (i, forward[i]) and (backward[j], j)."""
+    return np.concatenate([np.arange(len(forward)), backward]), np.concatenate([forward, np.arange(len(backward))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import itertools
 import os
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from csr.errors import ConfigError, CsrError, DataError
 from csr.files import PathLike, read_lines, write_text, write_whole
+from csr.workflow.process import die_with
 
 if TYPE_CHECKING:
     from sentencepiece import SentencePieceProcessor
@@ -145,7 +147,12 @@ def binarize(
     command += ["--trainpref", str(pieces / "train"), "--validpref", str(pieces / "dev")]
     command += ["--testpref", str(pieces / "test"), "--destdir", str(out), "--workers", str(workers)]
     done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        preexec_fn=functools.partial(die_with, os.getpid()),
     )
     if done.returncode:
         last = done.stdout.strip().rpartition("\n")[2]

@@ -86,7 +86,7 @@ class NounPhrase:
 
 @dataclass(frozen=True)
 class Clause:
-    """Who does what to whom, where and how; or, with ``predicate`` an adjective, what the subject is like."""
+    """Who does what to whom, where and how; or, if the predicate is an adjective, what the subject is like."""
 
     subject: NounPhrase
     predicate: Word
@@ -128,12 +128,13 @@ class World:
         return self._clause(reason, self._pick([".", ".", ".", ".", ".", ".", ".", ".", "?", "!"]))
 
     def _clause(self, reason: Clause | None = None, ending: str = ".") -> Clause:
-        predicate = self._draw("verb" if self._chance(0.85) else "adjective")
+        is_verb = self._chance(0.85)
+        predicate = self._draw("verb" if is_verb else "adjective")
         return Clause(
             subject=self._noun_phrase(definite=0.9, pronoun=0.25),
             predicate=predicate,
-            is_verb=bool(predicate.frame),
-            object=self._noun_phrase(definite=0.55) if predicate.frame not in ("", "none") else None,
+            is_verb=is_verb,
+            object=self._noun_phrase(definite=0.55) if predicate.frame else None,
             tense=self._pick(["present", "present", "past", "past", "future"]),
             negative=self._chance(0.12),
             place=(self._pick(list(ADPOSITIONS)), self._noun_phrase(definite=0.85)) if self._chance(0.55) else None,
@@ -179,7 +180,7 @@ class World:
         if category != "numeral" and earlier and self._chance(POLYSEMY_RATE):
             other = earlier[int(self._rng.integers(rank))][0]
             qaa, qab = (other.qaa, qab) if self._chance(0.5) else (qaa, other.qab)
-        frame = self._pick(["none", "accusative", "accusative", "dative"]) if category == "verb" else ""
+        frame = self._pick(["", "accusative", "accusative", "dative"]) if category == "verb" else ""
         concept = [Word(qaa, qab, frame)]
         if category != "numeral" and self._chance(SYNONYM_RATE):
             forms = {"qaa": qaa, "qab": qab}

@@ -21,6 +21,7 @@ from csr.files import write_json, write_text
 from csr.report import html, tables, write_report
 from csr.report.collect import collect, collect_run
 from csr.report.plots import Series, bars, lines, ticks
+from csr.report.published import published
 from csr.report.table import Column, Number, Table
 
 ARMS = ("random", "baseline", "iaft", "csr")
@@ -63,13 +64,19 @@ def make_run(folder: Path, seeds: tuple[int, ...] = (1, 2, 3), unfinished: tuple
     """Write a run folder as ``csr run`` leaves it; ``unfinished`` names folders such as ``seed-2/csr``."""
     rng = np.random.default_rng(0)
     data = {"source_lang": "de", "target_lang": "en", "src": "/data/train.de", "tgt": "/data/train.en"}
-    config: dict[str, Any] = {"data": data, "noise": {"rate": 0.35, "mean_span": 3.5}, "arms": ARMS, "seeds": seeds}
+    noise = {"rate": 0.35, "mean_span": 3.5}
+    config = {"data": data, "lexicon": {"neighbors": 3}, "noise": noise, "arms": ARMS, "seeds": seeds}
     with write_text(folder / "config.yaml") as stream:
         yaml.safe_dump(json.loads(json.dumps(config)), stream, sort_keys=False)
     machine = {"cpu": "Example CPU", "cores": 2}
     versions = {"csr": "0.1.0", "torch": "2.13.0", "fairseq-fixed": "0.12.3.1", "sacrebleu": "2.6.0"}
     inputs = {"/data/train.de": "ab" * 32, "/data/train.en": "cd" * 32}
-    environment = {"versions": versions, "command": "csr run <config>.yaml", "inputs": inputs, "machine": machine}
+    environment = {
+        "versions": versions,
+        "command": ["/home/me/csr", "run", "my config.yaml"],
+        "inputs": inputs,
+        "machine": machine,
+    }
     write_json(folder / "environment.json", environment)
     write_json(
         folder / "data" / "prepare.json", {"read": 29000, "kept": 28700, "dropped": {"empty": 12, "duplicate": 288}}
@@ -77,16 +84,22 @@ def make_run(folder: Path, seeds: tuple[int, ...] = (1, 2, 3), unfinished: tuple
     test = sentences(rng, n)
     write_lines(folder / "data/text/test.en", test)
     write_lines(folder / "data/text/test.de", [f"Quelle {i}: {line}" for i, line in enumerate(test)])
-    write_lines(folder / "data/text/train.en", sentences(rng, 600))
-    for pair in ("de-en", "en-de"):
-        entries = [f"wort{i}\tword{i}\t0.{90 - i}\nwort{i}\t<other>{i}\t0.1\n" for i in range(40)]
-        write_lines(folder / f"lexicon/{pair}.tsv", "".join(entries).splitlines())
-        quality = {"token_coverage": 0.8123, "cooccurrence_precision": 0.4321, "start": "identical"}
-        write_json(folder / f"lexicon/{pair}.tsv.json", {"source": "vecmap", "quality": quality})
-    write_lines(folder / "lexicon/examples.tsv", [f"{line}\t{line.replace('river', 'Fluss')}" for line in test[:3]])
+    train = sentences(rng, 600)
+    write_lines(folder / "data/text/train.en", train)
+    write_lines(folder / "data/text/train.de", [line.replace("dog", "Hund") for line in train])
+    write_lines(folder / "lexicon/de-en.tsv", ["hund\tdog\t0.9", "hund\t<hound>\t0.1", "child\twoman\t0.5"])
+    write_lines(folder / "lexicon/en-de.tsv", ["dog\thund\t1"])
+    write_json(
+        folder / "lexicon/de-en.tsv.json", {"source": "vecmap", "quality": {"mean_csls": 0.12345, "start": "identical"}}
+    )
     for seed in seeds:
         write_log(folder / f"seed-{seed}/backbone/train.log", 2000, 3.1, rng)
-        noise = {"switch_rate": 0.331, "switch_coverage": 0.87, "switch_span": 2.9}
+        noise = {
+            "switch_rate_de": 0.331,
+            "switch_coverage_de": 0.87,
+            "switch_rate_en": 0.29,
+            "switch_coverage_en": 0.71,
+        }
         write_log(folder / f"seed-{seed}/restore/train.log", 500, 2.4, rng, **noise)
         distance = {"root_sum_squares": 41.2 + seed, "mean_pairwise": 0.31, "distance_of_means": 0.05}
         distance |= {"retrieval_accuracy": 0.2, "cosine": 0.4}
@@ -113,9 +126,8 @@ def made_up_scores(arm: str, seed: int, bleu: float) -> dict[str, Any]:
         {"name": name, "precision": 0.5, "recall": 0.5, "f1": (bleu + 12 * i) / 70, "count": 100}
         for i, name in enumerate(names)
     ]
-    seconds = {"backbone": 400.0, "finetune": 500.0 + seed} | ({"restore": 100.0} if arm == "csr" else {})
-    if arm == "random":
-        del seconds["backbone"]
+    restore = 100.0 if arm == "csr" else None
+    seconds = {"backbone": None if arm == "random" else 400.0, "restore": restore, "finetune": 500.0 + seed}
     return {
         "arm": arm,
         "seed": seed,
@@ -208,7 +220,7 @@ def test_comparisons_agree_with_sacrebleu(run_folder: Path) -> None:
 
 
 def test_published_tables_say_what_the_papers_print(run_folder: Path) -> None:
-    found = {table.name: table for table in tables.published([collect_run(run_folder)])}
+    found = {table.name: table for table in published([collect_run(run_folder)])}
     translation = found["published-translation"]
     assert translation.ours == [0]
     de_en = next(row for row in translation.rows if row[0] == "de→en")

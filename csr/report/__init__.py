@@ -13,10 +13,12 @@ from csr.report.table import Table
 
 
 def write_report(folders: Sequence[PathLike], out: PathLike) -> dict[str, Any]:
-    """Write the page to ``out``, and into each run folder ``results.json`` and ``tables/``; return the results."""
+    """Write the page to ``out``, and into each run folder ``results.json``, ``table.md`` and ``tables/``."""
     results = collect(folders)
     for folder, run in zip(map(Path, folders), results["runs"], strict=True):
         write_json(folder / "results.json", run)
+        with write_text(folder / "table.md") as stream:
+            stream.write(tables.main(run).markdown())
         for table in tables.run_tables(run):
             write_table(table, folder / "tables")
     with write_text(out) as stream:

@@ -11,12 +11,10 @@ import yaml
 from csr.analysis.dynamics import Point, curve, read_log
 from csr.errors import DataError
 from csr.files import PathLike, read_json, read_lines
-from csr.lexicon import read_lexicon, sidecar
+from csr.report.lexicons import describe
 from csr.report.outputs import case_studies, comparisons
 
 _BOOKKEEPING = {"epoch", "update", "num_updates"}  # what a log says about the run rather than about the model
-_SAMPLED = 10  # lexicon entries shown
-_EXAMPLES = 8  # switched sentences shown
 
 
 def collect(folders: Sequence[PathLike]) -> dict[str, Any]:
@@ -34,6 +32,7 @@ def collect_run(folder: Path) -> dict[str, Any]:
     src, tgt = config["data"]["source_lang"], config["data"]["target_lang"]
     arms, seeds = list(config["arms"]), list(config["seeds"])
     scores = [_score(path) for path in sorted(folder.glob("seed-*/*/scores.json"))]
+    backbones = sorted(folder.glob("seed-*/backbone/distance.json"))
     finished = {(score["seed"], score["arm"]) for score in scores}
     return {
         "name": folder.resolve().name,
@@ -42,12 +41,13 @@ def collect_run(folder: Path) -> dict[str, Any]:
         "arms": arms,
         "seeds": seeds,
         "missing": [f"seed-{seed}/{arm}" for seed in seeds for arm in arms if (seed, arm) not in finished],
-        "scores": scores,
+        "scores": [*scores, *(_place(path) | {"distance": read_json(path)} for path in backbones)],
         "comparisons": comparisons(folder, arms, seeds, tgt),
         "cases": case_studies(folder, "csr", seeds[0], src, tgt),
         "logs": [_log(path) for path in sorted(folder.glob("seed-*/*/train.log"))],
-        "lexicons": {path.stem: _lexicon(path) for path in sorted(folder.glob("lexicon/*-*.tsv"))},
-        "examples": _examples(folder / "lexicon" / "examples.tsv"),
+        "lexicons": {
+            f"{a}-{b}": found for a, b in ((src, tgt), (tgt, src)) if (found := describe(folder, a, b, config))
+        },
         "data": _optional(folder / "data" / "prepare.json"),
         "environment": _optional(folder / "environment.json"),
         "config": config,
@@ -99,25 +99,3 @@ def _log(path: Path) -> dict[str, Any]:
 def _curves(points: Sequence[Point]) -> dict[str, list[tuple[float, float]]]:
     keys = dict.fromkeys(key for point in points for key in point if key not in _BOOKKEEPING)
     return {key: curve(points, key) for key in keys}
-
-
-def _lexicon(path: Path) -> dict[str, Any]:
-    """Return the size of a lexicon, what its sidecar says of its quality, and entries from common to rare."""
-    entries = read_lexicon(path).entries
-    words = list(entries)
-    sampled = dict.fromkeys(words[i * len(words) // _SAMPLED] for i in range(_SAMPLED))
-    record = _optional(sidecar(path)) or {}
-    return {
-        "words": len(words),
-        "candidates": sum(map(len, entries.values())),
-        "source": record.get("source"),
-        "quality": record.get("quality", {}),
-        "sample": {word: entries[word] for word in sampled},
-    }
-
-
-def _examples(path: Path) -> list[list[str]]:
-    """Return (original, switched) sentences; none if the file is absent."""
-    if not path.exists():
-        return []
-    return [line.split("\t")[:2] for line in read_lines(path) if "\t" in line][:_EXAMPLES]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib import resources
@@ -12,6 +13,7 @@ import yaml
 
 import csr
 from csr.report import plots, tables
+from csr.report.published import published
 from csr.report.table import Cell, Number, Table
 from csr.report.tables import Run, arm_name, direction
 
@@ -82,9 +84,7 @@ def _results(run: Run) -> str:
 
 def _verdict(run: Run) -> str:
     """Say how CSR compares with standard finetuning, seed by seed, whichever way it falls."""
-    scores = {(score["seed"], score["arm"]): tables.bleu(score) for score in run["scores"]}
-    pairs = [(scores.get((seed, "csr")), scores.get((seed, tables.BASELINE))) for seed in run["seeds"]]
-    gains = Number(tuple(ours - base for ours, base in pairs if ours is not None and base is not None), 2, signed=True)
+    gains = Number(tables.gains(run, tables.bleu), 2, signed=True)
     if not gains.values:
         return _paragraph("CSR and standard finetuning are not both finished for any seed yet.", "verdict")
     mean, sd = gains.shown()
@@ -152,7 +152,7 @@ def _words(run: Run) -> str:
     ]
     title = "Word F-measure (%) by frequency in the training text"
     figure = _figure(title, plots.bars(groups, arms, title), [(style, label) for style, label, _ in arms])
-    return f'<div class="plots">{figure}</div>' + _table(table)
+    return f'<div class="plots">{figure}</div>{_table(table)}'
 
 
 def _cases(run: Run) -> str:
@@ -205,35 +205,38 @@ def _lexicons(run: Run) -> str:
             [word, ", ".join(f"{candidate} {weight:.2f}" for candidate, weight in candidates.items())]
             for word, candidates in lexicon["sample"].items()
         ]
-        title = f"{name.replace('-', '→')}: entries from the most frequent word to the rarest"
+        title = f"{name.replace('-', '→')}: entries from the first, most frequent word to the last"
         columns = [tables.Column("word"), tables.Column("candidates with weight")]
         parts.append(_details(title, _table(Table(f"sample-{name}", "", columns, rows))))
-    parts.append(_titled(tables.switching(run)))
-    if run["examples"]:
+        if lexicon["quality"]:
+            parts.append(
+                _paragraph(f"{name.replace('-', '→')}, recorded when made: {_flat(lexicon['quality'])}.", "note")
+            )
+    switching = tables.switching(run)
+    if switching.rows:
+        parts.append("<h3>Switching in stage one</h3>" + _table(switching))
+    examples = [pieces for lexicon in run["lexicons"].values() for pieces in lexicon["examples"]]
+    if examples:
         parts.append("<h3>Switched sentences</h3>")
-        parts += [f'<div class="case">{_facts(_switched(*pair))}</div>' for pair in run["examples"]]
+        parts += [f'<div class="case">{_facts(_switched(pieces))}</div>' for pieces in examples]
     return "\n".join(part for part in parts if part)
 
 
-def _switched(original: str, switched: str) -> list[tuple[str, str]]:
-    """Mark the words of the switched sentence that the original does not have in their place."""
-    old, new = original.split(" "), switched.split(" ")
-    if len(old) == len(new):
-        words = [escape(b) if a == b else f"<mark>{escape(b)}</mark>" for a, b in zip(old, new, strict=True)]
-    else:  # a candidate of several words
-        words = [escape(word) for word in new]
-    return [("Original", escape(original)), ("Switched", " ".join(words))]
+def _switched(pieces: Sequence[tuple[str, str | None]]) -> list[tuple[str, str]]:
+    original = "".join(text for text, _ in pieces)
+    switched = "".join(escape(text) if new is None else f"<mark>{escape(new)}</mark>" for text, new in pieces)
+    return [("Original", escape(original)), ("Switched", switched)]
 
 
 def _settings(run: Run) -> str:
     environment = run["environment"] or {}
     parts = []
     facts = [
-        ("Command", f"<code>{escape(str(environment['command']))}</code>") if "command" in environment else None,
+        ("Command", f"<code>{escape(_command(environment['command']))}</code>") if "command" in environment else None,
         ("Machine", escape(_flat(environment["machine"]))) if "machine" in environment else None,
         ("Versions", escape(_flat(environment["versions"]))) if "versions" in environment else None,
         ("Seeds", escape(", ".join(map(str, run["seeds"])))),
-        ("Data", escape(_flat(run["data"]))) if run["data"] else None,
+        *((f"Pairs, {name}", escape(_flat(counts))) for name, counts in (run["data"] or {}).get("counts", {}).items()),
     ]
     parts.append(f'<div class="facts-box">{_facts([fact for fact in facts if fact])}</div>')
     if environment.get("inputs"):
@@ -242,6 +245,10 @@ def _settings(run: Run) -> str:
     shown = yaml.safe_dump(_without_folders(run["config"]), sort_keys=False, allow_unicode=True)
     parts.append(_details("Settings", f"<pre>{escape(shown)}</pre>"))
     return "\n".join(parts)
+
+
+def _command(command: str | Sequence[str]) -> str:
+    return command if isinstance(command, str) else shlex.join(map(_without_folders, command))
 
 
 def _without_folders(value: Any) -> Any:
@@ -259,6 +266,8 @@ def _flat(value: Any) -> str:
         return ", ".join(f"{str(key).replace('_', ' ')} {_flat(item)}" for key, item in value.items())
     if isinstance(value, list):
         return ", ".join(map(_flat, value))
+    if isinstance(value, float):
+        return f"{value:.3g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
@@ -267,17 +276,13 @@ def _published(runs: Sequence[Run]) -> str:
     text += "the absolute numbers cannot. Rows of this report are shaded."
     beside: list[str] = []
     other: list[str] = []
-    for table in tables.published(runs):
+    for table in published(runs):
         (beside if table.ours else other).append(f"<h3>{escape(table.title)}</h3>" + _table(table))
     return (
         _paragraph(text)
         + "".join(beside)
         + _details("Tables of the papers that these runs do not measure", "".join(other))
     )
-
-
-def _titled(table: Table) -> str:
-    return f"<h3>{escape(table.title)}</h3>" + _table(table) if table.rows else ""
 
 
 def _table(table: Table) -> str:

@@ -13,7 +13,7 @@ from csr.files import read_lines
 
 BASELINE = "baseline"
 METRICS = ("bleu", "chrf")
-_SHOWN = 6  # cases of each kind
+_SHOWN = 4  # cases of each kind
 
 
 def comparisons(folder: Path, arms: Sequence[str], seeds: Sequence[int], tgt: str) -> list[dict[str, Any]]:

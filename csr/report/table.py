@@ -36,7 +36,9 @@ class Number:
 
 
 def _printed(value: float | None, digits: int, sign: str = "") -> str:
-    return "" if value is None else f"{value:{sign},.{digits}f}".replace("-", "−")
+    if value is None:
+        return ""
+    return f"{round(value, digits) + 0.0:{sign},.{digits}f}".replace("-", "−")  # + 0.0: no minus before zero
 
 
 Cell = str | Number

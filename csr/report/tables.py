@@ -1,13 +1,10 @@
-"""The tables of a run: arms by measures, per seed, words, distance, cost, dynamics, lexicons, and the papers' own."""
+"""The tables of a run: arms by measures, per seed, words, distance, cost, dynamics, lexicons."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
-from importlib import resources
+from collections.abc import Callable, Sequence
 from typing import Any
-
-import yaml
 
 from csr.analysis.dynamics import updates_to_reach
 from csr.evaluation.significance import mark
@@ -26,6 +23,7 @@ ARM_NAMES = {
     "csr": "CSR",
     "backbone": "Backbone, not finetuned",
 }
+STAGES = ("backbone", "restore", "finetune")
 DISTANCES = {
     "root_sum_squares": ("D (Eq. 5)", -1, 2),
     "mean_pairwise": ("mean pairwise", -1, 3),
@@ -65,7 +63,7 @@ def distance(name: str, score: dict[str, Any]) -> float | None:
 
 def seconds(score: dict[str, Any]) -> float | None:
     """Return the training seconds after pretraining: the backbone is a checkpoint that the arms are given."""
-    stages = [value for stage, value in score.get("seconds", {}).items() if stage != "backbone"]
+    stages = [value for stage, value in score.get("seconds", {}).items() if stage != "backbone" and value is not None]
     return sum(stages) if stages else None
 
 
@@ -77,6 +75,13 @@ def values(run: Run, arm: str, measure: Measure) -> tuple[float, ...]:
     """Return a measure of one arm for each seed that has it."""
     found = (measure(score) for score in run["scores"] if score["arm"] == arm)
     return tuple(value for value in found if value is not None)
+
+
+def gains(run: Run, measure: Measure) -> tuple[float, ...]:
+    """Return CSR's measure minus standard finetuning's, seed by seed where both have it."""
+    scores = {(score["seed"], score["arm"]): measure(score) for score in run["scores"]}
+    pairs = [(scores.get((seed, "csr")), scores.get((seed, BASELINE))) for seed in run["seeds"]]
+    return tuple(ours - base for ours, base in pairs if ours is not None and base is not None)
 
 
 def run_tables(run: Run) -> list[Table]:
@@ -218,7 +223,7 @@ def distances(run: Run) -> Table:
 
 def cost(run: Run) -> Table:
     """Return seconds of each stage and the overhead over standard finetuning (Zan et al., Table 10)."""
-    stages = list(dict.fromkeys(stage for score in run["scores"] for stage in score.get("seconds", {})))
+    stages = [stage for stage in STAGES if any(_stage_seconds(stage, score) is not None for score in run["scores"])]
     columns = [
         Column("arm"),
         *(Column(f"{stage} s") for stage in stages),
@@ -251,31 +256,29 @@ def logs(run: Run, arm: str) -> list[dict[str, Any]]:
 
 def dynamics(run: Run) -> Table:
     """Return final losses and the updates until standard finetuning's final loss (Zan et al., section 6.3)."""
-    labels = (
-        "arm",
-        "updates",
-        "final training loss",
-        "final validation loss",
-        "best validation BLEU",
-        "reaches baseline at",
-    )
-    rows: list[list[Cell]] = [
-        [
-            arm_name(arm),
-            Number(_each(run, arm, last_update), 0),
-            Number(_each(run, arm, lambda log: _last(log["train"].get("loss"))), 3),
-            Number(_each(run, arm, lambda log: _last(log["valid"].get("loss"))), 3),
-            Number(
-                _each(run, arm, lambda log: max((value for _, value in log["valid"].get("bleu", [])), default=None)), 1
-            ),
-            Number(updates_to_baseline(run, arm), 0),
-        ]
-        for arm in run["arms"]
-        if logs(run, arm)
-    ]
-    note = "Finetuning only. Losses in bits per token, label smoothing included. Last column: first validation at or "
-    note += "below the final validation loss of standard finetuning with the same seed; missing where never reached."
+    labels = ("arm", "updates", "training loss", "validation loss", "best BLEU", "reaches baseline at", "in seeds")
+    rows: list[list[Cell]] = []
+    for arm in run["arms"]:
+        if trained := logs(run, arm):
+            reached = updates_to_baseline(run, arm)
+            rows.append(
+                [
+                    arm_name(arm),
+                    Number(_each(run, arm, _last_update), 0),
+                    Number(_each(run, arm, lambda log: _last(log["train"].get("loss"))), 3),
+                    Number(_each(run, arm, lambda log: _last(log["valid"].get("loss"))), 3),
+                    Number(_each(run, arm, _best_bleu), 1),
+                    Number(reached, 0) if reached else "–",
+                    f"{len(reached)} of {len(trained)}",
+                ]
+            )
+    note = "Finetuning only; last logged losses, in bits per token with label smoothing, and best validation BLEU. "
+    note += "Last columns: first validation at or below standard finetuning's last validation loss with the same seed."
     return Table("dynamics", f"{direction(run)}: training dynamics", [Column(label) for label in labels], rows, note)
+
+
+def _best_bleu(log: dict[str, Any]) -> float | None:
+    return max((value for _, value in log["valid"].get("bleu", [])), default=None)
 
 
 def _each(run: Run, arm: str, measure: Callable[[dict[str, Any]], float | None]) -> tuple[float, ...]:
@@ -286,7 +289,7 @@ def _last(points: Sequence[tuple[float, float]] | None) -> float | None:
     return points[-1][1] if points else None
 
 
-def last_update(log: dict[str, Any]) -> float | None:
+def _last_update(log: dict[str, Any]) -> float | None:
     """Return the last update a log tells of."""
     curves = [points for part in ("train", "valid") for points in log[part].values()]
     return max((points[-1][0] for points in curves if points), default=None)
@@ -303,92 +306,53 @@ def _updates_to(log: dict[str, Any], target: float | None) -> float | None:
 
 
 def lexicons(run: Run) -> Table:
-    """Return size and quality figures of the lexicons."""
-    figures = list(dict.fromkeys(key for lexicon in run["lexicons"].values() for key in _figures(lexicon)))
-    rows: list[list[Cell]] = []
-    for name, lexicon in run["lexicons"].items():
-        quality = _figures(lexicon)
-        shown: Iterable[Cell] = (
-            Number((quality[key],), 3) if isinstance(quality.get(key), int | float) else str(quality.get(key, "–"))
-            for key in figures
-        )
-        sizes = [Number((lexicon["words"],), 0), Number((lexicon["candidates"],), 0)]
-        rows.append([name.replace("-", "→"), lexicon["source"] or "–", *sizes, *shown])
-    columns = [Column("direction"), Column("made by"), Column("words"), Column("candidates")]
-    columns += [Column(key.replace("_", " ")) for key in figures]
-    return Table("lexicon", f"{direction(run)}: lexicons", columns, rows)
-
-
-def _figures(lexicon: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in lexicon["quality"].items() if not isinstance(value, dict | list)}
+    """Return size, coverage and co-occurrence precision of the lexicons."""
+    shares = ("type_coverage", "token_coverage", "precision@1")
+    rows: list[list[Cell]] = [
+        [
+            name.replace("-", "→"),
+            lexicon["source"] or "–",
+            Number((lexicon["words"],), 0),
+            Number((lexicon["entries"],), 0),
+            *(Number((100 * lexicon["corpus"][key],)) if key in lexicon["corpus"] else "–" for key in shares),
+        ]
+        for name, lexicon in run["lexicons"].items()
+    ]
+    labels = ("direction", "made by", "words", "entries", "types %", "tokens %", "precision@1 %")
+    note = (
+        "Types and tokens of the training text that have an entry; precision@1: how often the first candidate of such "
+    )
+    note += "a token is in the aligned sentence."
+    return Table("lexicon", f"{direction(run)}: lexicons", [Column(label) for label in labels], rows, note)
 
 
 def switching(run: Run) -> Table:
-    """Return what the restore logs say of the switching: every ``switch_...`` number, averaged over its updates."""
-    stages = list(dict.fromkeys(log["arm"] for log in run["logs"] if _switch_keys(log)))
-    keys = list(dict.fromkeys(key for log in run["logs"] for key in _switch_keys(log)))
-    rows: list[list[Cell]] = [
-        [arm_name(stage), *(Number(_each(run, stage, functools.partial(_average, key)), 3) for key in keys)]
-        for stage in stages
+    """Return what the restore logs say of the switching: every ``switch_NAME_LANGUAGE``, averaged over its updates."""
+    stages = dict.fromkeys(log["arm"] for log in run["logs"])
+    keys = list(dict.fromkeys(key for log in run["logs"] for key in log["train"] if key.startswith("switch_")))
+    names = list(dict.fromkeys(key.removesuffix(f"_{language}") for key in keys for language in _sides(run, key)))
+    rows: list[list[Cell]] = []
+    for stage in stages:
+        for language in (run["src"], run["tgt"]):
+            means = [_each(run, stage, functools.partial(_average, f"{name}_{language}")) for name in names]
+            if any(means):
+                rows.append([arm_name(stage), language, *(Number(mean, 3) for mean in means)])
+    columns = [
+        Column("stage"),
+        Column("side"),
+        *(Column(name.removeprefix("switch_").replace("_", " ")) for name in names),
     ]
-    columns = [Column("stage"), *(Column(key.removeprefix("switch_").replace("_", " ")) for key in keys)]
-    note = "Means over the training updates of the stage, ± standard deviation over seeds."
+    note = "Means over the training updates, ± standard deviation over seeds. Rate, coverage: shares of the words that "
+    note += (
+        "were replaced, that have a candidate; touched: share of the sentences with a replaced word; span: mean run of "
+    )
+    note += "replaced words; growth: length in pieces over the original's; fallback: share of sentences left clean."
     return Table("switching", f"{direction(run)}: switching statistics", columns, rows, note)
 
 
-def _switch_keys(log: dict[str, Any]) -> list[str]:
-    return [key for key in log["train"] if key.startswith("switch_")]
+def _sides(run: Run, key: str) -> list[str]:
+    return [language for language in (run["src"], run["tgt"]) if key.endswith(f"_{language}")]
 
 
 def _average(key: str, log: dict[str, Any]) -> float | None:
     return Number(tuple(value for _, value in log["train"].get(key, []))).mean
-
-
-def published(runs: Sequence[Run]) -> list[Table]:
-    """Return the tables printed in the papers, with the rows of our runs first where we measure the same."""
-    specs = yaml.safe_load(resources.files("csr.report").joinpath("published.yaml").read_text(encoding="utf-8"))
-    return [_published(spec, runs) for spec in specs]
-
-
-def _published(spec: dict[str, Any], runs: Sequence[Run]) -> Table:
-    labels, arms, digits = list(spec["columns"]), list(spec["columns"].values()), spec["digits"]
-    measure = _MEASURES.get(spec.get("metric"))
-    rows: list[list[Cell]] = []
-    for run in runs if measure else []:
-        ours = [measure(run, arm) if measure and arm in (*run["arms"], "backbone", "gain") else () for arm in arms]
-        if any(ours):
-            rows.append(
-                [f"ours: {run['name']} {direction(run)}", *(Number(cell, digits) if cell else "–" for cell in ours)]
-            )
-    n_ours = len(rows)
-    for name, printed in spec["rows"].items():
-        rows.append([name, *(Number((value,), digits) if value is not None else "–" for value in printed)])
-    columns = [Column(spec["row"]), *map(Column, labels)]
-    if "gain" in spec:
-        before, after = (1 + labels.index(label) for label in spec["gain"])
-        columns.append(Column("difference"))
-        rows = [[*row, _difference(row[before], row[after])] for row in rows]
-    return Table(f"published-{spec['name']}", spec["title"], columns, rows, f"{spec['source']}.", list(range(n_ours)))
-
-
-def _difference(before: Cell, after: Cell) -> Cell:
-    if isinstance(before, Number) and isinstance(after, Number) and before.mean is not None and after.mean is not None:
-        return Number((after.mean - before.mean,), after.digits, signed=True)
-    return "–"
-
-
-def _gain(run: Run, arm: str) -> tuple[float, ...]:
-    """Return CSR's F of rare words minus the baseline's, seed by seed."""
-    del arm
-    by_seed = [{s["seed"]: rare_f(s) for s in run["scores"] if s["arm"] == name} for name in (BASELINE, "csr")]
-    pairs = ((by_seed[0].get(seed), by_seed[1].get(seed)) for seed in run["seeds"])
-    return tuple(after - before for before, after in pairs if before is not None and after is not None)
-
-
-_MEASURES: dict[str | None, Callable[[Run, str], tuple[float, ...]]] = {
-    "bleu": lambda run, arm: values(run, arm, bleu),
-    "distance": lambda run, arm: values(run, arm, eq5),
-    "hours": lambda run, arm: tuple(value / 3600 for value in values(run, arm, seconds)),
-    "updates": lambda run, arm: updates_to_baseline(run, arm),
-    "words": _gain,
-}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -115,3 +118,12 @@ def test_degenerate_outputs_give_numbers_or_dashes(evaluate):
             status, out, _ = evaluate(command)
             assert status == 0
             assert "nan" not in out.lower()
+
+
+@pytest.mark.parametrize("kind", ["translation hyp ref en base", "words hyp ref en train base"])
+def test_ready_lines_run(evaluate, kind):
+    script = Path(__file__).parents[1] / "scripts" / "evaluate.sh"
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", script, *kind.split()], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) >= 1

@@ -12,6 +12,7 @@ from csr.errors import ConfigError
 from csr.files import PathLike, read_lines, read_parallel
 
 Subparsers = argparse._SubParsersAction  # its type parameter exists for type checkers only
+# Named here again, since importing csr.evaluation loads numpy, which no --help should wait for.
 SACREBLEU_METRICS = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
 ROUGE_METRICS = ("rouge1", "rouge2", "rougeL")
 

@@ -168,7 +168,8 @@ def _text_rows(path: PathLike, dim: int, n_skipped: int) -> Iterator[_Row]:
         word, *fields = line.replace("\t", " ").rstrip(" ").rsplit(" ", dim)
         vector = None
         if word and len(fields) == dim:
-            with contextlib.suppress(ValueError):  # a field that is no number
+            # A field that is no number is malformed; one too large for float32 becomes infinite and is refused below.
+            with contextlib.suppress(ValueError), np.errstate(over="ignore"):
                 vector = np.array(fields, np.float32)
         yield number, word, vector
 

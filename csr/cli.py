@@ -11,7 +11,7 @@ import csr
 from csr.errors import CsrError
 
 # Modules of csr.commands, each with ``register(subparsers)``; in the order of ``csr --help``.
-COMMANDS = ("run", "data", "lexicon", "switch", "evaluate", "report")
+COMMANDS = ("run", "data", "lexicon", "switch", "evaluate", "distance", "report")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -1,5 +1,23 @@
 """Tasks of ours for fairseq: ``--user-dir fairseq_plugins`` registers them."""
 
+import os
+import sys
+from types import TracebackType
+
+from csr.errors import CsrError
 from fairseq_plugins import checkpoints, restore, translation
 
 __all__ = ["checkpoints", "restore", "translation"]
+
+_default_hook = sys.excepthook
+
+
+def _one_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print what a user can mend as one line and leave with status 2, as ``csr`` does; fairseq would print a trace."""
+    if not isinstance(error, CsrError):
+        return _default_hook(kind, error, trace)
+    print(f"{os.path.basename(sys.argv[0])}: {error}", file=sys.stderr, flush=True)
+    os._exit(2)
+
+
+sys.excepthook = _one_line

@@ -45,7 +45,7 @@ class ExampleDataset(FairseqDataset):
     can_reuse_epoch_itr_across_epochs = True
 
     def __init__(self, sizes: np.ndarray, symbols: Symbols, seed: int, shuffle: bool, fixed_epoch: int | None) -> None:
-        self.sizes = sizes  # [n_examples]: the longer of source and target, with </s> and language id
+        self.sizes = sizes.astype(np.int64)  # [n_examples]: the longer of source and target, with </s> and language id
         self.symbols = symbols
         self._seed = seed
         self._shuffle = shuffle

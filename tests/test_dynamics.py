@@ -31,6 +31,12 @@ def test_lines_with_and_without_time_stamps_are_read_and_everything_else_is_pass
     assert "best_loss" not in log.valid[0]
 
 
+def test_epochs_stand_in_where_no_interval_was_logged(tmp_path: Path) -> None:
+    path = tmp_path / "train.log"
+    path.write_text(f"{EPOCH}\n{VALID}\n")
+    assert curve(read_log(path).train, "loss") == [(100, 6.9)]
+
+
 def test_a_log_without_updates_is_empty(tmp_path: Path) -> None:
     path = tmp_path / "train.log"
     path.write_text("")

@@ -23,6 +23,7 @@ from csr.report.collect import collect, collect_run
 from csr.report.plots import Series, bars, lines, ticks
 from csr.report.published import published
 from csr.report.table import Column, Number, Table
+from csr.words import tokenize
 
 ARMS = ("random", "baseline", "iaft", "csr")
 QUALITY = {"random": 0.35, "baseline": 0.72, "iaft": 0.73, "csr": 0.76}
@@ -78,9 +79,7 @@ def make_run(folder: Path, seeds: tuple[int, ...] = (1, 2, 3), unfinished: tuple
         "machine": machine,
     }
     write_json(folder / "environment.json", environment)
-    write_json(
-        folder / "data" / "prepare.json", {"read": 29000, "kept": 28700, "dropped": {"empty": 12, "duplicate": 288}}
-    )
+    write_json(folder / "data" / "prepare.json", {"counts": {"train": {"read": 29000, "duplicate": 288}}})
     test = sentences(rng, n)
     write_lines(folder / "data/text/test.en", test)
     write_lines(folder / "data/text/test.de", [f"Quelle {i}: {line}" for i, line in enumerate(test)])
@@ -273,7 +272,27 @@ def test_the_page_is_well_formed_and_reaches_for_nothing(run_folder: Path) -> No
     assert not parsed.tags & {"script", "link", "img", "iframe", "object"}
     assert not re.search(r"https?:|url\(|@import", text)
     assert "&lt;square&gt;" in text
+    assert "read 29,000, duplicate 288" in text
+    assert "csr run &#x27;my config.yaml&#x27;" in text
+    assert "/home/me" not in text
     assert "/data/train" not in text
+
+
+def test_the_lexicon_table_counts_the_training_text(run_folder: Path) -> None:
+    run = collect_run(run_folder)
+    row = tables.lexicons(run).rows[0]
+    words = [word for line in (run_folder / "data/text/train.de").read_text().splitlines() for word in tokenize(line)]
+    covered = [word for word in words if word in ("hund", "child")]
+    assert isinstance(row[5], Number)
+    assert row[5].mean == pytest.approx(100 * len(covered) / len(words))
+
+
+def test_switched_sentences_show_what_stage_one_reads(run_folder: Path) -> None:
+    """Every replacement is a candidate of the word in its place, and something is replaced at all."""
+    examples = collect_run(run_folder)["lexicons"]["de-en"]["examples"]
+    changed = [(text.lower(), new.lower()) for pieces in examples for text, new in pieces if new is not None]
+    assert changed
+    assert set(changed) <= {("hund", "dog"), ("hund", "<hound>"), ("child", "woman")}
 
 
 def test_unfinished_arms_are_named_and_shown_as_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

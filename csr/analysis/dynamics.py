@@ -16,8 +16,8 @@ Curve = list[tuple[float, float]]  # (updates, value)
 class TrainingLog:
     """What a training run logged, by increasing ``num_updates``; losses in bits per target token.
 
-    ``train`` are means over a log interval, ``valid`` are over the validation set; every number fairseq logged
-    is kept under its own name, without the prefix ``valid_``.
+    ``train`` are means over a log interval (over an epoch where training was shorter than an interval), ``valid``
+    over the validation set; every number fairseq logged is kept under its own name, without ``train_`` or ``valid_``.
     """
 
     train: list[Point]
@@ -30,23 +30,22 @@ def read_log(path: PathLike) -> TrainingLog:
     Where a run was restarted the log goes back to an earlier update: what it had logged from there on is dropped.
     Both lists are empty before the first logged update.
     """
-    log = TrainingLog([], [])
+    parts: dict[str, list[Point]] = {"": [], "train_": [], "valid_": []}
     for line in read_lines(path):
         try:
             fields = json.loads(line[line.index("{") :])
         except ValueError:  # other messages, or a line cut short by a kill
             continue
-        prefix = "valid_" if "valid_num_updates" in fields else ""
-        if f"{prefix}num_updates" not in fields:  # the summary of an epoch
+        prefix = next((prefix for prefix in parts if f"{prefix}num_updates" in fields), None)
+        if prefix is None:
             continue
-        points = log.valid if prefix else log.train
-        point = {
-            key.removeprefix(prefix): number for key, value in fields.items() if (number := _number(value)) is not None
-        }
+        points = parts[prefix]
+        numbers = {key.removeprefix(prefix): _number(value) for key, value in fields.items()}
+        point = {key: number for key, number in numbers.items() if number is not None}
         while points and points[-1]["num_updates"] >= point["num_updates"]:
             points.pop()
         points.append(point)
-    return log
+    return TrainingLog(parts[""] or parts["train_"], parts["valid_"])
 
 
 def _number(value: object) -> float | None:

@@ -14,7 +14,7 @@ import yaml
 import csr
 from csr.report import plots, tables
 from csr.report.published import published
-from csr.report.table import Cell, Number, Table
+from csr.report.table import Cell, Column, Number, Table
 from csr.report.tables import Run, arm_name, direction
 
 
@@ -54,14 +54,14 @@ def _run(run: Run, prefix: str) -> str:
     shown = [(title, prefix + name, body) for title, name, body in sections if body]
     links = [*((title, name) for title, name, _ in shown), ("Published numbers", "published")]
     nav = "".join(f'<a href="#{name}">{title}</a>' for title, name in links)
-    heading = f"<h2>{escape(run['name'])} {direction(run)}</h2>" if prefix else ""
-    facts = f"{len(run['arms'])} arms, seeds {', '.join(map(str, run['seeds']))}"
+    heading = f"<h2 class=run>{escape(run['name'])} {direction(run)}</h2>" if prefix else ""
+    facts = f"{', '.join(map(arm_name, run['arms']))}; seeds {', '.join(map(str, run['seeds']))}"
     return "\n".join(
         [
             heading,
-            f'<p class="lead">{facts}</p>',
+            f'<p class="lead">{escape(facts)}</p>',
             f"<nav>{nav}</nav>",
-            *(_section(*section) for section in [(t, n, b) for t, n, b in shown]),
+            *(_section(*section) for section in shown),
         ]
     )
 
@@ -200,18 +200,8 @@ def _marked(text: str) -> str:
 
 def _lexicons(run: Run) -> str:
     parts = [_table(tables.lexicons(run))]
-    for name, lexicon in run["lexicons"].items():
-        rows: list[list[Cell]] = [
-            [word, ", ".join(f"{candidate} {weight:.2f}" for candidate, weight in candidates.items())]
-            for word, candidates in lexicon["sample"].items()
-        ]
-        title = f"{name.replace('-', '→')}: entries from the first, most frequent word to the last"
-        columns = [tables.Column("word"), tables.Column("candidates with weight")]
-        parts.append(_details(title, _table(Table(f"sample-{name}", "", columns, rows))))
-        if lexicon["quality"]:
-            parts.append(
-                _paragraph(f"{name.replace('-', '→')}, recorded when made: {_flat(lexicon['quality'])}.", "note")
-            )
+    parts += [_recorded(name, lexicon["quality"]) for name, lexicon in run["lexicons"].items()]
+    parts += [_entries(name, lexicon["sample"]) for name, lexicon in run["lexicons"].items()]
     switching = tables.switching(run)
     if switching.rows:
         parts.append("<h3>Switching in stage one</h3>" + _table(switching))
@@ -222,6 +212,21 @@ def _lexicons(run: Run) -> str:
     return "\n".join(part for part in parts if part)
 
 
+def _recorded(name: str, quality: dict[str, Any]) -> str:
+    """Say what was noted when the lexicon was made; the sizes stand in the table, and lists would drown the rest."""
+    left = {k: v for k, v in quality.items() if k not in ("words", "entries") and not isinstance(v, list)}
+    return _paragraph(f"{name.replace('-', '→')}, recorded when made: {_flat(left)}.", "note") if left else ""
+
+
+def _entries(name: str, sample: dict[str, dict[str, float]]) -> str:
+    rows: list[list[Cell]] = [
+        [word, ", ".join(f"{candidate} {weight:.2f}" for candidate, weight in candidates.items())]
+        for word, candidates in sample.items()
+    ]
+    table = Table(f"sample-{name}", "", [Column("word"), Column("candidates with weight")], rows)
+    return _details(f"{name.replace('-', '→')}: entries from the first, most frequent word to the last", _table(table))
+
+
 def _switched(pieces: Sequence[tuple[str, str | None]]) -> list[tuple[str, str]]:
     original = "".join(text for text, _ in pieces)
     switched = "".join(escape(text) if new is None else f"<mark>{escape(new)}</mark>" for text, new in pieces)
@@ -229,16 +234,13 @@ def _switched(pieces: Sequence[tuple[str, str | None]]) -> list[tuple[str, str]]
 
 
 def _settings(run: Run) -> str:
-    environment = run["environment"] or {}
-    parts = []
-    facts = [
-        ("Command", f"<code>{escape(_command(environment['command']))}</code>") if "command" in environment else None,
-        ("Machine", escape(_flat(environment["machine"]))) if "machine" in environment else None,
-        ("Versions", escape(_flat(environment["versions"]))) if "versions" in environment else None,
-        ("Seeds", escape(", ".join(map(str, run["seeds"])))),
-        *((f"Pairs, {name}", escape(_flat(counts))) for name, counts in (run["data"] or {}).get("counts", {}).items()),
-    ]
-    parts.append(f'<div class="facts-box">{_facts([fact for fact in facts if fact])}</div>')
+    environment, data = run["environment"] or {}, run["data"] or {}
+    facts = [("Seeds", ", ".join(map(str, run["seeds"])))]
+    if "command" in environment:
+        facts.insert(0, ("Command", _command(environment["command"])))
+    facts += [(key.capitalize(), _flat(environment[key])) for key in ("machine", "versions") if key in environment]
+    facts += [(f"Pairs, {name}", _flat(counts)) for name, counts in data.get("counts", {}).items()]
+    parts = [_facts((term, escape(text)) for term, text in facts)]
     if environment.get("inputs"):
         hashes = "\n".join(f"{digest}  {PurePath(name).name}" for name, digest in environment["inputs"].items())
         parts.append(_details("Input files (SHA-256)", f"<pre>{escape(hashes)}</pre>"))

@@ -103,7 +103,10 @@ def overview(runs: Sequence[Run]) -> Table:
     """Return BLEU of every arm in every run, as Zan et al., Table 4."""
     arms = list(dict.fromkeys(arm for run in runs for arm in run["arms"]))
     columns = [Column("arm"), *(Column(f"{run['name']} {direction(run)}", 1) for run in runs)]
-    rows: list[list[Cell]] = [[arm_name(arm), *(Number(values(run, arm, bleu)) for run in runs)] for arm in arms]
+    rows: list[list[Cell]] = [
+        [arm_name(arm), *(Number(values(run, arm, bleu)) if arm in run["arms"] else "–" for run in runs)]
+        for arm in arms
+    ]
     return Table("overview", "BLEU of all runs", columns, rows, SPREAD).with_best()
 
 

@@ -80,19 +80,21 @@ def planned_steps(config: Config, run: Path, until: str = "report") -> Iterator[
         settings = Path(folder, "config.yaml")
         write_config(config, settings)
         where = run if run.is_dir() else Path(folder)
-        command = [*_snakemake(where, settings, 1, targets(config, until)), "--dry-run"]
+        command = _snakemake(where, settings, 1, targets(config, until), dry_run=True)
         result = subprocess.run(command, capture_output=True, text=True, check=False)
     text = result.stdout + result.stderr
     if result.returncode:
         raise StepError(_last_lines(text))
     for block in re.split(r"\n(?=(?:local)?rule )", text)[1:]:
         rule = block.partition(":")[0].split()[-1]
-        reason = re.search(r"^ +reason: (.*)$", block, re.MULTILINE)
-        values = re.search(r"^ +wildcards: (.*)$", block, re.MULTILINE)
-        wildcards = dict(item.split("=") for item in values[1].split(", ")) if values else {}
-        names = [wildcards.get("stage", rule), wildcards.get("arm", "")]
-        label = " ".join(filter(None, [*names, "seed", wildcards["seed"]])) if wildcards else rule
-        yield label, reason[1] if reason else ""
+        found = {name: value for name, value in re.findall(r"^ +(reason|wildcards): (.*)$", block, re.MULTILINE)}
+        named = dict(item.split("=", 1) for item in found.get("wildcards", "").split(", ") if item)
+        words = [*(() if rule == "train" else (rule,)), *(value for name, value in named.items() if name != "seed")]
+        label = " ".join([*words, *(("seed", named["seed"]) if "seed" in named else ())])
+        yield (
+            label,
+            re.sub(r"Params have changed[^;]*(.*?before:.*?now:[^;]*)?", "settings have changed", found["reason"]),
+        )
 
 
 def targets(config: Config, until: str) -> list[str]:
@@ -112,12 +114,14 @@ def targets(config: Config, until: str) -> list[str]:
     return [str(stage_folder(until, seed) / "model.pt") for seed in config.seeds]
 
 
-def _snakemake(run: Path, settings: Path, cores: int, goals: Sequence[str]) -> list[str]:
+def _snakemake(run: Path, settings: Path, cores: int, goals: Sequence[str], dry_run: bool = False) -> list[str]:
     return [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(_SNAKEFILE), "--directory", str(run)),
         *("--configfile", str(settings.resolve()), "--cores", str(cores), "--rerun-incomplete", "--nocolor"),
         # Not code: a new version of csr does not undo finished training.
-        *("--nolock", "--rerun-triggers", "mtime", "params", "input", "--", *goals),
+        *("--nolock", "--rerun-triggers", "mtime", "params", "input"),
+        *(("--dry-run",) if dry_run else ()),
+        *("--", *goals),
     ]
 
 

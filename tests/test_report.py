@@ -319,7 +319,7 @@ def test_a_run_that_only_has_its_settings_gives_a_page(tmp_path: Path) -> None:
 
 def test_every_table_is_written_in_every_format(run_folder: Path) -> None:
     results = write_report([run_folder], run_folder / "report.html")
-    for table in tables.run_tables(results["runs"][0]):
+    for table in (*tables.run_tables(results["runs"][0]), *published(results["runs"])):
         for suffix in ("md", "tex", "tsv", "json"):
             assert (run_folder / "tables" / f"{table.name}.{suffix}").stat().st_size
         widths = {line.count("\t") for line in (run_folder / "tables" / f"{table.name}.tsv").read_text().splitlines()}

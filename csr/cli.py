@@ -10,12 +10,20 @@ from collections.abc import Sequence
 import csr
 from csr.errors import CsrError
 
-# Modules of csr.commands, each with ``register(subparsers)``; in the order of ``csr --help``.
-COMMANDS = ("run", "data", "lexicon", "switch", "evaluate", "distance", "report")
+# Commands, in the order of ``csr --help``, and the modules of csr.commands that hold them.
+COMMANDS = {
+    "run": ("run", "args", "train", "generate", "score"),
+    "data": ("sample", "prepare"),
+    "lexicon": ("lexicon",),
+    "switch": ("switch",),
+    "evaluate": ("evaluate",),
+    "distance": ("distance",),
+    "report": ("report",),
+}
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line."""
+def parser(command: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of the command line: of one command, which imports what it needs alone, or of all."""
     root = argparse.ArgumentParser(
         prog="csr",
         description="Code-switching training for cross-lingual models.",
@@ -23,14 +31,16 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"csr {csr.__version__}")
     subparsers = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name in COMMANDS:
-        importlib.import_module(f"csr.commands.{name}").register(subparsers)
+    modules = [module for module, commands in COMMANDS.items() if command in commands]
+    for module in modules or COMMANDS:
+        importlib.import_module(f"csr.commands.{module}").register(subparsers)
     return root
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; errors a user can mend become one line and exit status 2."""
-    arguments = parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    arguments = parser(argv[0] if argv else None).parse_args(argv)
     try:
         return arguments.run(arguments) or 0
     except CsrError as error:

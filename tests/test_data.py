@@ -41,7 +41,6 @@ def no_fairseq(monkeypatch) -> None:
 
 
 def csr(monkeypatch, *arguments: object) -> int:
-    monkeypatch.setattr(cli, "COMMANDS", ("data",))
     return cli.main([str(argument) for argument in arguments])
 
 

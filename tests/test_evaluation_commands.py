@@ -18,7 +18,6 @@ from csr import cli
 def evaluate(tmp_path, monkeypatch, capsys):
     """Run ``csr evaluate`` in a folder with hyp, base, ref and train; return exit status, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "COMMANDS", ("evaluate",))
     files = {"hyp": outputs(0.1, 1), "base": outputs(0.3, 2), "ref": references(), "train": references(300)}
     for name, lines in files.items():
         write(name, lines)

@@ -1,0 +1,201 @@
+"""Switching: the readable version keeps its rules, the compiled twin makes the same draws."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from csr import compiled
+from csr.compiled import STATS, Masker, Switcher, find_words
+from csr.lexicon import Lexicon
+from csr.noise import FixedSpans, IndependentWords, PoissonSpans, switch, switch_line
+from csr.pieces import encode_lexicon, piece_roles
+from csr.streams import Stream, start_state
+
+WORDS = ["aa", "bb", "cc", "dd", "ee", "ff"]
+sentences = st.lists(st.sampled_from([*WORDS, "zz", "qq"]), min_size=1, max_size=30)
+rates = st.floats(0, 1)
+indices = st.integers(0, 2**40)
+lexicons = st.dictionaries(
+    st.sampled_from(WORDS),
+    st.dictionaries(st.sampled_from([w.upper()[::-1] + "x" for w in WORDS]), st.floats(0.01, 1), min_size=1),
+    min_size=1,
+).map(Lexicon)
+policies = st.one_of(
+    st.builds(PoissonSpans, rates, st.floats(0.1, 8)),
+    st.builds(FixedSpans, rates, st.integers(1, 5)),
+    st.builds(IndependentWords, rates, rates),
+)
+
+# A vocabulary in which a word is "▁" and its letters: every word can be written, after a space or not.
+LETTERS = sorted({c for w in WORDS for c in w} | {c for w in WORDS for c in w.upper()} | set("xzqZQX"))
+PIECES = ["<s>", "<pad>", "</s>", "<unk>", *[f"▁{c}" for c in LETTERS], *LETTERS, ".", "'", "▁", "[de]", "<mask>"]
+INDEX = {piece: i for i, piece in enumerate(PIECES)}
+ROLES = piece_roles(PIECES)
+
+
+def encode(words, spaced):
+    return [[INDEX[("▁" if spaced else "") + w[0]], *(INDEX[c] for c in w[1:])] for w in words]
+
+
+def ids_of(words):
+    return np.array([i for row in encode(words, True) for i in row], np.int64)
+
+
+def text(ids):
+    return "".join(PIECES[i] for i in ids).replace("▁", " ").strip()
+
+
+@given(sentences, lexicons, policies, indices)
+def test_only_words_with_candidates_change_and_only_to_them(words, lexicon, policy, index):
+    before = list(words)
+    new = switch(words, lexicon, policy, Stream(1, 1, index))
+    assert words == before
+    assert all(candidate in lexicon.entries[words[i]] for i, candidate in new.items())
+    if not isinstance(policy, IndependentWords):
+        covered = sum(word in lexicon for word in words)
+        # The budget is used up unless the lexicon covers too little.
+        assert len(new) == min(math.ceil(policy.rate * len(words) - 1e-9), covered)
+
+
+@settings(max_examples=200)
+@given(sentences, lexicons, policies, indices)
+def test_compiled_twin_makes_the_same_draws(words, lexicon, policy, index):
+    new = switch(words, lexicon, policy, Stream(7, 3, index))
+    expected = [new.get(i, word) for i, word in enumerate(words)]
+    switcher = Switcher(encode_lexicon(lexicon, encode), ROLES, policy, seed=7, max_growth=10)
+    ids = ids_of(words)
+    clean = ids.copy()
+    out, stats = switcher(ids, 3, index)
+    assert text(out) == " ".join(expected)
+    assert (ids == clean).all()
+    counts = dict(zip(STATS, stats.tolist(), strict=True))
+    assert counts == {
+        "sentences": 1,
+        "words": len(words),
+        "covered": sum(word in lexicon for word in words),
+        "switched": len(new),
+        "spans": sum(i - 1 not in new for i in new),
+        "touched": bool(new),
+        "fell_back": 0,
+        "pieces_before": len(ids),
+        "pieces_after": len(out),
+    }
+
+
+@given(sentences, lexicons, indices)
+def test_rate_zero_is_the_identity(words, lexicon, index):
+    line = ". ".join(words) + "!"
+    assert switch_line(line, lexicon, PoissonSpans(0), Stream(1, 1, index)).text() == line
+    out, stats = Switcher(encode_lexicon(lexicon, encode), ROLES, PoissonSpans(0), 1)(ids_of(words), 1, index)
+    assert (out == ids_of(words)).all()
+    assert stats[STATS.index("switched")] == 0
+
+
+@given(st.integers(0, 2**63), st.integers(0, 1000), indices)
+def test_numba_repeats_the_stream_bit_by_bit(seed, epoch, index):
+    stream = Stream(seed, epoch, index)
+    state = np.array([start_state(seed, epoch, index)], np.uint64)
+    assert [stream.random() for _ in range(5)] == [compiled._random(state) for _ in range(5)]
+    assert stream.poisson(math.exp(-3.5)) == compiled._poisson(state, math.exp(-3.5))
+    assert stream.permutation(9) == list(compiled._permutation(state, 9))
+
+
+def test_the_stream_is_splitmix64():
+    # Vigna's splitmix64.c, state 1234567: the first outputs as published in test vectors.
+    stream = Stream(0, 0, 0)
+    stream.state = 1234567
+    first = [6457827717110365317, 3203168211198807973, 9817491932198370423]
+    assert [stream.random() for _ in first] == [(x >> 11) * 2.0**-53 for x in first]
+
+
+def test_streams_of_neighbouring_sentences_and_epochs_do_not_collide():
+    # fairseq folds (seed, epoch, index) into a million seeds: a million sentences then share 34 thousand.
+    states = {start_state(1, epoch, index) for epoch in (1, 2) for index in range(100_000)}
+    assert len(states) == 200_000
+
+
+def test_spans_follow_the_poisson_and_candidates_their_weights():
+    stream = Stream(1, 1, 1)
+    lengths = np.array([stream.poisson(math.exp(-3.5)) for _ in range(20_000)])
+    expected = np.array([math.exp(-3.5) * 3.5**k / math.factorial(k) for k in range(9)]) * len(lengths)
+    observed = np.bincount(lengths, minlength=9)[:9]
+    assert ((observed - expected) ** 2 / expected).sum() < 27.9  # chi-square, 9 degrees of freedom, p = 0.001
+
+    lexicon = Lexicon({"work": {"travail": 0.717, "travailler": 0.608, "travaille": 0.379, "travaillent": 0.343}})
+    drawn = [switch(["work"], lexicon, PoissonSpans(1.0), Stream(1, 1, i))[0] for i in range(20_000)]
+    probs = lexicon.probs("work")
+    assert probs["travail"] == pytest.approx(0.350, abs=5e-4)  # 0.717 / 2.047
+    chi = sum((drawn.count(c) - p * len(drawn)) ** 2 / (p * len(drawn)) for c, p in probs.items())
+    assert chi < 16.3  # 3 degrees of freedom, p = 0.001
+
+
+def test_case_and_punctuation_are_carried_over():
+    lexicon = Lexicon({"haus": {"house": 1.0}, "l'idée": {"the_idea": 1.0}}).cased()
+    line = 'Das "Haus", HAUS-haus: L\'idée 2024 haus@haus.de http://haus.de/haus'
+    switched = switch_line(line, lexicon, PoissonSpans(1.0), Stream(1, 1, 1))
+    assert switched.text() == 'Das "House", HOUSE-house: The_idea 2024 haus@haus.de http://haus.de/haus'
+
+
+def test_a_word_after_punctuation_is_written_without_a_space():
+    lexicon = Lexicon({"aa": {"bb": 1.0}})
+    switcher = Switcher(encode_lexicon(lexicon, encode), ROLES, PoissonSpans(1.0), 1)
+    pieces = ["▁a", "a", ".", "a", "a", "▁", "a", "a", "'", "[de]", "▁A", "A", "▁a", "'", "a"]
+    ids = np.array([INDEX[p] for p in pieces], np.int32)
+    assert [pieces[a:b] for a, b in zip(*find_words(ids, ROLES), strict=True)] == [
+        ["▁a", "a"],
+        ["a", "a"],
+        ["▁", "a", "a"],
+        ["▁A", "A"],
+        ["▁a", "'", "a"],
+    ]
+    out, _ = switcher(ids, 1, 0)
+    assert [PIECES[i] for i in out] == [
+        *("▁b", "b", ".", "b", "b", "▁", "a", "a", "'", "[de]", "▁B", "B", "▁a", "'", "a")
+    ]
+
+
+def test_subword_nmt_and_whole_word_vocabularies():
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", "ha@@", "us", "house", "."]
+    starts, ends = find_words(np.array([4, 5, 7, 6]), piece_roles(pieces))
+    assert list(zip(starts, ends, strict=True)) == [(0, 2), (3, 4)]
+    lexicon = Lexicon({"us": {"house": 1.0}})
+    index = {p: i for i, p in enumerate(pieces)}
+    encoded = encode_lexicon(lexicon, lambda ws, spaced: [[index[w]] if spaced and w in index else [] for w in ws])
+    out, _ = Switcher(encoded, piece_roles(pieces), PoissonSpans(1.0), 1)(np.array([4, 5, 5]), 1, 0)
+    assert out.tolist() == [4, 5, 6]  # "haus" is another word than "us"
+
+
+def test_growth_past_the_limit_falls_back_to_the_clean_sentence_and_is_counted():
+    lexicon = Lexicon({"aa": {"bbbbbbbb": 1.0}})
+    encoded = encode_lexicon(lexicon, encode)
+    ids = ids_of(["aa", "cc"])
+    out, stats = Switcher(encoded, ROLES, PoissonSpans(0.5), 1, max_growth=2.5)(ids, 1, 0)
+    assert len(out) == 10
+    assert stats[STATS.index("fell_back")] == 0
+    out, stats = Switcher(encoded, ROLES, PoissonSpans(0.5), 1, max_growth=2.4)(ids, 1, 0)
+    assert (out == ids).all()
+    assert dict(zip(STATS, stats.tolist(), strict=True))["fell_back"] == 1
+
+
+@given(sentences, rates, indices)
+def test_masks_stand_for_whole_runs_of_words(words, rate, index):
+    ids = ids_of(words)
+    out, stats = Masker(INDEX["<mask>"], ROLES, PoissonSpans(rate), 1)(ids, 1, index)
+    counts = dict(zip(STATS, stats.tolist(), strict=True))
+    kept = [w for w in text(out).replace("<mask>", " <mask> ").split() if w != "<mask>"]
+    assert len(kept) + counts["switched"] == len(words)
+    assert (out == INDEX["<mask>"]).sum() == counts["spans"]
+    assert counts["switched"] == math.ceil(rate * len(words) - 1e-9)
+
+
+@pytest.mark.parametrize(
+    "policy", [lambda: PoissonSpans(1.5), lambda: PoissonSpans(0.3, 0), lambda: FixedSpans(0.3, 0)]
+)
+def test_impossible_settings_are_named(policy):
+    with pytest.raises(ValueError, match="must be"):
+        policy()

@@ -21,7 +21,7 @@ import yaml
 from csr.errors import ConfigError
 from csr.files import PathLike, write_text
 
-Arm = Literal["random", "baseline", "iaft", "csr", "mask_restore_ft"]
+Arm = Literal["random", "baseline", "csr", "mask_restore_ft"]
 
 
 def _setting(default: Any = dataclasses.MISSING, low: float = -math.inf, high: float = math.inf, **kwargs: Any) -> Any:
@@ -109,13 +109,6 @@ class Backbone:
 
 
 @dataclass(frozen=True)
-class Iaft:
-    """Input-adaptation finetuning (Wang et al. 2022): noise in the source of a share of the pairs."""
-
-    share: float = _setting(0.1, low=0, high=1)
-
-
-@dataclass(frozen=True)
 class Generate:
     """Beam search: Zan et al., section 5.1."""
 
@@ -140,7 +133,6 @@ class Config:
     backbone: Backbone = Backbone()
     restore: Training = Training()
     finetune: Training = Training(updates=25000)
-    iaft: Iaft = Iaft()
     generate: Generate = Generate()
     distance: Distance = Distance()
     arms: tuple[Arm, ...] = ("random", "baseline", "csr")
@@ -281,12 +273,12 @@ def _typed(value: Any, kind: Any, name: str, bounds: Mapping[str, float] | None 
         wanted = {int: "a whole number", float: "a number", str: "text", Path: "a path"}[kind]
         quote = " (quote it if it is text)" if kind is str and not isinstance(value, (dict, list)) else ""
         raise ConfigError(f"{name}: expected {wanted}, found {_shown(value)}{quote}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{name}: expected a finite number, found {value}")
     if bounds and isinstance(value, (int, float)) and not bounds["low"] <= value <= bounds["high"]:
         limits = [f"at least {bounds['low']:g}"] if bounds["low"] > -math.inf else []
         limits += [f"at most {bounds['high']:g}"] if bounds["high"] < math.inf else []
         raise ConfigError(f"{name}: expected {' and '.join(limits)}, found {value}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(f"{name}: expected a finite number, found {value}")
     return value
 
 
@@ -331,7 +323,7 @@ def _check(config: Config) -> None:
             raise ConfigError(f"backbone.{name}: {problem} backbone.checkpoint")
     for lang in (data.source_lang, data.target_lang):
         if lang not in config.langs:
-            raise ConfigError(f"backbone.langs: expected {lang} among them{_hint(lang, config.langs)}")
+            raise ConfigError(f"backbone.langs: expected {lang} among them, found {', '.join(config.langs)}")
     if backbone.dim % backbone.heads:
         raise ConfigError(
             f"backbone.dim: expected a multiple of backbone.heads ({backbone.heads}), found {backbone.dim}"

@@ -84,7 +84,7 @@ def planned_steps(config: Config, run: Path, until: str = "report") -> Iterator[
         result = subprocess.run(command, capture_output=True, text=True, check=False)
     text = result.stdout + result.stderr
     if result.returncode:
-        raise StepError(_last_lines(text))
+        raise StepError(_last_lines(text, 4))
     for block in re.split(r"\n(?=(?:local)?rule )", text)[1:]:
         rule = block.partition(":")[0].split()[-1]
         found = {name: value for name, value in re.findall(r"^ +(reason|wildcards): (.*)$", block, re.MULTILINE)}
@@ -156,7 +156,7 @@ class _Progress:
         """Return the error of the whole run."""
         if self._status:
             return StepError("stopped at a failed step", self._status)
-        return StepError(f"{self._log}: snakemake failed: {_last_lines(_read(self._log))}")
+        return StepError(f"{self._log}: snakemake failed: {_last_lines(_read(self._log), 4)}")
 
     def _show(self, event: dict[str, str | int | None]) -> None:
         step, log, status = str(event["step"]), self._run / str(event["log"]), event["status"]

@@ -50,7 +50,6 @@ STAGES = {
     "mask_restore": Stage(start="backbone", restore=True, mask=True),
     "random": Stage(start=None),
     "baseline": Stage(start="backbone"),
-    "iaft": Stage(start="backbone"),
     "csr": Stage(start="restore"),
     "mask_restore_ft": Stage(start="mask_restore"),
 }

@@ -186,6 +186,15 @@ def test_the_main_table_is_the_mean_of_the_scores(run_folder: Path) -> None:
     assert seconds.values == (601, 602, 603)  # finetune 500 + seed, restore 100; the backbone is not counted
 
 
+def test_a_bucket_without_words_is_not_taken_for_an_unfinished_arm(run_folder: Path) -> None:
+    run = collect_run(run_folder)
+    for score in run["scores"]:
+        if "words" in score:
+            score["words"]["buckets"][2]["f1"] = None
+    assert [row[3] for row in tables.words(run).rows] == ["–"] * len(ARMS)
+    outline(html.page({"runs": [run]}))
+
+
 def test_overhead_is_over_the_mean_of_standard_finetuning(run_folder: Path) -> None:
     cell = tables.cost(collect_run(run_folder)).rows[ARMS.index("csr")][-1]
     assert isinstance(cell, Number)

@@ -147,7 +147,7 @@ def _words(run: Run) -> str:
         return ""
     groups = [column.label.removeprefix("F ").removesuffix(" %") for column in table.columns[1:]]
     arms = [
-        (f"arm-{arm}", arm_name(arm), [cell for cell in row[1:] if isinstance(cell, Number)])
+        (f"arm-{arm}", arm_name(arm), [cell if isinstance(cell, Number) else Number(()) for cell in row[1:]])
         for arm, row in zip(run["arms"], table.rows, strict=True)
     ]
     title = "Word F-measure (%) by frequency in the training text"
@@ -204,7 +204,7 @@ def _lexicons(run: Run) -> str:
     parts += [_entries(name, lexicon["sample"]) for name, lexicon in run["lexicons"].items()]
     switching = tables.switching(run)
     if switching.rows:
-        parts.append("<h3>Switching in stage one</h3>" + _table(switching))
+        parts.append("<h3>Switching</h3>" + _table(switching))
     examples = [pieces for lexicon in run["lexicons"].values() for pieces in lexicon["examples"]]
     if examples:
         parts.append("<h3>Switched sentences</h3>")

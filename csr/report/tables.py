@@ -196,11 +196,12 @@ def words(run: Run) -> Table:
         (score["words"]["buckets"] for score in run["scores"] if score.get("words")), []
     )
     columns = [Column("arm"), *(Column(f"F {bucket['name']} %", 1) for bucket in buckets)]
-    rows: list[list[Cell]] = [
-        [arm_name(arm), *(Number(values(run, arm, functools.partial(word_f, i))) for i in range(len(buckets)))]
-        for arm in run["arms"]
-        if buckets
-    ]
+    rows: list[list[Cell]] = []
+    for arm in run["arms"] if buckets else []:
+        scored = any(score["arm"] == arm for score in run["scores"])
+        found = [values(run, arm, functools.partial(word_f, i)) for i in range(len(buckets))]
+        # Of a bucket without words there is no F, which is another thing than an arm that is not finished.
+        rows.append([arm_name(arm), *("–" if scored and not f else Number(f) for f in found)])
     note = f"{SPREAD} Columns: how often the word occurs in the training text."
     return Table("words", f"{direction(run)}: word F-measure by training frequency", columns, rows, note).with_best()
 
@@ -242,7 +243,7 @@ def cost(run: Run) -> Table:
         rows.append(
             [arm_name(arm)]
             + [number if number.values or not total else "–" for number in spent]
-            + [Number(total, 0), "–" if arm == BASELINE else Number(overhead, 0)]
+            + [Number(total, 0), "–" if arm == BASELINE or not base else Number(overhead, 0)]
         )
     note = "Wall seconds, mean ± sample standard deviation over seeds. The arms of a seed share the backbone."
     return Table("cost", f"{direction(run)}: training time", columns, rows, note)
@@ -263,14 +264,14 @@ def dynamics(run: Run) -> Table:
     rows: list[list[Cell]] = []
     for arm in run["arms"]:
         if trained := logs(run, arm):
-            reached = updates_to_baseline(run, arm)
+            reached, best = updates_to_baseline(run, arm), _each(run, arm, _best_bleu)
             rows.append(
                 [
                     arm_name(arm),
                     Number(_each(run, arm, _last_update), 0),
                     Number(_each(run, arm, lambda log: _last(log["train"].get("loss"))), 3),
                     Number(_each(run, arm, lambda log: _last(log["valid"].get("loss"))), 3),
-                    Number(_each(run, arm, _best_bleu), 1),
+                    Number(best, 1) if best else "–",
                     Number(reached, 0) if reached else "–",
                     f"{len(reached)} of {len(trained)}",
                 ]
@@ -339,7 +340,7 @@ def switching(run: Run) -> Table:
         for language in (run["src"], run["tgt"]):
             means = [_each(run, stage, functools.partial(_average, f"{name}_{language}")) for name in names]
             if any(means):
-                rows.append([arm_name(stage), language, *(Number(mean, 3) for mean in means)])
+                rows.append([stage.replace("_", " "), language, *(Number(mean, 3) for mean in means)])
     columns = [
         Column("stage"),
         Column("side"),
@@ -349,7 +350,8 @@ def switching(run: Run) -> Table:
     note += (
         "were replaced, that have a candidate; touched: share of the sentences with a replaced word; span: mean run of "
     )
-    note += "replaced words; growth: length in pieces over the original's; fallback: share of sentences left clean."
+    note += "replaced words; growth: length in pieces over the original's; fallback: share of sentences left clean. "
+    note += "The stages backbone and mask restore put masks in place of translations."
     return Table("switching", f"{direction(run)}: switching statistics", columns, rows, note)
 
 

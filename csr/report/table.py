@@ -129,8 +129,8 @@ class Table:
         }
 
     def numeric(self, j: int) -> bool:
-        """Tell whether a column holds numbers."""
-        return any(isinstance(row[j], Number) for row in self.rows)
+        """Tell whether a column holds numbers, or nothing but dashes in their place."""
+        return any(isinstance(row[j], Number) for row in self.rows) or all(row[j] == "–" for row in self.rows)
 
 
 def _arrow(column: Column) -> str:

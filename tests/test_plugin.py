@@ -1,0 +1,250 @@
+"""The fairseq tasks on data made by plain fairseq-preprocess: same batches everywhere, language ids in their places."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from csr.errors import ConfigError, DataError
+from csr.examples import LanguageIds
+
+PLUGIN = Path(__file__).parents[1] / "fairseq_plugins"
+SRC = [f"w{i} w{i % 7} w{i % 3} ." for i in range(60)]
+TGT = [f"v{i % 3} v{i} v{i % 7} !" for i in range(60)]
+
+# Registers the task under another name; it writes down each training batch it is given.
+RECORDER = """
+import json, os
+from pathlib import Path
+from fairseq.tasks import register_task
+import sys; sys.path.insert(0, {plugin!r})
+from fairseq_plugins.restore import CsrRestoreConfig, CsrRestoreTask
+from dataclasses import dataclass
+
+@dataclass
+class RecorderConfig(CsrRestoreConfig):
+    pass
+
+@register_task("recorder", dataclass=RecorderConfig)
+class Recorder(CsrRestoreTask):
+    def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
+        if not ignore_grad:
+            rows = [sample["id"].tolist(), sample["net_input"]["src_tokens"].tolist(), sample["target"].tolist()]
+            with open(os.environ["RECORD"], "a") as out:
+                out.write(json.dumps([update_num, rows]) + "\\n")
+        return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """Binarized text of two invented languages of whole words, and a lexicon."""
+    folder = tmp_path_factory.mktemp("data")
+    for split, size in (("train", 60), ("valid", 8), ("test", 8)):
+        (folder / f"{split}.xx").write_text("".join(f"{line}\n" for line in SRC[:size]))
+        (folder / f"{split}.yy").write_text("".join(f"{line}\n" for line in TGT[:size]))
+    (folder / "xx-yy.tsv").write_text("".join(f"w{i}\tv{i}\t1\nw{i}\tv{i + 1}\t1\n" for i in range(59)))
+    prefixes = [f"--{name}pref={folder}/{split}" for name, split in
+                (("train", "train"), ("valid", "valid"), ("test", "test"))]  # fmt: skip
+    options = ["--source-lang=xx", "--target-lang=yy", "--joined-dictionary", f"--destdir={folder}/bin"]
+    command = [sys.executable, "-m", "fairseq_cli.preprocess", *options, *prefixes]
+    subprocess.run(command, check=True, capture_output=True, cwd=folder)
+    return folder
+
+
+def task_of(data: Path, name: str = "csr_restore", **settings: object):
+    """Set a task up as fairseq-train does."""
+    from fairseq.tasks import TASK_DATACLASS_REGISTRY, setup_task
+    from omegaconf import OmegaConf
+
+    import fairseq_plugins  # noqa: F401
+
+    config = OmegaConf.structured(TASK_DATACLASS_REGISTRY[name])
+    values = {"_name": name, "data": str(data / "bin"), "source_lang": "xx", "target_lang": "yy", "seed": 3}
+    values |= {"train_subset": "train", "dataset_impl": None, "required_seq_len_multiple": 1}
+    if name == "csr_restore":
+        values["lexicon"] = str(data / "xx-yy.tsv")
+    task = setup_task(OmegaConf.merge(config, values | settings))
+    task.load_dataset("train")
+    return task
+
+
+def batches(task, epochs: int = 2, **options) -> list:
+    """Return the batches of some epochs, as plain values."""
+    iterator = task.get_batch_iterator(
+        task.datasets["train"], max_tokens=60, max_positions=(1024, 1024), seed=3, **options
+    )
+    return [plain(batch) for _ in range(epochs) for batch in iterator.next_epoch_itr(shuffle=True) if batch]
+
+
+def plain(batch) -> list:
+    return [batch["id"].tolist(), batch["net_input"]["src_tokens"].tolist(), batch["target"].tolist()]
+
+
+def test_same_batches_for_any_number_of_workers(data):
+    expected = batches(task_of(data))
+    assert len(expected) > 20
+    for workers in (1, 4):
+        assert batches(task_of(data), num_workers=workers) == expected
+
+
+def test_each_epoch_draws_anew_and_a_seed_repeats_itself(data):
+    both = batches(task_of(data))
+    half = len(both) // 2
+    first, second = (
+        {i: row for b in part for i, row in zip(b[0], b[1], strict=True)} for part in (both[:half], both[half:])
+    )
+    assert first.keys() == second.keys() == set(range(120))
+    changed = sum(first[i] != second[i] for i in first)
+    assert changed > 60
+    assert batches(task_of(data, seed=4)) != both
+
+
+def test_resuming_in_the_middle_of_an_epoch_gives_the_same_batches(data):
+    expected = batches(task_of(data), epochs=3)
+    task = task_of(data)
+    iterator = task.get_batch_iterator(task.datasets["train"], max_tokens=60, max_positions=(1024, 1024), seed=3)
+    seen = [plain(b) for b in iterator.next_epoch_itr(shuffle=True)]
+    second = iterator.next_epoch_itr(shuffle=True)
+    seen += [plain(next(second)) for _ in range(3)]
+    state = iterator.state_dict()
+
+    # As fairseq does after a kill: a new task, its iterator made for the epoch it was stopped in.
+    task = task_of(data)
+    again = task.get_batch_iterator(
+        task.datasets["train"], max_tokens=60, max_positions=(1024, 1024), seed=3, epoch=state["epoch"], num_workers=1
+    )
+    again.load_state_dict(state)
+    for _ in range(2):
+        seen += [plain(b) for b in again.next_epoch_itr(shuffle=True)]
+    assert seen == expected
+
+
+def test_shards_share_the_batches_of_one_process(data):
+    alone = batches(task_of(data), epochs=1)
+    shards = [batches(task_of(data), epochs=1, num_shards=2, shard_id=rank) for rank in (0, 1)]
+    assert sorted(shards[0] + shards[1]) == sorted(alone)
+    assert min(map(len, shards)) >= len(alone) // 2
+
+
+def train(data: Path, folder: Path, *options: str, **environment: str) -> subprocess.Popen:
+    """Start fairseq-train on the recorder task, with a model as small as can be."""
+    (folder / "recorder").mkdir(exist_ok=True)
+    (folder / "recorder/__init__.py").write_text(RECORDER.format(plugin=str(PLUGIN.parent)))
+    command = [sys.executable, "-m", "fairseq_cli.train", str(data / "bin"), "--user-dir", str(folder / "recorder")]
+    command += "--task recorder --source-lang xx --target-lang yy --arch transformer --share-all-embeddings".split()
+    command += "--encoder-layers 1 --decoder-layers 1 --encoder-embed-dim 8 --decoder-embed-dim 8".split()
+    command += "--encoder-ffn-embed-dim 8 --decoder-ffn-embed-dim 8 --encoder-attention-heads 1".split()
+    command += "--decoder-attention-heads 1 --optimizer adam --lr 0.01 --max-tokens 60 --max-epoch 1 --cpu".split()
+    command += ["--lexicon", str(data / "xx-yy.tsv"), "--no-save", "--disable-validation", "--seed", "3", *options]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    return subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def test_two_processes_on_gloo_see_the_batches_of_one(data, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = "--distributed-world-size 2 --distributed-backend gloo --distributed-no-spawn --ddp-backend no_c10d"
+    common += f" --device-id 0 --distributed-init-method tcp://127.0.0.1:{port} --distributed-rank"
+    ranks = [train(data, tmp_path, *common.split(), str(rank), RECORD=str(tmp_path / f"rank{rank}")) for rank in (0, 1)]
+    alone = train(data, tmp_path, RECORD=str(tmp_path / "alone"))
+    for process in (*ranks, alone):
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output[-2000:]
+
+    def record(name: str) -> list[str]:
+        return sorted(line.split("[", 2)[2] for line in (tmp_path / name).read_text().splitlines())
+
+    assert sorted(record("rank0") + record("rank1")) == record("alone")
+    assert record("rank0")
+    assert record("rank1")
+
+
+def test_rows_carry_their_own_language(data):
+    task = task_of(data)
+    dictionary = task.tgt_dict
+    batch = task.datasets["train"].collater([task.datasets["train"][i] for i in (0, 1)])
+    net = batch["net_input"]
+    ends = [dictionary.string(row[-2:], include_eos=True) for row in net["src_tokens"]]
+    assert ends == ["</s> [xx]", "</s> [yy]"]
+    assert dictionary.string(batch["target"][0]) == "w0 w0 w0 . [xx]"
+    assert dictionary.string(batch["target"][1]) == "v0 v0 v0 ! [yy]"
+    assert [dictionary[row[0]] for row in net["prev_output_tokens"]] == ["[xx]", "[yy]"]
+    assert torch.equal(net["prev_output_tokens"][:, 1:], batch["target"][:, :-1])
+    assert batch["switching"].shape == (2, 9)
+    assert task.output_languages(batch).tolist() == [dictionary.index("[xx]"), dictionary.index("[yy]")]
+
+
+def test_no_sentence_is_dropped(data):
+    dataset = task_of(data, "csr_translation").datasets["train"]
+    batches = dataset.batch_by_size(dataset.ordered_indices()[:13], max_sentences=5, required_batch_size_multiple=8)
+    assert sum(map(len, batches)) == 13
+
+
+def test_language_ids_go_first_in_mbart_50():
+    row = LanguageIds.PREPEND.frame(np.array([7, 8]), eos=2, language=9)
+    assert row.tolist() == [9, 7, 8, 2]
+    assert np.roll(row, 1).tolist() == [2, 9, 7, 8]  # </s> [lang] X: mBART-50's decoder input
+    row = LanguageIds.APPEND.frame(np.array([7, 8]), eos=2, language=9)
+    assert row.tolist() == [7, 8, 2, 9]
+    assert np.roll(row, 1).tolist() == [9, 7, 8, 2]  # [lang] X </s>: mBART-cc25's
+
+
+def test_a_language_the_model_lacks_is_an_error(data):
+    with pytest.raises(ConfigError, match=r"language 'xx': expected one of the model's languages \(de_DE, en_XX\)"):
+        task_of(data, langs="de_DE,en_XX")
+    with pytest.raises(ConfigError, match="language 'xx'"):
+        task_of(data, "csr_translation", langs="de_DE,en_XX")
+
+
+def test_a_short_code_finds_the_models_language(data):
+    task = task_of(data, "csr_translation", langs="xx_XX,yy_YY")
+    assert task.tgt_dict[task.language_id("yy")] == "[yy_YY]"
+    with pytest.raises(ConfigError, match="several that fit"):
+        task_of(data, "csr_translation", langs="xx_XX,xx_AA,yy_YY")
+
+
+def test_wrong_lexicons_and_dictionaries_are_named(data, tmp_path):
+    nothing = tmp_path / "nothing.tsv"
+    nothing.write_text("unseen\tunheard\t1\n")
+    with pytest.raises(DataError, match="covers nothing"):
+        task_of(data, lexicon=str(nothing))
+    with pytest.raises(ConfigError, match="--lexicon: expected a lexicon"):
+        task_of(data, lexicon=None)
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for file in (data / "bin").iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    (folder / "dict.yy.txt").write_text("other 1\n")
+    with pytest.raises(ConfigError, match="expected one dictionary for both sides"):
+        task_of(tmp_path)
+
+
+def test_translation_strips_language_ids_from_what_it_scores(data):
+    task = task_of(data, "csr_translation", eval_bleu=True)
+    dictionary = task.tgt_dict
+
+    class Echo:
+        """Generates the reference, language id and all."""
+
+        symbols_to_strip_from_output = frozenset(dictionary.index(s) for s in ("[xx]", "[yy]", "</s>"))
+        beam_size = 2
+
+        def generate(self, models, sample, prefix_tokens, constraints, bos_token):
+            assert prefix_tokens is None
+            assert bos_token.tolist() == [dictionary.index("[yy]")] * 2 * len(sample["target"])
+            return [[{"tokens": row}] for row in sample["target"]]
+
+    dataset = task.datasets["train"]
+    batch = dataset.collater([dataset[i] for i in (10, 11, 12)])
+    score = task._inference_with_bleu(Echo(), batch, None)
+    assert score.score == pytest.approx(100)
+    assert score.ref_len == 12  # four words a sentence: neither </s> nor [yy] is counted

@@ -95,12 +95,9 @@ def run(arguments: argparse.Namespace) -> None:
     for lexicon, out in ((induced.forward, arguments.out), (induced.reverse, arguments.reverse_out)):
         if out:
             write_lexicon(lexicon, out)
-            figures = {"start": induced.start, "starts": induced.scores, "warning": induced.warning}
+            figures = {"start": induced.start, **induced.scores, "starts": induced.tried, "warning": induced.warning}
             write_sidecar(out, "vecmap", inputs, options, {**quality.summary(lexicon), **figures})
-    for start, scores in induced.scores.items():
-        chosen = " (kept)" if start == induced.start else ""
-        print(
-            f"{start}{chosen}: " + ", ".join(f"{name} {value:.4g}" for name, value in scores.items()), file=sys.stderr
-        )
+    for name, scores in [*induced.tried.items(), (f"result, from {induced.start}", induced.scores)]:
+        print(f"{name}: " + ", ".join(f"{key} {value:.4g}" for key, value in scores.items()), file=sys.stderr)
     if induced.warning:
         print(f"warning: {induced.warning}", file=sys.stderr)

@@ -262,19 +262,19 @@ def _sample_best(  # type: ignore[no-untyped-def]
 class TorchSimilarity:
     """Similarities on a device of torch; blocks are computed anew for each pass."""
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, block_bytes: int = HELD_BYTES) -> None:
         import torch
 
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise ConfigError(f"device {device}: torch finds no such device here; use cpu")
-        self._torch, self._device = torch, torch.device(device)
+        self._torch, self._device, self._block_bytes = torch, torch.device(device), block_bytes
 
     def _tensor(self, array: np.ndarray):  # type: ignore[no-untyped-def]
         return self._torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
 
     def update(self, x: np.ndarray, z: np.ndarray) -> None:
         self._x, self._z = self._tensor(x), self._tensor(z)
-        self._rows = max(1, HELD_BYTES // (4 * len(z)))
+        self._rows = max(1, self._block_bytes // (4 * len(z)))
 
     def _blocks(self):  # type: ignore[no-untyped-def]
         for start in range(0, len(self._x), self._rows):

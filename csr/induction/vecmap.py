@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from csr.induction import embeddings
 from csr.induction.embeddings import Embeddings
 from csr.induction.retrieval import mean_similarities, neighbors, similarity, unit
 from csr.lexicon import Lexicon
-from csr.quality import Bitext, cooccurrence_precision, read_bitext
+from csr.quality import cooccurrence_precision, read_bitext
 
 log = logging.getLogger(__name__)
 
@@ -28,23 +28,27 @@ Start = str | Sequence[tuple[str, str]]  # one of STARTS, or a seed dictionary
 
 STARTS = ("unsupervised", "identical", "numerals")
 CSLS = 10  # neighbors in CSLS, in the paper and here
-# Below, the best start is called degenerate.
-LEAST_PRECISION = 0.3
-LEAST_ROUND_TRIP = 0.3
+# In trying starts: words per side, and steps without improvement before the next keep probability.
+TRIED_WORDS, TRIED_PATIENCE = 2000, 10
+# A lexicon counts as degenerate if its co-occurrence precision is not above twice what chance gives; or, without
+# parallel text, if no two starts agree on this share of the words.
+LEAST_LIFT, LEAST_AGREEMENT = 2.0, 0.3
 SCORED_PAIRS = 100_000  # of the parallel text, at most
 
 
 @dataclass(frozen=True)
 class Induced:
-    """Lexicons in both directions, the start they come from, and the scores of every start tried.
+    """Lexicons in both directions and how good they look without a gold dictionary.
 
+    ``start`` is where they come from, ``scores`` are theirs and ``tried`` those of every start tried to find it.
     ``warning`` says in plain words why not to trust them, if there is a reason.
     """
 
     forward: Lexicon
     reverse: Lexicon
     start: str
-    scores: Mapping[str, Mapping[str, float]]
+    scores: Mapping[str, float]
+    tried: Mapping[str, Mapping[str, float]]
     warning: str | None
 
 
@@ -90,7 +94,7 @@ def induce_lexicon(
 def induce(
     src: Embeddings,
     tgt: Embeddings,
-    bitext: Bitext | None = None,
+    bitext: Collection[tuple[Sequence[str], Sequence[str]]] | None = None,
     start: Start = "auto",
     n_neighbors: int = 10,
     seed: int = 1,
@@ -101,60 +105,79 @@ def induce(
     A weight is exp(CSLS), so that tempering with T makes p(candidate | word) the softmax of CSLS / T.
 
     Args:
-        bitext: word lists of parallel sentences, read once for every start and direction: a list.
-        start: ``auto`` tries all that are possible and keeps the best; ``mapped`` means the embeddings are in one
-            space already; others as in ``map_embeddings``.
+        bitext: word lists of parallel sentences, to score by.
+        start: ``auto`` tries every start that is possible on the most frequent words, with less patience, and lets the
+            best learn on with all words; ``mapped`` means that the embeddings are in one space already; others as in
+            ``map_embeddings``.
     """
-    found: dict[str, tuple[Lexicon, Lexicon]] = {}
-    scores: dict[str, dict[str, float]] = {}
-    for name, choice in _choices(start, src, tgt):
-        x, z, scores[name] = src, tgt, {}
+
+    def attempt(choice: Start, **schedule: Any) -> Induced:
+        name = choice if isinstance(choice, str) else "seed"
+        x, z, scores = src, tgt, {}
         if choice != "mapped":
-            mapped = map_embeddings(src, tgt, choice, seed, device=device)
-            x, z, scores[name] = mapped.src, mapped.tgt, {"steps": mapped.steps, "mean_similarity": mapped.objective}
+            mapped = map_embeddings(src, tgt, choice, seed, device=device, **schedule)
+            x, z, scores = mapped.src, mapped.tgt, {"steps": mapped.steps, "mean_similarity": mapped.objective}
         forward, backward = neighbors(x.vectors, z.vectors, n_neighbors, CSLS, device)
-        found[name] = _lexicon(x.words, z.words, *forward), _lexicon(z.words, x.words, *backward)
+        lexicons = _lexicon(x.words, z.words, *forward), _lexicon(z.words, x.words, *backward)
         mutual = backward[0][forward[0][:, 0], 0] == np.arange(len(x))
-        scores[name] |= {
-            "round_trip": float(mutual.mean()),
-            "mutual_csls": float(forward[1][mutual, 0].mean()) if mutual.any() else 0.0,
-        }
-        if bitext is not None:
-            scores[name]["cooccurrence_precision"] = cooccurrence_precision(found[name][0], bitext)
-    best = max(scores, key=lambda name: _score(scores[name]))
-    return Induced(*found[best], best, scores, _warning(best, scores[best]))
+        scores["round_trip"] = float(mutual.mean())
+        scores["mutual_csls"] = float(forward[1][mutual, 0].mean()) if mutual.any() else 0.0
+        if bitext:
+            sources, targets = zip(*bitext, strict=True)
+            scores["cooccurrence_precision"] = cooccurrence_precision(lexicons[0], bitext)
+            # The same with each sentence opposite the translation of the next: what frequent words hit by chance.
+            shifted = zip(sources, targets[1:] + targets[:1], strict=True)
+            scores["cooccurrence_by_chance"] = cooccurrence_precision(lexicons[0], shifted)
+        return Induced(*lexicons, name, scores, {}, _warning(scores))
 
-
-def _choices(start: Start, src: Embeddings, tgt: Embeddings) -> list[tuple[str, Start]]:
-    if not isinstance(start, str):
-        return [("seed", start)]
     if start != "auto":
-        return [(start, start)]
+        return attempt(start)
+    attempts = [attempt(name, vocabulary=TRIED_WORDS, patience=TRIED_PATIENCE) for name in _possible(src, tgt)]
+    tried = {each.start: each.scores for each in attempts}
+    best = max(attempts, key=_preference)
+    dictionary = _best_pairs(best.forward) + [(a, b) for b, a in _best_pairs(best.reverse)]
+    final = replace(attempt(dictionary, keep=1.0), start=best.start)
+    final = max(final, best, key=_preference)
+    return replace(final, tried=tried, warning=final.warning or _disagreement(best, attempts, bitext is not None))
+
+
+def _possible(src: Embeddings, tgt: Embeddings) -> list[str]:
     shared = set(src.words).intersection(tgt.words)
-    possible = {"unsupervised": True, "identical": bool(shared), "numerals": any(map(_is_numeral, shared))}
-    return [(name, name) for name in STARTS if possible[name]]
+    return ["unsupervised", *["identical"][: len(shared)], *["numerals"][: any(map(_is_numeral, shared))]]
 
 
-def _score(scores: Mapping[str, float]) -> float:
-    """Return what starts are compared by: co-occurrence precision, or else how well both directions agree."""
-    return scores.get("cooccurrence_precision", scores["round_trip"])
+def _preference(induced: Induced) -> float:
+    """Return what attempts are compared by: co-occurrence precision, or else how well the two directions agree."""
+    scores = induced.scores
+    return scores.get("cooccurrence_precision", scores["round_trip"] * scores["mutual_csls"])
 
 
-def _warning(start: str, scores: Mapping[str, float]) -> str | None:
-    precision, round_trip = scores.get("cooccurrence_precision"), scores["round_trip"]
-    if precision is not None and precision < LEAST_PRECISION:
-        return (
-            f"the best start ({start}) looks degenerate: the first translation of only {precision:.0%} of the source "
-            "words occurs in the aligned sentence. The text may be too small or too different for VecMap; it is "
-            "parallel: try csr lexicon ibm1"
-        )
-    if precision is None and round_trip < LEAST_ROUND_TRIP:
-        return (
-            f"the best start ({start}) looks degenerate: only {round_trip:.0%} of the source words are their first "
-            "translation's first translation. The texts may be too small or too different for VecMap; try a seed "
-            "dictionary, or csr lexicon ibm1 if there is parallel text"
-        )
-    return None
+def _best_pairs(lexicon: Lexicon) -> list[tuple[str, str]]:
+    return [(word, next(iter(candidates))) for word, candidates in lexicon.entries.items()]
+
+
+def _warning(scores: Mapping[str, float]) -> str | None:
+    precision, chance = scores.get("cooccurrence_precision"), scores.get("cooccurrence_by_chance", 0.0)
+    if precision is None or precision > LEAST_LIFT * chance:
+        return None
+    return (
+        f"this lexicon looks degenerate: of the first translations, {precision:.0%} occur in the aligned sentence, and "
+        f"{chance:.0%} in an unrelated one. The text may be too small, or the languages too different, for VecMap. "
+        "The text is parallel: use csr lexicon ibm1"
+    )
+
+
+def _disagreement(best: Induced, attempts: Sequence[Induced], parallel: bool) -> str | None:
+    """Tell when no two starts lead to similar lexicons: without parallel text, the only sign of a wrong one."""
+    pairs = set(_best_pairs(best.forward))
+    shares = [len(pairs.intersection(_best_pairs(e.forward))) / len(pairs) for e in attempts if e is not best]
+    if parallel or not shares or max(shares) >= LEAST_AGREEMENT:
+        return None
+    return (
+        f"this lexicon may be degenerate: lexicons from different starts share {max(shares):.0%} of their first "
+        "translations at most. The texts may be too small, or the languages too different, for VecMap. Use "
+        "--start seed with a dictionary, or csr lexicon ibm1 if there is parallel text"
+    )
 
 
 def _lexicon(words: Sequence[str], candidates: Sequence[str], indices: np.ndarray, csls: np.ndarray) -> Lexicon:
@@ -178,6 +201,8 @@ def map_embeddings(
     start: Start = "unsupervised",
     seed: int = 1,
     vocabulary: int = 20_000,
+    keep: float = 0.1,
+    patience: int = 50,
     device: str = "cpu",
 ) -> Mapped:
     """Map two sets of embeddings into one space.
@@ -185,6 +210,7 @@ def map_embeddings(
     Args:
         start: where the first dictionary comes from; or the dictionary itself, pairs of words.
         vocabulary: how many of the most frequent words per side take part in self-learning.
+        keep, patience: the schedule of ``self_learn``.
         device: ``cpu``, or a device of torch for the similarities, such as ``cuda``.
 
     Raises:
@@ -205,7 +231,9 @@ def map_embeddings(
     else:
         pairs = word_pairs(src.words, tgt.words, start)
     name = start if isinstance(start, str) else "seed"
-    pairs, steps, objective = self_learn(x, z, pairs, np.random.default_rng(seed), vocabulary, device, name)
+    pairs, steps, objective = self_learn(
+        x, z, pairs, np.random.default_rng(seed), vocabulary, keep, patience, device, name
+    )
     x, z = reweighted(x, z, pairs)
     return Mapped(Embeddings(src.words, x), Embeddings(tgt.words, z), steps, objective)
 
@@ -260,10 +288,10 @@ def self_learn(
     pairs: Pairs,
     rng: np.random.Generator,
     vocabulary: int = 20_000,
-    device: str = "cpu",
-    name: str = "",
     keep: float = 0.1,
     patience: int = 50,
+    device: str = "cpu",
+    name: str = "",
     threshold: float = 1e-6,
 ) -> tuple[Pairs, int, float]:
     """Alternate between the orthogonal map and the dictionary it induces (section 3.3); return the last dictionary.

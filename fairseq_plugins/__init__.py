@@ -16,7 +16,7 @@ def _one_line(kind: type[BaseException], error: BaseException, trace: TracebackT
     """Print what a user can mend as one line and leave with status 2, as ``csr`` does; fairseq would print a trace."""
     if not isinstance(error, CsrError):
         return _default_hook(kind, error, trace)
-    print(f"{os.path.basename(sys.argv[0])}: {error}", file=sys.stderr, flush=True)
+    print(f"{os.path.basename(sys.argv[0])}: error: {error}", file=sys.stderr, flush=True)
     os._exit(2)
 
 

@@ -350,4 +350,4 @@ def _failure(program: str, status: int, log: Path) -> Exception:
     if not found:
         return StepError(f"{log}: {program} failed with status {status}")
     own, message = found[-1]
-    return DataError(message) if own else StepError(f"{log}: {program} failed: {message}")
+    return DataError(message) if own or status == 2 else StepError(f"{log}: {program} failed: {message}")

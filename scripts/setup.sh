@@ -16,7 +16,7 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     fi
     echo "setup: installing into $venv (about 5 minutes the first time)" >&2
     [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
-    pip=("$venv/bin/python" -m pip --disable-pip-version-check --quiet --require-virtualenv)
+    pip=("$venv/bin/python" -m pip --disable-pip-version-check -qq --require-virtualenv)
     "${pip[@]}" install -c "$root/constraints.txt" pip
     # fairseq compiles against torch and numpy. Without a build environment of its own it takes the ones we use,
     # instead of downloading a second torch.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from csr import quality
+from csr.commands import lexicon_vecmap
 from csr.errors import ConfigError
 from csr.files import PathLike
 from csr.lexicon import Lexicon, read_lexicon, write_lexicon, write_sidecar
@@ -27,6 +28,7 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         "that makes one writes FILE.json beside it: how it was made, from what, and how good it is.",
     )
     sub = parser.add_subparsers(dest="subcommand", metavar="SUBCOMMAND", required=True)
+    lexicon_vecmap.register(sub)
     _register_ibm1(sub.add_parser("ibm1", help="IBM Model 1 from parallel text"))
     _register_muse(sub.add_parser("muse", help="a MUSE dictionary, from a file or a folder of them"))
     _register_import(sub.add_parser("import", help="a table made by another tool"))
@@ -168,8 +170,8 @@ def _judging(parser: argparse.ArgumentParser) -> None:
     add(
         "--tgt",
         metavar="FILE",
-        help="its translation, aligned line by line: co-occurrence precision, the share of "
-        "source tokens with an entry whose best 1, 5 or 10 candidates meet a word of the aligned sentence",
+        help="its translation, aligned line by line, better not what the lexicon was made from: co-occurrence "
+        "precision, the share of source tokens with an entry whose best 1, 5 or 10 candidates meet a word opposite",
     )
     add("--gold", metavar="DICT", help="dictionary: precision@1, 5 and 10 over the gold words that have an entry")
     add("--json", action="store_true", help="print JSON, shares from 0 to 1")

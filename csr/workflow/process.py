@@ -25,7 +25,7 @@ def die_with(parent: int) -> None:
 
 
 @contextlib.contextmanager
-def locked(folder: Path, patience: float = 5.0) -> Iterator[int]:
+def locked(folder: Path, patience: float = 2.0) -> Iterator[int]:
     """Hold a folder's lock and yield its file descriptor.
 
     The kernel frees the lock once this process and the children that were passed the descriptor are gone, however

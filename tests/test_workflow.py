@@ -1,0 +1,238 @@
+"""The real commands on a tiny corpus: the whole path, a kill in stage two, changed settings, bad input."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from csr.cli import main
+from csr.config import build
+from csr.errors import DataError
+from csr.files import read_json
+from csr.workflow import training
+from csr.workflow.process import locked
+from csr.workflow.sample import write_sample
+
+UPDATES = 60
+
+
+def _csr(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "csr.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory) -> Path:
+    """A config of seconds: 400 pairs, one layer, a few updates a stage."""
+    folder = tmp_path_factory.mktemp("workflow")
+    write_sample(folder, 1, 400)
+    data = {"source_lang": "qaa", "target_lang": "qab", "pieces": 300}
+    for side, lang in (("src", "qaa"), ("tgt", "qab")):
+        for split in ("train", "dev", "test"):
+            path = folder / f"{split}.{lang}"
+            path.write_text("".join(path.read_text().splitlines(keepends=True)[: 400 if split == "train" else 20]))
+            data[side if split == "train" else f"{split}_{side}"] = str(path)
+    stage = {"updates": 4, "lr": 1.0e-3, "warmup": 2, "max_tokens": 1000, "save_every": 2}
+    config = {
+        "data": data,
+        "lexicon": {"method": "ibm1"},
+        "backbone": {"layers": 1, "dim": 32, "ffn": 64, "heads": 2, "train": stage},
+        "restore": stage,
+        "finetune": {**stage, "updates": UPDATES, "save_every": 10},
+        "generate": {"beam": 2},
+        "arms": ["csr"],
+    }
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(config))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(experiment) -> Path:
+    """The run folder of a finished experiment."""
+    result = _csr("run", experiment / "tiny.yaml", "--out", experiment / "run", "--cores", "2")
+    assert result.returncode == 0, result.stderr
+    return experiment / "run"
+
+
+def _weights(model: Path) -> dict[str, torch.Tensor]:
+    return torch.load(model, weights_only=False)["model"]
+
+
+def test_run_leaves_what_the_report_is_made_of(finished):
+    scores = read_json(finished / "seed-1/csr/scores.json")
+    assert scores["bleu"]["signature"].startswith("nrefs:1|")
+    assert all(scores["seconds"][stage] > 0 for stage in ("backbone", "restore", "finetune"))
+    assert read_json(finished / "seed-1/csr/timing.json")["updates"] == UPDATES
+    assert len((finished / "seed-1/csr/test.hyp").read_text().splitlines()) == 20
+    environment = read_json(finished / "environment.json")
+    assert set(environment) == {"versions", "command", "inputs", "machine"}
+    assert len(environment["inputs"]) == 6
+    assert "| CSR |" in (finished / "table.md").read_text()
+    assert (finished / "report.html").is_file()
+
+
+def test_only_what_a_setting_touches_is_run_again(experiment, finished):
+    def planned(*overrides):
+        result = _csr("run", experiment / "tiny.yaml", "--out", finished, "--dry-run", *overrides)
+        assert result.returncode == 0, result.stderr
+        return {line.split(": ")[0]: line.split(": ")[1] for line in result.stdout.splitlines()}
+
+    assert planned() == {}
+    after = planned("--set", "finetune.lr=2.0e-3")
+    assert after["csr seed 1"] == "settings have changed"
+    assert set(after) == {"csr seed 1", "generate csr seed 1", "distance csr seed 1", "score csr seed 1", "report"}
+    beam = planned("--set", "generate.beam=3")
+    assert set(beam) == {"generate csr seed 1", "score csr seed 1", "report"}
+
+
+def test_kill_in_stage_two_costs_no_finished_work_and_changes_nothing(experiment, finished):
+    folder = finished / "seed-1/csr"
+    uninterrupted = _weights(folder / "model.pt")
+    hyps = (folder / "test.hyp").read_bytes()
+    for file in [folder / "model.pt", folder / "test.hyp", *(folder / "checkpoints").iterdir()]:
+        file.unlink()
+    arguments = ["run", experiment / "tiny.yaml", "--out", finished, "--until", "generate"]
+    command = [sys.executable, "-m", "csr.cli", *arguments]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list((folder / "checkpoints").glob("checkpoint_*_*.pt")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.2)
+    process.kill()
+    process.wait()
+    with locked(finished), locked(folder):  # free: neither snakemake nor fairseq-train has survived
+        assert not (folder / "model.pt").exists()
+    last = folder / "checkpoints/checkpoint_last.pt"
+    os.truncate(last, last.stat().st_size // 2)  # as if the kill had come while fairseq wrote it
+    result = _csr(*arguments)
+    assert result.returncode == 0, result.stderr
+    assert "checkpoint_last.pt (epoch" in (folder / "train.log").read_text()  # resumed, from the one before
+    resumed = _weights(folder / "model.pt")
+    assert all(torch.equal(resumed[name], weight) for name, weight in uninterrupted.items())
+    assert (folder / "test.hyp").read_bytes() == hyps
+
+
+def test_second_run_in_the_same_folder_is_refused(experiment, tmp_path, capsys):
+    with locked(tmp_path):
+        assert main(["run", str(experiment / "tiny.yaml"), "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"csr run: {tmp_path}: another csr command is at work in this folder\n"
+
+
+def test_ragged_corpus_is_one_clear_line_and_leaves_nothing(experiment, tmp_path):
+    longer = tmp_path / "train.qaa"
+    longer.write_text((experiment / "train.qaa").read_text() + "one more\n")
+    result = _csr("run", experiment / "tiny.yaml", "--out", tmp_path / "run", "--set", f"data.src={longer}")
+    assert result.returncode == 2
+    assert f"train.qab:401: expected a line to go with {longer}:401, found the end" in result.stderr
+    assert not (tmp_path / "run/data/prepare.json").exists()
+
+
+def test_changed_settings_or_inputs_start_over(tmp_path):
+    work, log = tmp_path / "checkpoints", tmp_path / "train.log"
+    training._claim(work, "settings one", log)
+    (work / "checkpoint_last.pt").touch()
+    log.touch()
+    training._claim(work, "settings one", log)
+    assert (work / "checkpoint_last.pt").exists()
+    training._claim(work, "settings two", log)
+    assert [path.name for path in work.iterdir()] == ["fingerprint"]
+    assert not log.exists()
+
+
+def test_missing_input_of_a_stage_names_what_makes_it(tmp_path):
+    with pytest.raises(DataError, match=r"data/prepare\.json: no such file; an earlier step makes it"):
+        training.train(build(MINIMAL), "random", 1, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("log", "status", "kind", "message"),
+    [
+        (
+            "Traceback:\ncsr.errors.DataError: de-en.tsv:3: expected x, found y\n",
+            1,
+            DataError,
+            "de-en.tsv:3: expected x",
+        ),
+        ("fairseq_cli.train.py: error: unrecognized arguments: --x\n", 2, training.StepError, "unrecognized arguments"),
+        ("OSError: [Errno 28] No space left on device\n", 1, training.StepError, "no space left on the disk"),
+        ("RuntimeError: shapes\n", 1, training.StepError, "train.log: fairseq-train failed: shapes"),
+        ("begin training\n", -signal.SIGKILL, training.StepError, "ended by SIGKILL; out of memory?"),
+    ],
+)
+def test_failure_of_fairseq_is_one_line(tmp_path, log, status, kind, message):
+    path = tmp_path / "train.log"
+    path.write_text(log)
+    error = training._failure("fairseq-train", status, path)
+    assert type(error) is kind
+    assert message in str(error)
+
+
+MINIMAL = {"data": {"source_lang": "de", "target_lang": "en", "src": "train.de", "tgt": "train.en"}}
+
+
+def _flag(command: list[str], name: str) -> str | None:
+    return command[command.index(name) + 1] if name in command else None
+
+
+def test_arms_get_equal_updates_and_their_own_start():
+    # Zan et al., section 5.2: the baseline is finetuned for the updates of both stages, 5k + 25k.
+    config = build({**MINIMAL, "arms": ["random", "baseline", "csr", "mask_restore_ft"]})
+    found = {}
+    for stage in training.STAGES:
+        command = training.train_command(config, stage, 1)
+        assert _flag(command, "--total-num-update") == _flag(command, "--max-update")
+        found[stage] = tuple(_flag(command, name) for name in ("--max-update", "--finetune-from-model", "--replace"))
+    assert found == {
+        "backbone": ("20000", None, "mask"),
+        "restore": ("5000", "seed-1/backbone/model.pt", None),
+        "mask_restore": ("5000", "seed-1/backbone/model.pt", "mask"),
+        "random": ("30000", None, None),
+        "baseline": ("30000", "seed-1/backbone/model.pt", None),
+        "csr": ("25000", "seed-1/restore/model.pt", None),
+        "mask_restore_ft": ("25000", "seed-1/mask_restore/model.pt", None),
+    }
+
+
+def test_finetuning_differs_between_arms_in_start_and_updates_alone():
+    config = build(MINIMAL)
+    own = {"--finetune-from-model", "--save-dir", "--max-update", "--total-num-update", "--log-interval"}
+
+    def common(stage):
+        command = training.train_command(config, stage, 1)
+        return [word for i, word in enumerate(command) if word not in own and command[i - 1] not in own]
+
+    assert common("baseline") == common("csr") == common("random") == common("mask_restore_ft")
+
+
+def test_restore_command_of_the_paper(tmp_path, capsys):
+    path = tmp_path / "mbart.yaml"
+    backbone = {"checkpoint": "model.pt", "dictionary": "dict.txt", "sentencepiece": "spm.model"}
+    path.write_text(yaml.safe_dump({**MINIMAL, "backbone": backbone}))
+    assert main(["args", str(path), "--stage", "restore", "--out", "my run"]) == 0
+    command = shlex.split(capsys.readouterr().out)
+    plugin = _flag(command, "--user-dir")
+    assert Path(plugin, "restore.py").is_file()
+    sizes = (
+        "--{0}-layers 12 --{0}-embed-dim 1024 --{0}-ffn-embed-dim 4096 --{0}-attention-heads 16 --{0}-normalize-before"
+    )
+    assert shlex.join(command).replace(plugin, "PLUGIN") == (
+        "fairseq-train 'my run/data/bin' --user-dir PLUGIN --task csr_restore --source-lang de --target-lang en "
+        "--langs de,en --bpe sentencepiece --sentencepiece-model 'my run/data/spm.model' "
+        "--required-batch-size-multiple 1 --lexicon 'my run/lexicon/de-en.tsv' "
+        "--reverse-lexicon 'my run/lexicon/en-de.tsv' --top-k 3 --switch-rate 0.35 --mean-span 3.5 "
+        f"{sizes.format('encoder')} {sizes.format('decoder')} --arch mbart_large --layernorm-embedding "
+        "--share-all-embeddings --dropout 0.3 --attention-dropout 0.1 --criterion label_smoothed_cross_entropy "
+        "--label-smoothing 0.2 --optimizer adam --adam-betas '(0.9, 0.98)' --adam-eps 1e-06 "
+        "--lr-scheduler polynomial_decay --lr 3e-05 --warmup-updates 2500 --total-num-update 5000 --max-update 5000 "
+        "--max-tokens 4096 --update-freq 1 --seed 1 --num-workers 0 --save-dir 'my run/seed-1/restore/checkpoints' "
+        "--save-interval 1000000 --validate-interval 1000000 --save-interval-updates 500 --keep-interval-updates 1 "
+        "--no-epoch-checkpoints --skip-invalid-size-inputs-valid-test --log-format json --log-interval 100 "
+        f"--finetune-from-model {shlex.quote(str(Path.cwd() / 'model.pt'))}"
+    )

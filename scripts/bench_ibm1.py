@@ -19,7 +19,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -206,16 +205,21 @@ def _environment(arguments: argparse.Namespace) -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": str(arguments.threads), "NUMBA_NUM_THREADS": str(arguments.threads)}
 
 
-def _run(command: list[str], arguments: argparse.Namespace) -> tuple[float, float, float]:
+# A process inherits the peak memory of the one it was forked from, so a small one stands between.
+_MEASURE = """
+import os, subprocess, sys, time
+start = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+print(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+sys.exit(status != 0)
+"""
+
+
+def _run(command: list[str], arguments: argparse.Namespace) -> list[float]:
     """Return wall-clock seconds, CPU seconds and peak MiB of a command."""
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_environment(arguments)
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"failed: {' '.join(command)}")
-    return time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    measured = [sys.executable, "-c", _MEASURE, *command]
+    return [float(x) for x in subprocess.check_output(measured, env=_environment(arguments), text=True).split()]
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from csr.analysis.dynamics import updates_to_reach
@@ -223,6 +223,19 @@ def distances(run: Run) -> Table:
     ]
     note = f"{SPREAD} D grows with the number of sentences; cosine and retrieval do not depend on scale."
     return Table("distance", f"{direction(run)}: distance between the languages", columns, rows, note).with_best()
+
+
+def distance_table(models: Sequence[tuple[str, Mapping[str, float]]], note: str = "") -> Table:
+    """Return the distances of named models, one a row (Zan et al., Table 8)."""
+    columns = [Column("model"), *(Column(label, better) for label, better, _ in DISTANCES.values())]
+    rows: list[list[Cell]] = []
+    for name, found in models:
+        measured = (distance(key, {"distance": found}) for key in DISTANCES)
+        digits = (places for *_, places in DISTANCES.values())
+        rows.append(
+            [name, *(Number(() if v is None else (v,), places) for v, places in zip(measured, digits, strict=True))]
+        )
+    return Table("distance", "Distance between the languages", columns, rows, note).with_best()
 
 
 def cost(run: Run) -> Table:

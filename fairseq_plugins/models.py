@@ -1,0 +1,153 @@
+"""A checkpoint's model with its task, ready to read and to translate sentences."""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from fairseq import checkpoint_utils
+from fairseq.data import data_utils
+from fairseq.models import FairseqEncoderDecoderModel
+from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
+
+from csr.data.subwords import load, model_pieces, write_dictionary
+from csr.errors import ConfigError, DataError
+from csr.files import PathLike
+from fairseq_plugins.datasets import Side, TranslationDataset
+from fairseq_plugins.translation import CsrTranslationConfig, CsrTranslationTask
+
+
+@dataclass(frozen=True)
+class Languages:
+    """What to say of a model that another task trained, such as mBART as it was published."""
+
+    source: str
+    target: str
+    all: tuple[str, ...]  # in the order of its pretraining
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model in evaluation mode on its device.
+
+    Attributes:
+        updates: how many it was trained for, in its last stage.
+        start: the checkpoint that this stage started from, as fairseq was told.
+    """
+
+    model: FairseqEncoderDecoderModel
+    task: CsrTranslationTask
+    device: torch.device
+    updates: int
+    start: str | None
+
+    def batches(
+        self, side: Side, sentences: int, max_tokens: int, label: str
+    ) -> Iterator[tuple[np.ndarray, list[torch.Tensor]]]:
+        """Yield the first ``sentences`` of a side by length, as their numbers and their rows with language id.
+
+        A batch has at most ``max_tokens``, padding included, but always a sentence. One longer than the model's
+        positions keeps its start, its end and language id.
+        """
+        dataset = TranslationDataset(side, None, self.task.symbols)
+        limit = min(self.model.max_positions())
+        order = dataset.ordered_indices()
+        order = order[order < sentences]
+        lengths = np.minimum(dataset.sizes, limit)
+        batches = data_utils.batch_by_size(
+            order, lengths.__getitem__, lengths[order], max_tokens=max(max_tokens, lengths.max())
+        )
+        for batch in tqdm(batches, desc=label, unit="batch", disable=None):
+            rows = [dataset[i]["source"] for i in batch]
+            yield batch, [row if len(row) <= limit else torch.cat([row[: limit - 2], row[-2:]]) for row in rows]
+
+    def text_side(self, lines: Sequence[str], language: str, pieces: PathLike) -> Side:
+        """Return plain text as a side, cut by a SentencePiece model."""
+        model, dictionary = load(pieces), self.task.source_dictionary
+        cut = [
+            torch.tensor([dictionary.index(piece) for piece in line] + [dictionary.eos()])
+            for line in model.encode(list(lines), out_type=str)
+        ]
+        return Side(cut, np.array(list(map(len, cut))), self.task.language_id(language))
+
+
+def read_model(
+    checkpoint: PathLike,
+    data: PathLike | None = None,
+    sentencepiece_model: PathLike | None = None,
+    languages: Languages | None = None,
+    device: str | None = None,
+) -> Model:
+    """Read a checkpoint, the dictionary from a folder of fairseq-preprocess or in the order of SentencePiece's pieces.
+
+    Args:
+        data: folder with ``dict.LANG.txt``; without one, the dictionary is that of ``sentencepiece_model``, as with
+            ``csr prepare`` and mBART.
+        languages: needed where the model was not trained by csr_restore or csr_translation.
+        device: ``cpu``, ``cuda`` or None for CUDA if it is there.
+
+    Raises:
+        DataError: the checkpoint is missing, damaged, of another task or of another vocabulary.
+        ConfigError: there is neither data nor SentencePiece model, or no such device.
+    """
+    if data is None and sentencepiece_model is None:
+        raise ConfigError("expected a folder of binary data or a SentencePiece model, found neither")
+    place = _device(device)
+    state = _state(checkpoint)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = _settings(state["cfg"].task, languages, checkpoint)
+        if data is None:
+            for language in {settings.source_lang, settings.target_lang}:
+                assert sentencepiece_model is not None
+                write_dictionary(model_pieces(load(sentencepiece_model)), {}, Path(folder, f"dict.{language}.txt"))
+        settings.data = folder if data is None else str(data)
+        for language in (settings.source_lang, settings.target_lang):
+            if not Path(settings.data, f"dict.{language}.txt").is_file():
+                raise DataError(f"{data}: expected dict.{language}.txt in it, found no such file")
+        task = CsrTranslationTask.setup_task(settings)
+    expected, found = len(state["model"]["encoder.embed_tokens.weight"]), len(task.source_dictionary)
+    if expected != found:
+        raise DataError(f"{checkpoint}: expected a dictionary of {expected:,} with language ids, found {found:,}")
+    start = state["cfg"].checkpoint.get("finetune_from_model")
+    updates = state["optimizer_history"][-1]["num_updates"]
+    models, _, _ = checkpoint_utils.load_model_ensemble_and_task([str(checkpoint)], task=task, state=state)
+    return Model(models[0].to(place).eval(), task, place, updates, start)
+
+
+def _device(name: str | None) -> torch.device:
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device: expected cpu, found cuda, which is not available here")
+    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def _state(checkpoint: PathLike) -> dict:
+    if not Path(checkpoint).is_file():
+        raise DataError(f"{checkpoint}: no such file")
+    try:
+        state = checkpoint_utils.load_checkpoint_to_cpu(str(checkpoint))
+        state["cfg"].task, state["model"]["encoder.embed_tokens.weight"], state["optimizer_history"][-1]["num_updates"]
+    except (RuntimeError, EOFError, KeyError, IndexError, TypeError, pickle.UnpicklingError):
+        raise DataError(f"{checkpoint}: expected a whole fairseq checkpoint of a translation model") from None
+    return state
+
+
+def _settings(trained: DictConfig, languages: Languages | None, checkpoint: PathLike) -> DictConfig:
+    """Return the settings of a translation task for the languages a model was trained with, or is said to know."""
+    values: dict[str, Any] = {"dataset_impl": None, "seed": 1, "train_subset": "train", "required_seq_len_multiple": 1}
+    if languages:
+        values |= {"source_lang": languages.source, "target_lang": languages.target, "langs": ",".join(languages.all)}
+    elif trained.get("_name") in ("csr_restore", "csr_translation"):
+        values |= {key: trained[key] for key in ("source_lang", "target_lang", "langs", "language_ids")}
+    else:
+        raise DataError(
+            f"{checkpoint}: expected a model trained by csr_restore or csr_translation, or to be told its languages, "
+            f"found one of {trained.get('_name')}"
+        )
+    return DictConfig(OmegaConf.merge(OmegaConf.structured(CsrTranslationConfig), values))

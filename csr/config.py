@@ -37,6 +37,8 @@ class Data:
     target_lang: str
     src: Path
     tgt: Path
+    folder: Path | None = None
+    """Where the relative paths among the files of this section start."""
     dev_src: Path | None = None
     dev_tgt: Path | None = None
     test_src: Path | None = None
@@ -181,7 +183,7 @@ def read_config(path: PathLike, overrides: Sequence[str] = ()) -> Config:
 
 def build(raw: Mapping[str, Any]) -> Config:
     """Turn nested mappings, as YAML gives them, into a checked ``Config``."""
-    config: Config = _typed(raw, Config, "")
+    config: Config = _typed(_in_folder(raw), Config, "")
     _check(config)
     return config
 
@@ -204,7 +206,7 @@ def input_files(config: Config) -> dict[str, Path]:
         for section in dataclasses.fields(config)
         if dataclasses.is_dataclass(values := getattr(config, section.name))
         for setting in dataclasses.fields(values)
-        if isinstance(value := getattr(values, setting.name), Path)
+        if isinstance(value := getattr(values, setting.name), Path) and setting.name != "folder"
     }
 
 
@@ -242,6 +244,16 @@ def _override(raw: dict[str, Any], text: str) -> None:
         raw[key] = yaml.load(value, _Loader)
     except yaml.YAMLError:
         raise ConfigError(f"--set {text}: expected a YAML value, found {value!r}") from None
+
+
+def _in_folder(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Put ``data.folder`` in front of the corpus files."""
+    data = raw.get("data")
+    if not isinstance(data, Mapping) or not isinstance(data.get("folder"), str):
+        return raw
+    files = {name for name, kind in typing.get_type_hints(Data).items() if kind in (Path, Path | None)} - {"folder"}
+    joined = {key: os.path.join(data["folder"], data[key]) for key in files if isinstance(data.get(key), str)}
+    return {**raw, "data": {**data, **joined}}
 
 
 def _typed(value: Any, kind: Any, name: str, bounds: Mapping[str, float] | None = None, default: Any = None) -> Any:

@@ -109,6 +109,12 @@ def test_resolved_config_reads_back(tmp_path):
     assert as_mapping(config)["data"]["src"] == str(Path.cwd() / "train.de")
 
 
+def test_files_of_the_corpus_lie_in_its_folder(tmp_path):
+    config = build({"data": {**MINIMAL["data"], "folder": "corpus", "tgt": "/elsewhere/train.en"}})
+    assert (config.data.src, config.data.tgt) == (Path.cwd() / "corpus/train.de", Path("/elsewhere/train.en"))
+    assert build(as_mapping(config)) == config
+
+
 def test_missing_file_says_where_the_data_comes_from(tmp_path):
     config = build({"data": {**MINIMAL["data"], "src": str(tmp_path / "no.de"), "origin": "https://example.org/set"}})
     with pytest.raises(ConfigError, match=r"data\.src: .*no\.de: no such file .*https://example\.org/set"):

@@ -22,7 +22,7 @@ from csr.errors import ConfigError
 from csr.files import sha256, write_json
 from csr.workflow.process import die_with, locked
 from csr.workflow.step import EVENTS
-from csr.workflow.training import STAGES, StepError, lexicon_files, stage_folder
+from csr.workflow.training import STAGES, StepError, disk_full, lexicon_files, stage_folder
 
 _SNAKEFILE = Path(__file__).with_name("Snakefile")
 _VERSIONS = ("torch", "fairseq-fixed", "numpy", "scipy", "sentencepiece", "gensim", "sacrebleu", "snakemake")
@@ -155,6 +155,8 @@ class _Progress:
     def failure(self, returncode: int) -> StepError:
         """Return the error of the whole run from Snakemake's exit status."""
         killed_by = max(0, -returncode)
+        if disk_full(self._run):
+            return StepError(f"{self._run}: no space left on the disk", 2)
         if self._status:
             return StepError("stopped at a failed step", self._status)
         if killed_by:

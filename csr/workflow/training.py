@@ -315,6 +315,11 @@ def _publish(work: Path, model: Path) -> None:
             file.unlink()
 
 
+def disk_full(folder: Path) -> bool:
+    """Tell whether the disk of a folder has less than a MiB left."""
+    return shutil.disk_usage(folder).free < 1 << 20
+
+
 def _run_fairseq(
     command: Sequence[str], run: Path, threads: int, log: Path, stdout: IO[str], lock: int | None = None
 ) -> None:
@@ -340,8 +345,8 @@ def _run_fairseq(
 def _failure(program: str, status: int, log: Path) -> Exception:
     """Return the error that explains a failed fairseq command, from the last error line of its log."""
     text = log.read_text(encoding="utf-8", errors="replace")
-    if "No space left on device" in text[-20000:] or shutil.disk_usage(log.parent).free < 1 << 20:
-        return StepError(f"{log.parent}: no space left on the disk")
+    if "No space left on device" in text[-20000:] or disk_full(log.parent):
+        return StepError(f"{log.parent}: no space left on the disk", 2)
     if status < 0:
         return StepError(f"{log}: {program} was ended by {signal.Signals(-status).name}; out of memory?")
     found = re.findall(

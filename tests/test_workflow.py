@@ -151,6 +151,19 @@ def test_missing_input_of_a_stage_names_what_makes_it(tmp_path):
         training.train(build(MINIMAL), "random", 1, tmp_path)
 
 
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 cut short"])
+def test_damaged_checkpoint_to_start_from_is_named(tmp_path, content):
+    (tmp_path / "data").mkdir()
+    for name in ("data/prepare.json", "data/spm.model", "dict.txt"):
+        (tmp_path / name).touch()
+    model = tmp_path / "model.pt"
+    model.write_bytes(content)
+    files = {"checkpoint": model, "dictionary": tmp_path / "dict.txt", "sentencepiece": tmp_path / "data/spm.model"}
+    config = build({**MINIMAL, "backbone": {name: str(path) for name, path in files.items()}})
+    with pytest.raises(DataError, match=r"model\.pt: expected a whole fairseq checkpoint, found"):
+        training.train(config, "baseline", 1, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("log", "status", "kind", "message"),
     [
@@ -160,7 +173,7 @@ def test_missing_input_of_a_stage_names_what_makes_it(tmp_path):
             DataError,
             "de-en.tsv:3: expected x",
         ),
-        ("fairseq_cli.train.py: error: unrecognized arguments: --x\n", 2, training.StepError, "unrecognized arguments"),
+        ("train.py: error: de-en.tsv:3: expected x, found y\n", 2, DataError, "de-en.tsv:3: expected x"),
         ("OSError: [Errno 28] No space left on device\n", 1, training.StepError, "no space left on the disk"),
         ("RuntimeError: shapes\n", 1, training.StepError, "train.log: fairseq-train failed: shapes"),
         ("begin training\n", -signal.SIGKILL, training.StepError, "ended by SIGKILL; out of memory?"),

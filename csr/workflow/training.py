@@ -146,6 +146,8 @@ def generate_command(config: Config, arm: str, seed: int, run: Path = Path()) ->
     """Return the fairseq-generate command of an arm; paths lie within the folder ``run``."""
     command = ["fairseq-generate", *_task(config, arm, run), "--gen-subset", "test"]
     command += ["--path", str(run / stage_folder(arm, seed) / "model.pt"), "--beam", str(config.generate.beam)]
+    # Only runaway repetition is longer, and it takes a badly trained model minutes.
+    command += ["--max-len-a", "2", "--max-len-b", "10"]
     return [*command, "--max-tokens", str(config.generate.max_tokens), "--num-workers", str(config.workers)]
 
 
@@ -169,6 +171,9 @@ def train(config: Config, stage: str, seed: int, run: Path) -> None:
     folder = run / stage_folder(stage, seed)
     work, log = folder / "checkpoints", folder / "train.log"
     settings, command = stage_settings(config, stage), train_command(config, stage, seed)
+    start = start_model(config, stage, seed)
+    # fairseq's clock goes on from the checkpoint that training starts from.
+    before = _read_checkpoint(run / start)["seconds"] if start else 0.0
     with locked(folder) as lock:
         _claim(work, _fingerprint(command, stage_inputs(config, stage, seed), run), log)
         state = _resume_point(work)
@@ -178,9 +183,6 @@ def train(config: Config, stage: str, seed: int, run: Path) -> None:
             state = _resume_point(work)
         if state is None or state["updates"] < settings.updates:
             raise StepError(f"{log}: fairseq-train ended before update {settings.updates}")
-        start = start_model(config, stage, seed)
-        # fairseq's clock goes on from the checkpoint that training starts from.
-        before = _read_checkpoint(run / start)["seconds"] if start else 0.0
         write_json(folder / "timing.json", {"seconds": state["seconds"] - before, "updates": state["updates"]})
         _publish(work, folder / "model.pt")
 
@@ -294,12 +296,13 @@ def _read_checkpoint(path: Path) -> dict[str, float]:
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):
             state = torch.load(path, map_location="cpu", mmap=zipfile.is_zipfile(path), weights_only=True)
+        history = state["optimizer_history"] or [{}]
         return {
-            "updates": state["optimizer_history"][-1]["num_updates"],
-            "seconds": state["extra_state"].get("previous_training_time", 0.0),
+            "updates": history[-1].get("num_updates", 0),
+            "seconds": (state.get("extra_state") or {}).get("previous_training_time", 0.0),
         }
     except (RuntimeError, EOFError, KeyError, IndexError, TypeError, pickle.UnpicklingError) as error:
-        found = str(error).splitlines()[0][:200] or type(error).__name__
+        found = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise DataError(f"{path}: expected a whole fairseq checkpoint, found {found}") from None
 
 

@@ -5,18 +5,18 @@
 
 ``run`` maps the embeddings to the end with both, once per seed, and prints seconds, steps and precision@1 (CSLS
 retrieval, gold words that have a vector). ``step`` times single self-learning steps on random vectors, in turn, which
-tells the ratio for sizes at which the published scripts take hours. Set OMP_NUM_THREADS and NUMBA_NUM_THREADS alike.
+tells the ratio for sizes at which the published scripts take hours. Seconds are of the processor, summed over threads:
+set OMP_NUM_THREADS=1 and NUMBA_NUM_THREADS=1, so that no thread waits busily for another.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +26,9 @@ from csr.induction.dictionaries import read_muse
 from csr.induction.embeddings import Embeddings, read_embeddings, write_embeddings
 from csr.quality import gold_precision
 
-_ITERATION = re.compile(r"ITERATION (\d+) \(([\d.]+)s\)")
-
 
 def published(folder: Path, src: Path, tgt: Path, start: str, seed: int, max_steps: int | None = None) -> list[float]:
-    """Run map_embeddings.py, writing ``src.mapped`` and ``tgt.mapped``; return the seconds of each step."""
+    """Run map_embeddings.py, writing ``src.mapped`` and ``tgt.mapped``; return the processor seconds at each step."""
     command = [sys.executable, "map_embeddings.py", f"--{start}", "--seed", str(seed), "-v"]
     paths = [str(path.resolve()) for path in (src, tgt)]
     seconds = []
@@ -39,8 +37,8 @@ def published(folder: Path, src: Path, tgt: Path, start: str, seed: int, max_ste
     ) as process:
         assert process.stderr is not None
         for line in process.stderr:
-            if match := _ITERATION.search(line):
-                seconds.append(float(match[2]))
+            if line.startswith("ITERATION"):
+                seconds.append(processor_seconds(process.pid))
                 if len(seconds) == max_steps:
                     process.kill()
     if max_steps is None and process.returncode:
@@ -48,9 +46,16 @@ def published(folder: Path, src: Path, tgt: Path, start: str, seed: int, max_ste
     return seconds
 
 
+def processor_seconds(pid: int | str) -> float:
+    """Return the user and system time that a process of Linux has taken so far, over all its threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def run(arguments: argparse.Namespace) -> None:
     """Map to the end with both and print a row per seed."""
     gold = read_muse(arguments.gold)
+    warm_up()
     rows = []
     print("seed\tsteps\tseconds\tprecision@1\tpublished steps\tseconds\tprecision@1")
     with tempfile.TemporaryDirectory() as folder:
@@ -58,20 +63,22 @@ def run(arguments: argparse.Namespace) -> None:
         for path, copy in zip((arguments.src, arguments.tgt), copies, strict=True):
             write_embeddings(read_embeddings(path), copy)
         for seed in range(1, arguments.seeds + 1):
-            began = time.perf_counter()
+            began = processor_seconds("self")
             mapped = vecmap.map_embeddings(*map(read_embeddings, copies), arguments.start, seed)
-            for side, copy in zip((mapped.src, mapped.tgt), copies, strict=True):
-                write_embeddings(side, copy.with_suffix(".ours"))
-            ours = time.perf_counter() - began, precision(mapped.src, mapped.tgt, gold)
-            began = time.perf_counter()
+            ours = processor_seconds("self") - began, precision(mapped.src, mapped.tgt, gold)
             steps = published(arguments.vecmap, *copies, arguments.start, seed)
-            theirs = time.perf_counter() - began, precision(*(read_embeddings(f"{c}.mapped") for c in copies), gold)
+            theirs = steps[-1], precision(*(read_embeddings(f"{c}.mapped") for c in copies), gold)
             rows.append((*ours, *theirs))
-            print(
-                f"{seed}\t{mapped.steps}\t{ours[0]:.1f}\t{ours[1]:.4f}\t{len(steps)}\t{theirs[0]:.1f}\t{theirs[1]:.4f}"
-            )
+            cells = seed, mapped.steps, *ours, len(steps), *theirs
+            print(*(f"{cell:.4g}" for cell in cells), sep="\t", flush=True)
     ours_s, ours_p, theirs_s, theirs_p = (statistics.mean(column) for column in zip(*rows, strict=True))
     print(f"mean: {theirs_s / ours_s:.2f} times as fast, precision@1 {ours_p:.4f} against {theirs_p:.4f}")
+
+
+def warm_up() -> None:
+    """Compile the loops before any clock runs."""
+    side = Embeddings([f"w{i}" for i in range(50)], np.random.default_rng(1).normal(size=(50, 5)).astype(np.float32))
+    vecmap.map_embeddings(side, side, "identical")
 
 
 def precision(src: Embeddings, tgt: Embeddings, gold: vecmap.Lexicon) -> float:
@@ -89,16 +96,16 @@ def step(arguments: argparse.Namespace) -> None:
             sides.append(Embeddings([f"w{i}" for i in range(arguments.words)], vectors))
             write_embeddings(sides[-1], Path(folder) / name)
         rows = []
+        warm_up()
         for _ in range(arguments.repeats):
             x, z = (vecmap.normalized(side.vectors) for side in sides)
             pairs = vecmap.word_pairs(sides[0].words, sides[1].words, "identical")
-            began = time.perf_counter()
+            began = processor_seconds("self")
             # A threshold that no step after the first reaches: two steps for each of five keep probabilities.
             n_steps = vecmap.self_learn(x, z, pairs, rng, arguments.words, patience=1, threshold=1.0)[1]
-            ours = (time.perf_counter() - began) / n_steps
-            theirs = statistics.median(
-                published(arguments.vecmap, Path(folder) / "src", Path(folder) / "tgt", "identical", 1, max_steps=3)
-            )
+            ours = (processor_seconds("self") - began) / n_steps
+            steps = published(arguments.vecmap, Path(folder) / "src", Path(folder) / "tgt", "identical", 1, max_steps=2)
+            theirs = steps[1] - steps[0]
             rows.append(theirs / ours)
             print(f"{ours:.2f} s a step, published {theirs:.2f} s: {theirs / ours:.2f} times as fast", flush=True)
     print(f"median: {statistics.median(rows):.2f} times as fast")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -20,8 +19,6 @@ from csr.induction.embeddings import Embeddings
 from csr.induction.retrieval import mean_similarities, neighbors, similarity, unit
 from csr.lexicon import Lexicon
 from csr.quality import cooccurrence_precision, read_bitext
-
-log = logging.getLogger(__name__)
 
 Pairs = tuple[np.ndarray, np.ndarray]  # row numbers of source and target words, equally many
 Start = str | Sequence[tuple[str, str]]  # one of STARTS, or a seed dictionary
@@ -114,7 +111,9 @@ def induce(
     def attempt(choice: Start, **schedule: Any) -> Induced:
         name = choice if isinstance(choice, str) else "seed"
         x, z, scores = src, tgt, {}
-        if choice != "mapped":
+        if choice == "mapped":
+            _check(src, tgt)
+        else:
             mapped = map_embeddings(src, tgt, choice, seed, device=device, **schedule)
             x, z, scores = mapped.src, mapped.tgt, {"steps": mapped.steps, "mean_similarity": mapped.objective}
         forward, backward = neighbors(x.vectors, z.vectors, n_neighbors, CSLS, device)
@@ -136,14 +135,15 @@ def induce(
     tried = {each.start: each.scores for each in attempts}
     best = max(attempts, key=_preference)
     dictionary = _best_pairs(best.forward) + [(a, b) for b, a in _best_pairs(best.reverse)]
-    final = replace(attempt(dictionary, keep=1.0), start=best.start)
-    final = max(final, best, key=_preference)
-    return replace(final, tried=tried, warning=final.warning or _disagreement(best, attempts, bitext is not None))
+    final = max(attempt(dictionary, keep=1.0), best, key=_preference)
+    warning = final.warning or (None if bitext else _disagreement(best, attempts))
+    return replace(final, start=best.start, tried=tried, warning=warning)
 
 
 def _possible(src: Embeddings, tgt: Embeddings) -> list[str]:
     shared = set(src.words).intersection(tgt.words)
-    return ["unsupervised", *["identical"][: len(shared)], *["numerals"][: any(map(_is_numeral, shared))]]
+    possible = {"unsupervised": True, "identical": bool(shared), "numerals": any(map(_is_numeral, shared))}
+    return [start for start in STARTS if possible[start]]
 
 
 def _preference(induced: Induced) -> float:
@@ -167,11 +167,11 @@ def _warning(scores: Mapping[str, float]) -> str | None:
     )
 
 
-def _disagreement(best: Induced, attempts: Sequence[Induced], parallel: bool) -> str | None:
+def _disagreement(best: Induced, attempts: Sequence[Induced]) -> str | None:
     """Tell when no two starts lead to similar lexicons: without parallel text, the only sign of a wrong one."""
     pairs = set(_best_pairs(best.forward))
     shares = [len(pairs.intersection(_best_pairs(e.forward))) / len(pairs) for e in attempts if e is not best]
-    if parallel or not shares or max(shares) >= LEAST_AGREEMENT:
+    if not shares or max(shares) >= LEAST_AGREEMENT:
         return None
     return (
         f"this lexicon may be degenerate: lexicons from different starts share {max(shares):.0%} of their first "
@@ -216,15 +216,7 @@ def map_embeddings(
     Raises:
         DataError: the dimensions differ, a side is empty or not finite, or no word pair can start.
     """
-    for name, side in (("source", src), ("target", tgt)):
-        if not len(side):
-            raise DataError(f"{name} embeddings: expected at least one word, found none")
-        finite = np.isfinite(side.vectors).all(axis=1)
-        if not finite.all():
-            word = side.words[int(finite.argmin())]
-            raise DataError(f"{name} embeddings: expected finite vectors, found another for {word!r}")
-    if src.dim != tgt.dim:
-        raise DataError(f"embeddings: expected the same dimension on both sides, found {src.dim} and {tgt.dim}")
+    _check(src, tgt)
     x, z = normalized(src.vectors), normalized(tgt.vectors)
     if start == "unsupervised":
         pairs = unsupervised_pairs(x, z, device=device)
@@ -236,6 +228,18 @@ def map_embeddings(
     )
     x, z = reweighted(x, z, pairs)
     return Mapped(Embeddings(src.words, x), Embeddings(tgt.words, z), steps, objective)
+
+
+def _check(src: Embeddings, tgt: Embeddings) -> None:
+    for name, side in (("source", src), ("target", tgt)):
+        if not len(side):
+            raise DataError(f"{name} embeddings: expected at least one word, found none")
+        finite = np.isfinite(side.vectors).all(axis=1)
+        if not finite.all():
+            word = side.words[int(finite.argmin())]
+            raise DataError(f"{name} embeddings: expected finite vectors, found another for {word!r}")
+    if src.dim != tgt.dim:
+        raise DataError(f"embeddings: expected the same dimension on both sides, found {src.dim} and {tgt.dim}")
 
 
 def normalized(vectors: np.ndarray) -> np.ndarray:

@@ -18,6 +18,8 @@ COMMANDS = {
     "switch": ("switch",),
     "evaluate": ("evaluate",),
     "distance": ("distance",),
+    "dynamics": ("dynamics",),
+    "domain": ("domain",),
     "report": ("report",),
 }
 

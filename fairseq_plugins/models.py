@@ -38,6 +38,7 @@ class Model:
     """A model in evaluation mode on its device.
 
     Attributes:
+        trained_by: the task it was trained with.
         updates: how many it was trained for, in its last stage.
         start: the checkpoint that this stage started from, as fairseq was told.
     """
@@ -45,6 +46,7 @@ class Model:
     model: FairseqEncoderDecoderModel
     task: CsrTranslationTask
     device: torch.device
+    trained_by: str
     updates: int
     start: str | None
 
@@ -115,10 +117,10 @@ def read_model(
     expected, found = len(state["model"]["encoder.embed_tokens.weight"]), len(task.source_dictionary)
     if expected != found:
         raise DataError(f"{checkpoint}: expected a dictionary of {expected:,} with language ids, found {found:,}")
-    start = state["cfg"].checkpoint.get("finetune_from_model")
+    trained_by, start = state["cfg"].task["_name"], state["cfg"].checkpoint.get("finetune_from_model")
     updates = state["optimizer_history"][-1]["num_updates"]
     models, _, _ = checkpoint_utils.load_model_ensemble_and_task([str(checkpoint)], task=task, state=state)
-    return Model(models[0].to(place).eval(), task, place, updates, start)
+    return Model(models[0].to(place).eval(), task, place, trained_by, updates, start)
 
 
 def _device(name: str | None) -> torch.device:

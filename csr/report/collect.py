@@ -45,6 +45,8 @@ def collect_run(folder: Path) -> dict[str, Any]:
         "comparisons": comparisons(folder, arms, seeds, tgt),
         "cases": case_studies(folder, "csr", seeds[0], src, tgt),
         "logs": [_log(path) for path in sorted(folder.glob("seed-*/*/train.log"))],
+        "checkpoints": [_place(path) | read_json(path) for path in sorted(folder.glob("seed-*/*/dynamics.json"))],
+        "domain": _optional(folder / "domain.json"),
         "lexicons": {
             f"{a}-{b}": found for a, b in ((src, tgt), (tgt, src)) if (found := describe(folder, a, b, config))
         },

@@ -47,6 +47,7 @@ def _run(run: Run, prefix: str) -> str:
         ("Words", "words", _words(run)),
         ("Cases", "cases", _cases(run)),
         ("Languages apart", "distance", _table(tables.distances(run))),
+        ("Domains", "domain", _domain(run)),
         ("Lexicons and switching", "lexicon", _lexicons(run)),
         ("Cost", "cost", _table(tables.cost(run))),
         ("How it was made", "settings", _settings(run)),
@@ -101,6 +102,8 @@ def _training(run: Run) -> str:
         _curves(run, arms, "valid", "bleu", "Validation BLEU, finetuning"),
         _curves(run, arms, "train", "loss", "Training loss, finetuning (bits per token)"),
         *(_stage_loss(run, stage) for stage in stages),
+        _checkpoints(run, tables.eq5, "Distance D (Eq. 5) at saved checkpoints"),
+        _checkpoints(run, tables.bleu, "BLEU at saved checkpoints"),
     ]
     drawn = [figure for figure in figures if figure]
     if not drawn:
@@ -109,7 +112,9 @@ def _training(run: Run) -> str:
         "Thick: mean over seeds; thin: each seed. Updates count from the start of the stage: CSR's finetuning follows "
     )
     note += "its restore stage, standard finetuning gets the updates of both. Losses include label smoothing."
-    return f'<div class="plots">{"".join(drawn)}</div>{_paragraph(note, "note")}' + _table(tables.dynamics(run))
+    return f'<div class="plots">{"".join(drawn)}</div>{_paragraph(note, "note")}' + "".join(
+        _table(table) for table in (tables.dynamics(run), tables.checkpoints(run))
+    )
 
 
 def _curves(run: Run, arms: Sequence[str], part: str, key: str, title: str) -> str:
@@ -123,6 +128,20 @@ def _stage_loss(run: Run, stage: str) -> str:
         plots.Series(f"arm-{stage} dashed", "validation", _curves_of(run, stage, "valid", "loss")),
     ]
     return _lines(series, f"Loss, stage {stage} (bits per token)", settle=True)
+
+
+def _checkpoints(run: Run, measure: tables.Measure, title: str) -> str:
+    """Plot a measure of the arms and of the restore stages over their saved checkpoints."""
+    series = []
+    for stage in dict.fromkeys(one["arm"] for one in run["checkpoints"]):
+        found = [
+            [(point["updates"], value) for point in one["points"] if (value := measure(point)) is not None]
+            for one in run["checkpoints"]
+            if one["arm"] == stage
+        ]
+        style = f"arm-{stage}" + (" dashed" if stage not in run["arms"] else "")
+        series.append(plots.Series(style, arm_name(stage), [curve for curve in found if curve]))
+    return _lines(series, title, settle=False)
 
 
 def _curves_of(run: Run, arm: str, part: str, key: str) -> list[plots.Points]:
@@ -196,6 +215,16 @@ def _marked(text: str) -> str:
         else escape(word)
         for word in text.split(" ")
     )
+
+
+def _domain(run: Run) -> str:
+    drawn = run["domain"]
+    if not drawn:
+        return ""
+    title = f"Sentence features ({drawn['features']}) by t-SNE, seed {drawn['seed']}"
+    note = "Ellipses: two standard deviations of the pretraining text; dots: sentences of the task. t-SNE keeps "
+    note += "neighbours together; distances between clusters and sizes of clusters mean little."
+    return f'<div class="plots">{_figure(title, plots.domain(drawn), ())}</div>{_paragraph(note, "note")}'
 
 
 def _lexicons(run: Run) -> str:

@@ -7,11 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from statistics import fmean
+from typing import Any
 
 from csr.report.table import Number
 
 WIDTH, HEIGHT = 460, 280
 LEFT, RIGHT, TOP, BOTTOM = 42, 438, 10, 240  # the frame of the data, in units of the view box
+# Okabe and Ito's, which can be told apart with any color vision, on light and dark.
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#7f7f7f")
 _POINTS = 240  # drawn per curve; longer ones are averaged over neighbours
 
 Points = Sequence[tuple[float, float]]
@@ -80,6 +83,53 @@ def bars(groups: Sequence[str], arms: Sequence[tuple[str, str, Sequence[Number]]
     return _svg(title, body)
 
 
+def domain(drawn: dict[str, Any]) -> str:
+    """Plot ``csr.analysis.domain.picture``: pretraining text as ellipses, downstream text as dots."""
+    groups = drawn["groups"]
+    languages = list(dict.fromkeys(group["language"] for group in groups))
+    color = {language: PALETTE[i % len(PALETTE)] for i, language in enumerate(languages)}
+    # What must fit: all points, and the ellipses as wide as their longer half axes in every direction.
+    corners = [tuple(point) for group in groups for point in group["points"]]
+    for around in (group["ellipse"] for group in groups if group["corpus"] == "pretraining"):
+        corners += [(around["x"] + sign * around["major"], around["y"] + sign * around["major"]) for sign in (-1, 1)]
+    low, high = (tuple(limit(axis) for axis in zip(*corners, strict=True)) for limit in (min, max))
+    scale = min((WIDTH - 20) / (high[0] - low[0]), (BOTTOM - TOP) / (high[1] - low[1]))
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        """Keep the proportions: distances mean the same along both axes."""
+        return (
+            WIDTH / 2 + scale * (x - (low[0] + high[0]) / 2),
+            (TOP + BOTTOM) / 2 - scale * (y - (low[1] + high[1]) / 2),
+        )
+
+    body, left = [], 10.0
+    for group in groups:
+        ink = color[group["language"]]
+        if group["corpus"] == "downstream":
+            dots = "".join(f"M{x:.1f} {y:.1f}h0" for x, y in (place(*point) for point in group["points"]))
+            body.append(f'<path d="{dots}" style="fill:none;stroke:{ink};stroke-width:3.6;stroke-linecap:round"/>')
+            sign = f'<circle cx="{left + 5:.0f}" cy="{HEIGHT - 14}" r="3" fill="{ink}"/>'
+        else:
+            around = group["ellipse"]
+            x, y = place(around["x"], around["y"])
+            radii = f'rx="{scale * around["major"]:.1f}" ry="{scale * around["minor"]:.1f}"'
+            turn = f'transform="rotate({-around["angle"]:.1f} {x:.1f} {y:.1f})"'
+            look = f'fill="{ink}" fill-opacity="0.14" stroke="{ink}" stroke-width="1.5"'
+            body.append(f'<ellipse cx="{x:.1f}" cy="{y:.1f}" {radii} {turn} {look}/>')
+            sign = f'<ellipse cx="{left + 5:.0f}" cy="{HEIGHT - 14}" rx="6" ry="4" {look}/>'
+        label = f"{group['language']} {group['corpus']}"
+        body.append(sign + _label(left + 15, HEIGHT - 10, label, "start"))
+        left += 32 + 6.2 * len(label)
+    return _svg("Sentences of pretraining and downstream text", body, max(WIDTH, math.ceil(left)))
+
+
+def standalone(svg: str) -> str:
+    """Return an inline plot as a file of its own."""
+    look = "<style>text { font: 12px sans-serif; fill: #5d6570 }</style>"
+    head, body = svg.split(">", 1)
+    return head.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1) + f">{look}{body}\n"
+
+
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Return about ``count`` round numbers in equal steps of 1, 2 or 5 times a power of ten, reaching over [low, high].
 
@@ -127,6 +177,6 @@ def _label(x: float, y: float, text: str, anchor: str = "middle") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
-def _svg(title: str, body: Sequence[str]) -> str:
-    head = f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
+def _svg(title: str, body: Sequence[str], width: int = WIDTH) -> str:
+    head = f'<svg class="plot" viewBox="0 0 {width} {HEIGHT}" role="img" aria-label="{escape(title)}">'
     return "".join([head, *body, "</svg>"])

@@ -93,6 +93,7 @@ def run_tables(run: Run) -> list[Table]:
         distances(run),
         cost(run),
         dynamics(run),
+        checkpoints(run),
         lexicons(run),
         switching(run),
     ]
@@ -320,6 +321,32 @@ def updates_to_baseline(run: Run, arm: str) -> tuple[float, ...]:
 
 def _updates_to(log: dict[str, Any], target: float | None) -> float | None:
     return None if target is None else updates_to_reach(log["valid"].get("loss", []), target)
+
+
+def checkpoints(run: Run) -> Table:
+    """Return distance and BLEU of the checkpoints that ``csr dynamics`` measured (Zan et al., Figure 2)."""
+    series = run["checkpoints"]
+    rows: list[list[Cell]] = []
+    for stage in dict.fromkeys(one["arm"] for one in series):
+        points = [point for one in series if one["arm"] == stage for point in one["points"]]
+        for updates in sorted({point["updates"] for point in points}):
+            here = [point for point in points if point["updates"] == updates]
+            scores = tuple(value for point in here if (value := bleu(point)) is not None)
+            rows.append(
+                [
+                    arm_name(stage),
+                    f"{updates:,}",
+                    Number(tuple(point["distance"]["root_sum_squares"] for point in here), 2),
+                    Number(tuple(point["distance"]["cosine"] for point in here), 3),
+                    Number(tuple(100 * point["distance"]["retrieval_accuracy"] for point in here)),
+                    Number(scores) if scores else "–",
+                ]
+            )
+    labels = ("stage", "updates", "distance D", "cosine", "retrieval %", "BLEU")
+    note = "Saved checkpoints; updates count from the start of the stage, 0 is the model it started from."
+    for one in series[:1]:
+        note += f" At most {one['sentences']:,} sentences of the split {one['split']}, beam {one['beam']}."
+    return Table("checkpoints", f"{direction(run)}: over updates", [Column(label) for label in labels], rows, note)
 
 
 def lexicons(run: Run) -> Table:

@@ -70,7 +70,8 @@ def run(arguments: argparse.Namespace) -> None:
         return
     run_workflow(config, folder, arguments.cores, arguments.until)
     if arguments.until == "report":
-        print(folder / "report.html")
+        print((folder / "table.md").read_text(encoding="utf-8"))
+        print(f"{folder / 'report.html'}: the report")
 
 
 def args(arguments: argparse.Namespace) -> None:

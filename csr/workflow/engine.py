@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -192,12 +193,8 @@ class _Progress:
         running = [f"{step} ({_duration(self._drawn - start)})" for step, (start, _) in self._started.items()]
         if running:
             line = "running: " + ", ".join(running)
-            print(
-                f"\r\x1b[K{line[: os.get_terminal_size(self._out.fileno()).columns - 1]}",
-                end="",
-                file=self._out,
-                flush=True,
-            )
+            width = shutil.get_terminal_size().columns - 1
+            print(f"\r\x1b[K{line[:width]}", end="", file=self._out, flush=True)
 
 
 def _write_environment(config: Config, run: Path) -> None:

@@ -8,8 +8,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from csr.errors import ConfigError
-from csr.files import PathLike, read_lines, read_parallel
+from csr.errors import ConfigError, DataError
+from csr.files import PathLike, read_json, read_lines, read_parallel
 
 Subparsers = argparse._SubParsersAction  # its type parameter exists for type checkers only
 # Named here again, since importing csr.evaluation loads numpy, which no --help should wait for.
@@ -46,6 +46,12 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     found.add_argument("--ref", metavar="FILE", help="references, to see how often the identifier errs")
     found.add_argument("--language", required=True, help="target language: de, de_DE, ...")
     _register_significance(sub)
+    _register_matrix(sub)
+    found = sub.add_parser("seeds", help="mean and sample standard deviation of a score over runs")
+    found.add_argument("files", nargs="+", metavar="FILE", help="JSON, such as RUN/seed-*/csr/scores.json")
+    found.add_argument("--key", default="bleu.value", help="its place in them (default: %(default)s)")
+    found.add_argument("--json", action="store_true", help="print JSON")
+    found.set_defaults(run=seeds)
 
 
 def _register_significance(sub: Subparsers[argparse.ArgumentParser]) -> None:
@@ -63,6 +69,27 @@ def _register_significance(sub: Subparsers[argparse.ArgumentParser]) -> None:
     found.add_argument("--samples", type=int, help="samples (default: 1000 for bootstrap, 10000 for randomization)")
     _language(found)
     _comet(found, required=False)
+
+
+def _register_matrix(sub: Subparsers[argparse.ArgumentParser]) -> None:
+    found = sub.add_parser(
+        "matrix",
+        help="models against test languages",
+        description="Score every output of a list and lay models against test languages (Zan et al., Table 5), the "
+        "best arm in bold, marked by paired bootstrap against the baseline.",
+    )
+    found.add_argument("list", metavar="TSV", help="columns arm, model, test, hyp, ref; perhaps src (COMET), seed")
+    choices = (*SACREBLEU_METRICS, "comet", *ROUGE_METRICS, "off-target")
+    found.add_argument("--score", choices=choices, default="bleu", help="(default: %(default)s)")
+    found.add_argument("--baseline", default="baseline", metavar="ARM", help="to test against (default: %(default)s)")
+    found.add_argument("--samples", type=int, default=1000, help="bootstrap samples (default: %(default)s)")
+    _language(found)
+    found.add_argument(
+        "--model", default="Unbabel/wmt22-comet-da", help="COMET model: name, folder or .ckpt (default: %(default)s)"
+    )
+    found.add_argument("--batch-size", type=int, default=16, help="sentences in a COMET batch (default: %(default)s)")
+    found.add_argument("--json", action="store_true", help="print JSON")
+    found.set_defaults(run=matrix)
 
 
 def _add(
@@ -215,11 +242,11 @@ def significance(arguments: argparse.Namespace) -> None:
 
     test = paired_bootstrap if arguments.test == "bootstrap" else paired_approximate_randomization
     samples = arguments.samples or (1000 if arguments.test == "bootstrap" else 10000)
-    signature, baseline = _statistics(arguments, arguments.baseline)
+    signature, baseline = _statistics(arguments, arguments.baseline, arguments.ref, arguments.src)
     result: dict[str, Any] = {"baseline": {"file": arguments.baseline, arguments.score: baseline.value}, "systems": []}
     lines = [f"system\t{arguments.score}\tdifference\tp", f"{arguments.baseline}\t{baseline.value:.2f}\t\t"]
     for path in arguments.hyp:
-        found = test(_statistics(arguments, path)[1], baseline, samples)
+        found = test(_statistics(arguments, path, arguments.ref, arguments.src)[1], baseline, samples)
         result["systems"].append(
             {"file": path, arguments.score: found.score, "difference": found.difference}
             | {"p_value": found.p_value, "mark": found.mark}
@@ -229,23 +256,63 @@ def significance(arguments: argparse.Namespace) -> None:
     _print(arguments, result, "\n".join([*lines, f"# {result['signature']}"]))
 
 
-def _statistics(arguments: argparse.Namespace, path: str) -> tuple[str, Any]:
+def matrix(arguments: argparse.Namespace) -> None:
+    """Print the matrix of models and test languages."""
+    from csr.evaluation.off_target import off_target as identify
+    from csr.report.matrix import Scored, against, read_outputs
+    from csr.report.matrix import matrix as lay_out
+
+    outputs, name = read_outputs(arguments.list), arguments.score
+    if name == "off-target":
+        found = [identify(list(read_lines(output.hyp)), arguments.language) for output in outputs]
+        rates = [None if one.rate is None else 100 * one.rate for one in found]
+        scored = [Scored(output, rate) for output, rate in zip(outputs, rates, strict=True)]
+        note = found[0].signature
+    else:
+        pairs = [_statistics(arguments, output.hyp, output.ref, output.src) for output in outputs]
+        statistics = [statistics for _, statistics in pairs]
+        scored = against(outputs, statistics, arguments.baseline, arguments.samples)
+        tests = dict.fromkeys(one.comparison.signature for one in scored if one.comparison)
+        note = f"* p < 0.05, ** p < 0.01 against {arguments.baseline}. " + "|".join([pairs[0][0], *tests])
+    label = {**SACREBLEU_METRICS, "comet": "COMET", "off-target": "Off-target rate, %"}.get(name, name)
+    better, digits = -1 if name in ("ter", "off-target") else 1, 3 if name == "comet" else 1
+    table = lay_out(scored, f"{label} by model and test language", better, digits, f"Best arm in bold. {note}")
+    _print(arguments, table.as_dict(), table.markdown().rstrip("\n"))
+
+
+def seeds(arguments: argparse.Namespace) -> None:
+    """Print mean and standard deviation of a number in several JSON files."""
+    from csr.evaluation.significance import over_seeds
+
+    values = []
+    for path in arguments.files:
+        value = read_json(path)
+        for part in arguments.key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            raise DataError(f"{path}: expected a number at {arguments.key}, found {json.dumps(value)[:80]}")
+        values.append(float(value))
+    spread = over_seeds(values)
+    noun = "run" if spread.n == 1 else "runs"
+    _print(arguments, {**dataclasses.asdict(spread), "values": values}, f"{spread}\t{spread.n} {noun}")
+
+
+def _statistics(arguments: argparse.Namespace, path: str, ref: str, src: str | None) -> tuple[str, Any]:
     """Return signature and sentence statistics of one system by the chosen score."""
     from csr.evaluation import comet, summarization, translation
     from csr.evaluation.significance import means
 
-    hyp, ref = _pairs(path, arguments.ref)
+    hyp, truth = _pairs(path, ref)
     if arguments.score in SACREBLEU_METRICS:
         score, statistics = translation.score_and_statistics(
-            arguments.score, hyp, ref, arguments.language, arguments.tokenizer
+            arguments.score, hyp, truth, arguments.language, arguments.tokenizer
         )
         return score.signature, statistics
     if arguments.score in ROUGE_METRICS:
-        return summarization.signature(), summarization.statistics(hyp, ref)[arguments.score]
-    if not arguments.src:
-        raise ConfigError("--src: COMET needs the source sentences")
-    _, src = _pairs(path, arguments.src)
-    segments = comet.comet_segments(hyp, ref, src, arguments.model, arguments.batch_size)
+        return summarization.signature(), summarization.statistics(hyp, truth)[arguments.score]
+    if not src:
+        raise ConfigError("--src: COMET needs the source sentences (in a list: column src)")
+    segments = comet.comet_segments(hyp, truth, _pairs(path, src)[1], arguments.model, arguments.batch_size)
     return comet.signature(arguments.model), means(segments)
 
 

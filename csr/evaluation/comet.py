@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.metadata
 import logging
 import warnings
@@ -57,6 +58,7 @@ def comet_segments(
         return list(scorer.predict(samples, batch_size=batch_size, gpus=gpus, progress_bar=False).scores)
 
 
+@functools.lru_cache(maxsize=1)  # a matrix of outputs is scored by one model
 def _load(model: str) -> Any:
     from comet import download_model, load_from_checkpoint
 

@@ -126,6 +126,14 @@ class Distance:
 
 
 @dataclass(frozen=True)
+class Scores:
+    """What an arm is scored by besides BLEU, chrF, word F-measure, distance and, where it can be told, language."""
+
+    comet: str | None = None
+    """COMET model: a name on the Hugging Face hub, or the absolute path of a folder or ``.ckpt`` file."""
+
+
+@dataclass(frozen=True)
 class Config:
     """One experiment: a language pair, its arms and its seeds."""
 
@@ -137,6 +145,7 @@ class Config:
     finetune: Training = Training(updates=25000)
     generate: Generate = Generate()
     distance: Distance = Distance()
+    scores: Scores = Scores()
     arms: tuple[Arm, ...] = ("random", "baseline", "csr")
     seeds: tuple[int, ...] = _setting((1,), low=0)
     threads: int = _setting(1, low=1)

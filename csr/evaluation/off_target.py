@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,13 @@ class OffTarget:
     signature: str
 
 
+def identifiable(language: str) -> bool:
+    """Return whether the identifier is installed and knows a language (``de``, ``de_DE``)."""
+    if importlib.util.find_spec("py3langid") is None:
+        return False
+    return base_language(language) in _known()
+
+
 def off_target(lines: Sequence[str], language: str) -> OffTarget:
     """Return how many lines are in another language than ``language`` (``de``, ``de_DE``).
 
@@ -39,7 +47,7 @@ def off_target(lines: Sequence[str], language: str) -> OffTarget:
     except ImportError:
         raise ConfigError("the off-target rate needs py3langid: pip install 'csr[eval]'") from None
     target = base_language(language)
-    known = {code for code, _ in py3langid.rank("")}
+    known = _known()
     if target not in known:
         raise ConfigError(f"language: py3langid knows {len(known)} languages such as de or zh, found {language!r}")
     full = [line for line in lines if line.strip()]
@@ -47,3 +55,9 @@ def off_target(lines: Sequence[str], language: str) -> OffTarget:
     rate = 1 - found[target] / len(full) if full else None
     signature = f"py3langid:{importlib.metadata.version('py3langid')}"
     return OffTarget(rate, {code: n for code, n in found.most_common() if n}, len(lines) - len(full), signature)
+
+
+def _known() -> set[str]:
+    import py3langid
+
+    return {str(code) for code, _ in py3langid.rank("")}

@@ -76,8 +76,8 @@ def _results(run: Run) -> str:
     if run["missing"]:
         parts.append(_paragraph(f"Not finished, and missing below: {', '.join(run['missing'])}.", "warning"))
     parts.append(_table(tables.main(run)))
-    for metric, label in (("bleu", "BLEU"), ("chrf", "chrF")):
-        for signature in dict.fromkeys(score[metric]["signature"] for score in run["scores"] if metric in score):
+    for metric, label in (("bleu", "BLEU"), ("chrf", "chrF"), ("comet", "COMET"), ("off_target", "off-target")):
+        for signature in dict.fromkeys(score[metric]["signature"] for score in run["scores"] if score.get(metric)):
             parts.append(f'<p class="note">{label}: <code>{escape(signature)}</code></p>')
     parts.append(_details("Each seed", _table(tables.per_seed(run))))
     return "\n".join(parts)

@@ -48,6 +48,17 @@ def chrf(score: dict[str, Any]) -> float | None:
     return score.get("chrf", {}).get("value")
 
 
+def comet(score: dict[str, Any]) -> float | None:
+    """Return COMET in the model's own unit."""
+    return (score.get("comet") or {}).get("value")
+
+
+def off_target(score: dict[str, Any]) -> float | None:
+    """Return how many outputs, in percent, are in a wrong language."""
+    rate = (score.get("off_target") or {}).get("rate")
+    return None if rate is None else 100 * rate
+
+
 def word_f(bucket: int, score: dict[str, Any]) -> float | None:
     """Return the F-measure (percent) of the words of one frequency bucket, the rarest first."""
     buckets = score.get("words", {}).get("buckets", [])
@@ -69,6 +80,14 @@ def seconds(score: dict[str, Any]) -> float | None:
 
 rare_f = functools.partial(word_f, 0)
 eq5 = functools.partial(distance, "root_sum_squares")
+
+
+# Measured in some runs only: heading, measure, direction of better, digits.
+OPTIONAL: tuple[tuple[str, Measure, int, int], ...] = (("COMET", comet, 1, 3), ("off-target %", off_target, -1, 1))
+
+
+def _optional(run: Run) -> list[tuple[str, Measure, int, int]]:
+    return [one for one in OPTIONAL if any(one[1](score) is not None for score in run["scores"])]
 
 
 def values(run: Run, arm: str, measure: Measure) -> tuple[float, ...]:
@@ -126,6 +145,7 @@ def main(run: Run) -> Table:
         Column("seeds"),
         Column("BLEU", 1),
         Column("chrF", 1),
+        *(Column(label, better) for label, _, better, _ in _optional(run)),
         Column(f"F {_rarest(run)} %", 1),
         Column("distance D", -1),
         Column("training s", 0),
@@ -140,6 +160,7 @@ def main(run: Run) -> Table:
                 seeds,
                 Number(values(run, arm, bleu), 1, mark=_mark(run, arm, "bleu")),
                 Number(values(run, arm, chrf), 1, mark=_mark(run, arm, "chrf")),
+                *(Number(values(run, arm, measure), digits) for _, measure, _, digits in _optional(run)),
                 Number(values(run, arm, rare_f), 1),
                 Number(values(run, arm, eq5), 2),
                 Number(values(run, arm, seconds), 0),
@@ -181,12 +202,14 @@ def per_seed(run: Run) -> Table:
                     arm_name(arm),
                     Number(values(one, arm, bleu), 2, mark=_mark(run, arm, "bleu", seed)),
                     Number(values(one, arm, chrf), 2, mark=_mark(run, arm, "chrf", seed)),
+                    *(Number(values(one, arm, measure), digits) for _, measure, _, digits in _optional(run)),
                     Number(values(one, arm, rare_f), 2),
                     Number(values(one, arm, eq5), 2),
                     Number(values(one, arm, seconds), 0),
                 ]
             )
-    labels = ("seed", "arm", "BLEU", "chrF", f"F {_rarest(run)} %", "distance D", "training s")
+    optional = [label for label, *_ in _optional(run)]
+    labels = ("seed", "arm", "BLEU", "chrF", *optional, f"F {_rarest(run)} %", "distance D", "training s")
     note = "* p < 0.05, ** p < 0.01 against standard finetuning of the same seed (paired bootstrap over sentences)."
     return Table("seeds", f"{direction(run)}: each seed", [Column(label) for label in labels], rows, note)
 

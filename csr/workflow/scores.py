@@ -8,13 +8,18 @@ from typing import Any
 
 from csr.config import Config
 from csr.evaluation import translation
+from csr.evaluation.comet import comet
 from csr.evaluation.frequency import read_counts, word_scores
+from csr.evaluation.off_target import identifiable, off_target
 from csr.files import read_json, read_lines, write_json
 from csr.workflow.training import STAGES, stage_folder, trained_folders
 
 
 def write_scores(config: Config, arm: str, seed: int, run: Path) -> None:
-    """Write ``scores.json``: BLEU, chrF, word F by frequency, representation distance and training seconds."""
+    """Write ``scores.json``: BLEU, chrF, word F by frequency, representation distance, training seconds.
+
+    COMET where the settings name a model, and the off-target rate where the language can be identified; else null.
+    """
     folder, lang = run / stage_folder(arm, seed), config.data.target_lang
     hyp, ref = list(read_lines(folder / "test.hyp")), list(read_lines(run / "data" / "text" / f"test.{lang}"))
     tokenizer = translation.tokenizer_for(lang)
@@ -27,6 +32,8 @@ def write_scores(config: Config, arm: str, seed: int, run: Path) -> None:
             "seed": seed,
             "bleu": dataclasses.asdict(translation.bleu(hyp, ref, lang)),
             "chrf": dataclasses.asdict(translation.chrf(hyp, ref, lang)),
+            "comet": _comet(config, hyp, ref, run),
+            "off_target": _off_target(hyp, ref, lang),
             "words": {
                 "tokenizer": tokenizer,
                 "buckets": [
@@ -39,6 +46,20 @@ def write_scores(config: Config, arm: str, seed: int, run: Path) -> None:
             "seconds": _seconds(config, arm, seed, run),
         },
     )
+
+
+def _comet(config: Config, hyp: list[str], ref: list[str], run: Path) -> dict[str, Any] | None:
+    if config.scores.comet is None:
+        return None
+    src = list(read_lines(run / "data" / "text" / f"test.{config.data.source_lang}"))
+    return dataclasses.asdict(comet(hyp, ref, src, config.scores.comet))
+
+
+def _off_target(hyp: list[str], ref: list[str], language: str) -> dict[str, Any] | None:
+    """Return the off-target rate with that of the references, which is the identifier's own error."""
+    if not identifiable(language):
+        return None
+    return dataclasses.asdict(off_target(hyp, language)) | {"ref_rate": off_target(ref, language).rate}
 
 
 def _seconds(config: Config, arm: str, seed: int, run: Path) -> dict[str, Any]:

@@ -7,13 +7,14 @@ Numba keeps no Python objects here: a sentence is an int32 array, a lexicon the 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numba
 import numpy as np
 
-from csr.noise import FixedSpans, IndependentWords, PoissonSpans
-from csr.pieces import EncodedLexicon, Role
-from csr.streams import MIX_1, MIX_2, STEP, start_state
+from csr.noise import FixedSpans, IndependentWords, PoissonSpans, Policy, Schedule
+from csr.pieces import EncodedLexicon, Mark, Role, Unit
+from csr.streams import MIX_1, MIX_2, STEP, Stream
 
 _STEP, _MIX_1, _MIX_2 = np.uint64(STEP), np.uint64(MIX_1), np.uint64(MIX_2)
 _S27, _S30, _S31, _S11 = np.uint64(27), np.uint64(30), np.uint64(31), np.uint64(11)
@@ -21,9 +22,13 @@ _FNV, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 
 _OUTSIDE, _INSIDE, _JOINER, _BARE = (np.uint8(role) for role in (Role.OUTSIDE, Role.INSIDE, Role.JOINER, Role.BARE))
 _KIND = np.uint8(3)
-_START, _CONTINUES = np.uint8(Role.START), np.uint8(Role.CONTINUES)
+_START, _CONTINUES, _FINAL = np.uint8(Role.START), np.uint8(Role.CONTINUES), np.uint8(Role.FINAL)
+_BEGIN, _GO_ON = np.uint8(Mark.BEGIN), np.uint8(Mark.GO_ON)
+_PIECE = int(Unit.PIECE)
 
-POISSON, FIXED, INDEPENDENT = range(3)
+_POISSON, _INSERT, _FIXED, _INDEPENDENT = range(4)
+NO_MARKS = np.empty(0, np.uint8)
+NO_PIECES = np.empty(0, np.int64)
 
 _jit = numba.njit(cache=True, nogil=True, boundscheck=False)
 
@@ -105,6 +110,38 @@ def _find(pieces, start, end, slots, form_starts, form_pieces):  # type: ignore[
 
 
 @_jit
+def marked_words(marks):  # type: ignore[no-untyped-def]
+    """Return where the words of a sentence start and end by its ``csr.pieces.Mark`` of each piece."""
+    n = len(marks)
+    starts = np.empty(n, np.int32)
+    ends = np.empty(n, np.int32)
+    count = 0
+    for i in range(n):
+        if marks[i] == _BEGIN:
+            starts[count] = i
+            count += 1
+        if marks[i] == _BEGIN or (marks[i] == _GO_ON and count > 0):
+            ends[count - 1] = i + 1
+    return starts[:count], ends[:count]
+
+
+@_jit
+def _units(ids, marks, roles, unit):  # type: ignore[no-untyped-def]
+    if unit == _PIECE:
+        starts = np.empty(len(ids), np.int32)
+        count = 0
+        for i in range(len(ids)):
+            if roles[ids[i]] & _KIND == _INSIDE:
+                starts[count] = i
+                count += 1
+        return starts[:count], starts[:count] + np.int32(1)
+    # A row of marks that is not as long as its sentence is of another text: never trust it.
+    if len(marks) == len(ids) and len(ids) > 0:
+        return marked_words(marks)
+    return find_words(ids, roles)
+
+
+@_jit
 def find_words(ids, roles):  # type: ignore[no-untyped-def]
     """Return where the words of a sentence start and end, int32 [n_words] each.
 
@@ -143,12 +180,13 @@ def find_words(ids, roles):  # type: ignore[no-untyped-def]
 def _choose(available, n_available, policy, rate, length, gate, state):  # type: ignore[no-untyped-def]
     n = len(available)
     chosen = np.zeros(n, np.bool_)
-    if policy == INDEPENDENT:
+    inserted = np.zeros(n, np.bool_)
+    if policy == _INDEPENDENT:
         if _random(state) < gate:
             for i in range(n):
                 if available[i]:
                     chosen[i] = _random(state) < rate
-        return chosen
+        return chosen, inserted
     budget = min(math.ceil(rate * n - 1e-9), n_available)
     count = 0
     order = _permutation(state, n)
@@ -156,46 +194,130 @@ def _choose(available, n_available, policy, rate, length, gate, state):  # type:
         if count == budget:
             break
         span = int(length)
-        if policy == POISSON:
-            span = 0
-            while span == 0:
+        if policy != _FIXED:
+            span = _poisson(state, length)
+            while span == 0 and policy == _POISSON:
                 span = _poisson(state, length)
+            inserted[start] = span == 0
         for i in range(start, min(start + span, n)):
             if available[i] and not chosen[i] and count < budget:
                 chosen[i] = True
                 count += 1
-    return chosen
+    return chosen, inserted
 
 
 @_jit
-def _switch(  # type: ignore[no-untyped-def]
-    ids, roles, policy, rate, length, gate, start, limit,
+def _stands(word, word_starts, word_pieces, ids, starts, ends):  # type: ignore[no-untyped-def]
+    # Whether a candidate is one of the words of a sentence, in any of its six forms.
+    for i in range(len(starts)):
+        for form in range(word * 6, word * 6 + 6):
+            first = word_starts[form]
+            n = word_starts[form + 1] - first
+            if n == 0 or n != ends[i] - starts[i]:
+                continue
+            same = True
+            for j in range(n):
+                if word_pieces[first + j] != ids[starts[i] + j]:
+                    same = False
+                    break
+            if same:
+                return True
+    return False
+
+
+@_jit
+def _draw(first, after, cumulative, stands, state):  # type: ignore[no-untyped-def]
+    # One uniform; candidates that stand in the aligned sentence, if there are any, share all of it.
+    total = 0.0
+    for c in range(first, after):
+        if stands[c - first]:
+            total += cumulative[c] - (cumulative[c - 1] if c > first else 0.0)
+    draw = _random(state)
+    if total == 0.0:
+        c = first
+        while c < after - 1 and cumulative[c] <= draw:
+            c += 1
+        return c
+    done = 0.0
+    last = first
+    for c in range(first, after):
+        if stands[c - first]:
+            last = c
+            done += (cumulative[c] - (cumulative[c - 1] if c > first else 0.0)) / total
+            if done > draw:
+                break
+    return last
+
+
+@_jit
+def _permuted(ids, roles, state):  # type: ignore[no-untyped-def]
+    # Sentences end after a piece of final punctuation; what follows the last one is a sentence too.
+    edges = np.zeros(len(ids) + 1, np.int64)
+    count = 0
+    for i in range(len(ids)):
+        if roles[ids[i]] & _FINAL or i == len(ids) - 1:
+            count += 1
+            edges[count] = i + 1
+    if count < 2:
+        return ids
+    out = np.empty_like(ids)
+    write = 0
+    for sentence in _permutation(state, count):
+        for j in range(edges[sentence], edges[sentence + 1]):
+            out[write] = ids[j]
+            write += 1
+    return out
+
+
+@_jit
+def _noise(  # type: ignore[no-untyped-def]
+    ids, marks, aligned, aligned_marks, rate, start, limit,
+    roles, policy, length, gate, unit, mask_share, mask, permute,
     slots, form_starts, form_pieces, form_entry, form_kind,
     entry_starts, cumulative, candidate, word_starts, word_pieces,
 ):  # fmt: skip
-    starts, ends = find_words(ids, roles)
+    starts, ends = _units(ids, marks, roles, unit)
     n = len(starts)
     forms = np.empty(n, np.int32)
-    available = np.empty(n, np.bool_)
-    n_available = 0
-    for i in range(n):
-        forms[i] = _find(ids, starts[i], ends[i], slots, form_starts, form_pieces)
-        available[i] = forms[i] >= 0
-        n_available += available[i]
+    available = np.ones(n, np.bool_)
+    n_available = n
+    if mask_share < 1.0:
+        n_available = 0
+        for i in range(n):
+            forms[i] = _find(ids, starts[i], ends[i], slots, form_starts, form_pieces)
+            available[i] = forms[i] >= 0
+            n_available += available[i]
     state = np.array([start], np.uint64)
-    chosen = _choose(available, n_available, policy, rate, length, gate, state)
+    chosen, inserted = _choose(available, n_available, policy, rate, length, gate, state)
+    # What stands for a word: a form of a candidate, -1 for the mask of a run that starts here, -2 for nothing.
     picked = np.empty(n, np.int32)
+    masking = False
     total = len(ids)
+    aligned_starts, aligned_ends = _units(aligned, aligned_marks, roles, unit)
+    stands = np.zeros(64, np.bool_)
     for i in range(n):
+        total += inserted[i] and not (chosen[i] and masking and i > 0 and chosen[i - 1])
         if not chosen[i]:
             continue
+        new_run = i == 0 or not chosen[i - 1]
+        if new_run:
+            masking = mask_share >= 1.0 or (mask_share > 0.0 and _random(state) < mask_share)
+        if masking:
+            picked[i] = -1 if new_run else -2
+            # Punctuation within a run goes with it.
+            total += 1 - (ends[i] - starts[i]) if new_run else ends[i - 1] - ends[i]
+            continue
         form = forms[i]
-        c = entry_starts[form_entry[form]]
-        last = entry_starts[form_entry[form] + 1] - 1
-        draw = _random(state)
-        while c < last and cumulative[c] <= draw:
-            c += 1
-        w = candidate[c] * 6 + form_kind[form]
+        first = entry_starts[form_entry[form]]
+        after = entry_starts[form_entry[form] + 1]
+        if len(stands) < after - first:
+            stands = np.zeros(after - first, np.bool_)
+        if len(aligned):
+            for c in range(first, after):
+                stands[c - first] = _stands(
+                    candidate[c], word_starts, word_pieces, aligned, aligned_starts, aligned_ends
+                )
+        w = candidate[_draw(first, after, cumulative, stands, state)] * 6 + form_kind[form]
         picked[i] = w
         total += (word_starts[w + 1] - word_starts[w]) - (ends[i] - starts[i])
     stats = _stats(chosen, n_available, len(ids), total, limit)
@@ -205,44 +327,30 @@ def _switch(  # type: ignore[no-untyped-def]
     read = 0
     write = 0
     for i in range(n):
-        if not chosen[i]:
+        if not (chosen[i] or inserted[i]):
             continue
-        for j in range(read, starts[i]):
-            out[write] = ids[j]
-            write += 1
-        for j in range(word_starts[picked[i]], word_starts[picked[i] + 1]):
-            out[write] = word_pieces[j]
-            write += 1
-        read = ends[i]
-    for j in range(read, len(ids)):
-        out[write] = ids[j]
-        write += 1
-    return out, stats
-
-
-@_jit
-def _mask(ids, roles, policy, rate, length, gate, start, mask):  # type: ignore[no-untyped-def]
-    starts, ends = find_words(ids, roles)
-    n = len(starts)
-    state = np.array([start], np.uint64)
-    chosen = _choose(np.ones(n, np.bool_), n, policy, rate, length, gate, state)
-    out = np.empty(len(ids), ids.dtype)
-    read = 0
-    write = 0
-    for i in range(n):
-        if not chosen[i]:
-            continue
-        if i == 0 or not chosen[i - 1]:
+        if not (chosen[i] and picked[i] == -2):
             for j in range(read, starts[i]):
                 out[write] = ids[j]
                 write += 1
+            read = starts[i]
+            if inserted[i]:
+                out[write] = mask
+                write += 1
+        if not chosen[i]:
+            continue
+        if picked[i] == -1:
             out[write] = mask
             write += 1
+        elif picked[i] >= 0:
+            for j in range(word_starts[picked[i]], word_starts[picked[i] + 1]):
+                out[write] = word_pieces[j]
+                write += 1
         read = ends[i]
     for j in range(read, len(ids)):
         out[write] = ids[j]
         write += 1
-    return out[:write], _stats(chosen, n, len(ids), write, len(ids))
+    return (_permuted(out, roles, state) if permute else out), stats
 
 
 @_jit
@@ -266,63 +374,129 @@ def _stats(chosen, n_available, before, after, limit):  # type: ignore[no-untype
 STATS = ("sentences", "words", "covered", "switched", "spans", "touched", "fell_back", "pieces_before", "pieces_after")
 
 
-CompiledPolicy = PoissonSpans | FixedSpans | IndependentWords
-
-
-def _policy_numbers(policy: CompiledPolicy) -> tuple[int, float, float, float]:
+def _policy_numbers(policy: Policy) -> tuple[int, float, float]:
     match policy:
-        case PoissonSpans(rate, mean_span):
-            return POISSON, rate, math.exp(-mean_span), 1.0
-        case FixedSpans(rate, span):
-            return FIXED, rate, float(span), 1.0
-        case IndependentWords(rate, gate):
-            return INDEPENDENT, rate, 0.0, gate
+        case PoissonSpans(_, mean_span, insert):
+            return (_INSERT if insert else _POISSON), math.exp(-mean_span), 1.0
+        case FixedSpans(_, span):
+            return _FIXED, float(span), 1.0
+        case IndependentWords(_, gate):
+            return _INDEPENDENT, 0.0, gate
     raise TypeError(f"no compiled twin of {type(policy).__name__}")
 
 
 class Switcher:
-    """Replaces words of encoded sentences by translations, by a lexicon and a policy.
+    """Replaces words of encoded sentences by translations, or runs of words by a mask: ``csr.noise.add_noise``.
 
     A sentence is piece ids without end-of-sentence or language ids. One that would grow past ``max_growth`` times
     its length, or past ``max_length`` pieces, is returned clean and counted.
+
+    Args:
+        lexicon: one, or several of which each sentence draws its own (``csr.noise.one_of``).
+        roles: of each piece of the vocabulary, ``csr.pieces.piece_roles``.
+        schedule: the rate of each epoch, instead of the policy's.
+        unit: what is replaced. The lexicon of ``Unit.PIECE`` holds pieces.
+        mask: id of the mask, for policies that insert it and for ``mask_share``.
+        mask_share: probability that a run of chosen words becomes one mask.
     """
 
     def __init__(
         self,
-        lexicon: EncodedLexicon,
+        lexicon: EncodedLexicon | Sequence[EncodedLexicon],
         roles: np.ndarray,
-        policy: CompiledPolicy,
+        policy: Policy,
         seed: int,
         max_length: int = 1024,
         max_growth: float = 2.0,
+        *,
+        schedule: Schedule | None = None,
+        unit: Unit = Unit.WORD,
+        mask: int = -1,
+        mask_share: float = 0.0,
+        permute: bool = False,
     ) -> None:
-        self._head = (roles, *_policy_numbers(policy))
-        self._tail = (
-            lexicon.slots, lexicon.form_starts, lexicon.form_pieces, lexicon.form_entry, lexicon.form_kind,
-            lexicon.entry_starts, lexicon.cumulative, lexicon.candidate, lexicon.word_starts, lexicon.word_pieces,
-        )  # fmt: skip
+        if mask < 0 and (mask_share > 0 or getattr(policy, "insert", False)):
+            raise ValueError(f"mask must be the id of the mask where one is put in, got {mask}")
+        lexicons = [lexicon] if isinstance(lexicon, EncodedLexicon) else lexicon
+        number, length, gate = _policy_numbers(policy)
+        head = (_fixed(roles), number, length, gate, int(unit), mask_share, mask, permute)
+        self._settings = [(*head, *map(_fixed, one.arrays())) for one in lexicons]
+        self._rate, self._schedule = policy.rate, schedule
         self._seed = seed
         self._max_length = max_length
         self._max_growth = max_growth
 
-    def __call__(self, ids: np.ndarray, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return a switched sentence and its ``STATS``; the input, int [n_pieces], stays as it is."""
+    def __call__(
+        self,
+        ids: np.ndarray,
+        epoch: int,
+        index: int,
+        marks: np.ndarray = NO_MARKS,
+        aligned: np.ndarray = NO_PIECES,
+        aligned_marks: np.ndarray = NO_MARKS,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return a noisy sentence and its ``STATS``; the input, int [n_pieces], stays as it is.
+
+        Args:
+            marks: the ``csr.pieces.Mark`` of each piece; without them words are found by ``roles``.
+            aligned, aligned_marks: the sentence's translation: candidates that stand in it go before the others.
+        """
+        stream = Stream(self._seed, epoch, index)
+        settings = self._settings[stream.below(len(self._settings)) if len(self._settings) > 1 else 0]
+        rate = self._schedule.rate(epoch) if self._schedule else self._rate
         limit = min(self._max_length, int(self._max_growth * len(ids)))
-        return _switch(ids, *self._head, np.uint64(start_state(self._seed, epoch, index)), limit, *self._tail)
+        return _noise(ids, marks, aligned, aligned_marks, rate, np.uint64(stream.state), limit, *settings)
 
 
-class Masker:
+class Masker(Switcher):
     """Replaces each run of chosen words by one ``<mask>``: mBART's denoising noise, with the same choice of words.
 
     Liu et al. 2020, section 2.2: "we remove spans of text and replace them with a mask token". Punctuation within a
-    run goes with it; alone it is never masked.
+    run goes with it; alone it is never masked. With ``permute``, the sentences of an instance change places.
     """
 
-    def __init__(self, mask: int, roles: np.ndarray, policy: CompiledPolicy, seed: int) -> None:
-        self._head = (roles, *_policy_numbers(policy))
-        self._mask = mask
-        self._seed = seed
+    def __init__(
+        self,
+        mask: int,
+        roles: np.ndarray,
+        policy: Policy,
+        seed: int,
+        *,
+        schedule: Schedule | None = None,
+        unit: Unit = Unit.WORD,
+        permute: bool = False,
+    ) -> None:
+        nothing = EncodedLexicon.empty()
+        super().__init__(
+            nothing, roles, policy, seed, schedule=schedule, unit=unit, mask=mask, mask_share=1.0, permute=permute
+        )
 
-    def __call__(self, ids: np.ndarray, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return a masked sentence and its ``STATS``; the input, int [n_pieces], stays as it is."""
-        return _mask(ids, *self._head, np.uint64(start_state(self._seed, epoch, index)), self._mask)
+
+class Sometimes:
+    """Lets a noise meet a share of the sentences, drawn anew each epoch from a stream of its own."""
+
+    def __init__(self, noise: Switcher, share: float, seed: int) -> None:
+        if not 0 <= share <= 1:
+            raise ValueError(f"share must be in [0, 1], got {share}")
+        self._noise, self._share, self._seed = noise, share, seed
+
+    def __call__(
+        self,
+        ids: np.ndarray,
+        epoch: int,
+        index: int,
+        marks: np.ndarray = NO_MARKS,
+        aligned: np.ndarray = NO_PIECES,
+        aligned_marks: np.ndarray = NO_MARKS,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the sentence as the noise leaves it, or as it is; see ``Switcher``."""
+        if Stream(self._seed + 1, epoch, index).random() < self._share:
+            return self._noise(ids, epoch, index, marks, aligned, aligned_marks)
+        return ids, np.zeros(len(STATS), np.int64)
+
+
+def _fixed(array: np.ndarray) -> np.ndarray:
+    """Return a view that cannot be written: arrays in memory and those mapped from disk share one compilation."""
+    view = np.asarray(array).view()
+    view.flags.writeable = False
+    return view

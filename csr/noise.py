@@ -9,20 +9,34 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from csr.lexicon import Lexicon
 from csr.streams import Stream
-from csr.words import segments
+from csr.words import CASES, segments
+
+MASK = "<mask>"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a policy chose: words to replace, and words before which a ``<mask>`` goes, in order."""
+
+    words: list[int]
+    inserted: list[int]
 
 
 class Policy(Protocol):
     """Chooses the words to replace."""
 
-    def choose(self, available: Sequence[bool], stream: Stream) -> list[int]:
-        """Return the positions to replace, among those that are available (have a candidate), in order."""
+    def choose(self, available: Sequence[bool], rate: float, stream: Stream) -> Chosen:
+        """Return what to replace among the words that are available (have a candidate), for a rate in [0, 1]."""
+
+    @property
+    def rate(self) -> float:
+        """Return the share of words to replace unless a schedule says otherwise."""
 
 
 def _budget(rate: float, n_words: int) -> int:
@@ -37,31 +51,38 @@ class PoissonSpans:
     Zan et al., Algorithm 1, lines 5-7, and section 4.2: "repeated until the total percentage of substituted words
     reaches 35 %". Only words really replaced count; a word without candidates stays and uses nothing up. Every
     word starts at most one span, so a sentence with too few candidates ends below the rate.
+
+    A span of no words is drawn again or, with ``insert``, puts a ``<mask>`` before the word it starts at and uses
+    nothing up but its start, as in the noise of BART (Lewis et al. 2020, section 2.2).
     """
 
     rate: float = 0.35  # section 4.2, footnote 3: the mask ratio of mBART
     mean_span: float = 3.5  # section 3.2
+    insert: bool = False
 
     def __post_init__(self) -> None:
         _check_share("rate", self.rate)
         if not self.mean_span > 0:
             raise ValueError(f"mean_span must be positive, got {self.mean_span}")
 
-    def choose(self, available: Sequence[bool], stream: Stream) -> list[int]:
-        """Return the positions to replace."""
-        budget = min(_budget(self.rate, len(available)), sum(available))
+    def choose(self, available: Sequence[bool], rate: float, stream: Stream) -> Chosen:
+        """Return what to replace."""
+        budget = min(_budget(rate, len(available)), sum(available))
         chosen: set[int] = set()
+        inserted = []
         exp_minus_mean = math.exp(-self.mean_span)
         for start in stream.permutation(len(available)):
             if len(chosen) == budget:
                 break
-            length = 0
-            while length == 0:  # zero-length spans are drawn again
+            length = stream.poisson(exp_minus_mean)
+            while length == 0 and not self.insert:
                 length = stream.poisson(exp_minus_mean)
+            if length == 0:
+                inserted.append(start)
             for i in range(start, min(start + length, len(available))):
                 if available[i] and len(chosen) < budget:
                     chosen.add(i)
-        return sorted(chosen)
+        return Chosen(sorted(chosen), sorted(inserted))
 
 
 @dataclass(frozen=True)
@@ -76,9 +97,9 @@ class FixedSpans:
         if self.span < 1:
             raise ValueError(f"span must be at least 1, got {self.span}")
 
-    def choose(self, available: Sequence[bool], stream: Stream) -> list[int]:
-        """Return the positions to replace."""
-        budget = min(_budget(self.rate, len(available)), sum(available))
+    def choose(self, available: Sequence[bool], rate: float, stream: Stream) -> Chosen:
+        """Return what to replace."""
+        budget = min(_budget(rate, len(available)), sum(available))
         chosen: set[int] = set()
         for start in stream.permutation(len(available)):
             if len(chosen) == budget:
@@ -86,7 +107,7 @@ class FixedSpans:
             for i in range(start, min(start + self.span, len(available))):
                 if available[i] and len(chosen) < budget:
                     chosen.add(i)
-        return sorted(chosen)
+        return Chosen(sorted(chosen), [])
 
 
 @dataclass(frozen=True)
@@ -104,11 +125,45 @@ class IndependentWords:
         _check_share("rate", self.rate)
         _check_share("gate", self.gate)
 
-    def choose(self, available: Sequence[bool], stream: Stream) -> list[int]:
-        """Return the positions to replace."""
+    def choose(self, available: Sequence[bool], rate: float, stream: Stream) -> Chosen:
+        """Return what to replace."""
         if stream.random() >= self.gate:
-            return []
-        return [i for i, can in enumerate(available) if can and stream.random() < self.rate]
+            return Chosen([], [])
+        return Chosen([i for i, can in enumerate(available) if can and stream.random() < rate], [])
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The rate of each epoch: from ``start`` in epoch 1 to ``end`` in epoch ``epochs`` and after it.
+
+    It moves by the epoch, not by the update: a draw depends on (seed, epoch, index) alone, so that it is the same
+    for any number of processes, of loader workers and of batches an update, and after a restart.
+
+    >>> [round(Schedule("linear", 0.5, 0.1, 3).rate(epoch), 2) for epoch in (1, 2, 3, 4)]
+    [0.5, 0.3, 0.1, 0.1]
+    """
+
+    shape: str  # constant, linear or cosine (half a wave)
+    start: float
+    end: float
+    epochs: int
+
+    def __post_init__(self) -> None:
+        _check_share("start", self.start)
+        _check_share("end", self.end)
+        if self.shape not in ("constant", "linear", "cosine"):
+            raise ValueError(f"shape must be constant, linear or cosine, got {self.shape!r}")
+        if self.epochs < 1:
+            raise ValueError(f"epochs must be at least 1, got {self.epochs}")
+
+    def rate(self, epoch: int) -> float:
+        """Return the rate of an epoch, counted from 1."""
+        if self.shape == "constant":
+            return self.start
+        done = min(max((epoch - 1) / max(self.epochs - 1, 1), 0.0), 1.0)
+        if self.shape == "cosine":
+            done = (1 - math.cos(math.pi * done)) / 2
+        return self.start + done * (self.end - self.start)
 
 
 def _check_share(name: str, value: float) -> None:
@@ -116,52 +171,160 @@ def _check_share(name: str, value: float) -> None:
         raise ValueError(f"{name} must be a share in [0, 1], got {value}")
 
 
-def switch(words: Sequence[str], lexicon: Lexicon, policy: Policy, stream: Stream) -> dict[int, str]:
-    """Return the replacements of some words of a sentence, by position, drawn from their candidates by weight.
+def policy_named(name: str, rate: float, mean_span: float, span: int, gate: float, insert: bool = False) -> Policy:
+    """Return the policy of a name: ``poisson`` (mean_span, insert), ``fixed`` (span) or ``independent`` (gate).
+
+    Raises:
+        ValueError: there is no such policy, or a number is out of its range.
+    """
+    if name == "poisson":
+        return PoissonSpans(rate, mean_span, insert)
+    if name == "fixed":
+        return FixedSpans(rate, span)
+    if name == "independent":
+        return IndependentWords(rate, gate)
+    raise ValueError(f"policy must be poisson, fixed or independent, got {name!r}")
+
+
+@dataclass(frozen=True)
+class Noised:
+    """What became of the words of a sentence."""
+
+    words: dict[int, str]  # word -> the translation that stands for it
+    masked: list[tuple[int, int]]  # runs of words, from and up to, that one mask stands for
+    inserted: list[int]  # words before which a mask stands
+
+    @property
+    def n_replaced(self) -> int:
+        """Return how many words were replaced."""
+        return len(self.words) + sum(end - start for start, end in self.masked)
+
+
+def add_noise(
+    words: Sequence[str],
+    lexicon: Lexicon,
+    policy: Policy,
+    stream: Stream,
+    *,
+    rate: float | None = None,
+    mask_share: float = 0.0,
+    aligned: Collection[str] = (),
+) -> Noised:
+    """Replace words of a sentence by candidates drawn by weight, or runs of words by a mask.
 
     Temper the lexicon first for another distribution: ``lexicon.top(3).tempered(math.inf)`` is uniform over the
     three best (Zan et al., section 4.1: "We randomly select one of the top-k nearest neighbors"); case it, so that
     a word is found in upper case too.
+
+    Args:
+        rate: the share to replace, if not the policy's.
+        mask_share: probability that a run of chosen words becomes one mask; with 1, words need no candidate.
+        aligned: words of the sentence's translation: candidates among them, in any case, go before the others.
     """
-    positions = policy.choose([word in lexicon for word in words], stream)
-    return {i: _draw(lexicon, words[i], stream) for i in positions}
+    available = [mask_share >= 1 or word in lexicon for word in words]
+    chosen = policy.choose(available, policy.rate if rate is None else rate, stream)
+    new: dict[int, str] = {}
+    masked = []
+    forms = {form for word in aligned for form in (word, *(case(word.lower()) for case in CASES))}
+    for start, end in _runs(chosen.words):
+        if mask_share >= 1 or (mask_share > 0 and stream.random() < mask_share):
+            masked.append((start, end))
+            continue
+        for i in range(start, end):
+            probs = lexicon.probs(words[i])
+            new[i] = _draw({c: p for c, p in probs.items() if c in forms} or probs, stream)
+    inside = {i for start, end in masked for i in range(start + 1, end)}
+    return Noised(new, masked, [i for i in chosen.inserted if i not in inside])
 
 
-def _draw(lexicon: Lexicon, word: str, stream: Stream) -> str:
-    probs = lexicon.probs(word)
-    cumulative = list(itertools.accumulate(probs.values()))
+def switch(words: Sequence[str], lexicon: Lexicon, policy: Policy, stream: Stream) -> dict[int, str]:
+    """Return the translations that replace words of a sentence, by position; see ``add_noise``."""
+    return add_noise(words, lexicon, policy, stream).words
+
+
+def one_of(lexicons: Sequence[Lexicon], stream: Stream) -> Lexicon:
+    """Draw the lexicon of a sentence; a single one takes no draw.
+
+    For a language drawn anew for each word, merge them: ``Lexicon.merged((lexicon, 1.0) for lexicon in lexicons)``.
+    """
+    return lexicons[stream.below(len(lexicons))] if len(lexicons) > 1 else lexicons[0]
+
+
+def permuted(sentences: Sequence[str], stream: Stream) -> list[str]:
+    """Return the sentences of an instance in random order (Liu et al. 2020, section 2.2); one takes no draw."""
+    if len(sentences) < 2:
+        return list(sentences)
+    return [sentences[i] for i in stream.permutation(len(sentences))]
+
+
+def _runs(positions: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the runs of neighbouring positions, from and up to."""
+    runs: list[tuple[int, int]] = []
+    for i in positions:
+        if runs and runs[-1][1] == i:
+            runs[-1] = (runs[-1][0], i + 1)
+        else:
+            runs.append((i, i + 1))
+    return runs
+
+
+def _draw(probs: Mapping[str, float], stream: Stream) -> str:
+    total = sum(probs.values())
+    cumulative = list(itertools.accumulate(prob / total for prob in probs.values()))
     return list(probs)[min(bisect.bisect_right(cumulative, stream.random()), len(probs) - 1)]
 
 
 @dataclass(frozen=True)
 class SwitchedLine:
-    """A line of text as segments, and the replacement of some of them."""
+    """A line of text as segments, and what replaces some of them."""
 
     segments: list[str]
-    switched: dict[int, str]  # segment -> its replacement
+    switched: dict[int, str]  # segment -> its replacement; "" where a mask before it stands for it
     n_words: int
     n_covered: int
+    n_replaced: int
+    positions: tuple[int, ...]  # the replaced words, counted among the words
 
     def text(self, pattern: str = "{}") -> str:
         """Return the switched line, each replacement written into a pattern."""
-        return "".join(
-            pattern.format(self.switched[i]) if i in self.switched else segment
+        parts = [
+            (pattern.format(new) if new else "") if (new := self.switched.get(i)) is not None else segment
             for i, segment in enumerate(self.segments)
-        )
+        ]
+        return "".join(parts)
 
 
-def switch_line(line: str, lexicon: Lexicon, policy: Policy, stream: Stream) -> SwitchedLine:
-    """Switch words of a line of text; punctuation, spaces, numbers and addresses stay.
+def switch_line(
+    line: str,
+    lexicon: Lexicon,
+    policy: Policy,
+    stream: Stream,
+    *,
+    rate: float | None = None,
+    mask_share: float = 0.0,
+    aligned: Collection[str] = (),
+    language: str | None = None,
+) -> SwitchedLine:
+    """Switch words of a line of text; punctuation, spaces, numbers and addresses stay, but those inside a mask.
 
-    The lexicon is expected with its words in every case (``Lexicon.cased``).
+    The lexicon is expected with its words in every case (``Lexicon.cased``). The other arguments are those of
+    ``add_noise``, and the language the line is cut into words by.
     """
-    cut = segments(line)
+    cut = segments(line, language)
     at = [i for i, (_, is_word) in enumerate(cut) if is_word]
     words = [cut[i][0] for i in at]
-    new = switch(words, lexicon, policy, stream)
+    new = add_noise(words, lexicon, policy, stream, rate=rate, mask_share=mask_share, aligned=aligned)
+    switched = {at[i]: candidate for i, candidate in new.words.items()}
+    for start, end in new.masked:
+        switched |= dict.fromkeys(range(at[start], at[end - 1] + 1), "")
+        switched[at[start]] = MASK
+    for i in new.inserted:
+        switched[at[i]] = f"{MASK} {switched.get(at[i], cut[at[i]][0])}".rstrip()
     return SwitchedLine(
         [text for text, _ in cut],
-        {at[i]: candidate for i, candidate in new.items()},
+        switched,
         len(words),
         sum(word in lexicon for word in words),
+        new.n_replaced,
+        tuple(sorted([*new.words, *(i for start, end in new.masked for i in range(start, end))])),
     )

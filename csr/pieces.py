@@ -6,30 +6,41 @@ so a word alone is cut as inside a sentence.
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import itertools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from enum import IntEnum
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import regex
 
 from csr.errors import ConfigError, DataError
-from csr.files import PathLike
+from csr.files import PathLike, sha256
 from csr.lexicon import Lexicon
 from csr.words import CASES, switchable
 
+logger = logging.getLogger(__name__)
+
+_FORMAT = 1  # of the arrays on disk
 MARK = "▁"  # SentencePiece's sign for a space
 CONTINUED = "@@"  # subword-nmt's sign that the word goes on in the next piece
 # A private-use character, in no vocabulary: what follows it is cut as after another piece, without a space.
 _STUB = "\ue000"
 
 _WORD_CHARACTER = regex.compile(r"[\p{L}\p{M}\p{N}]")
+_FINAL = regex.compile(r"[.!?…。！？؟।။។]+")
 
 
 class Role(IntEnum):
-    """What a piece may do in a word. ``START`` and ``CONTINUES`` are flags on top of one of the others."""
+    """What a piece may do in a word. ``START``, ``CONTINUES`` and ``FINAL`` are flags on top of one of the others."""
 
     OUTSIDE = 0  # punctuation, special symbols, language ids: ends a word, belongs to none
     INSIDE = 1  # has letters or digits
@@ -37,6 +48,22 @@ class Role(IntEnum):
     BARE = 3  # the space sign alone: belongs to the word that follows
     START = 4  # follows a space
     CONTINUES = 8  # the next piece belongs to the same word
+    FINAL = 16  # ends a sentence
+
+
+class Mark(IntEnum):
+    """What a piece is to the words of its sentence, as ``csr prepare`` writes it down."""
+
+    OUTSIDE = 0
+    BEGIN = 1
+    GO_ON = 2
+
+
+class Unit(IntEnum):
+    """What is replaced."""
+
+    WORD = 0
+    PIECE = 1  # as the public release does; the lexicon then holds pieces
 
 
 def piece_roles(pieces: Sequence[str], special: int = 4) -> np.ndarray:
@@ -61,6 +88,8 @@ def piece_roles(pieces: Sequence[str], special: int = 4) -> np.ndarray:
         else:
             role = Role.OUTSIDE
         roles[i] = role
+        if _FINAL.fullmatch(text):
+            roles[i] |= Role.FINAL
         if marked and piece.startswith(MARK):
             roles[i] |= Role.START
         if not marked and piece.endswith(CONTINUED) and piece != CONTINUED:
@@ -94,6 +123,19 @@ class EncodedLexicon:
     word_pieces: np.ndarray  # int32
     n_unencodable: int  # candidates left out because the vocabulary lacks their characters
 
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """Return the arrays in the order above."""
+        return tuple(array for array in vars(self).values() if isinstance(array, np.ndarray))
+
+    @staticmethod
+    def empty() -> EncodedLexicon:
+        """Return a lexicon without words."""
+        none, starts = np.empty(0, np.int32), np.zeros(1, np.int32)
+        return EncodedLexicon(
+            np.full(1, -1, np.int32), starts, none, none, np.empty(0, np.uint8), starts, np.empty(0, np.float64),
+            none, starts, none, 0,
+        )  # fmt: skip
+
     @property
     def n_entries(self) -> int:
         """Return how many words can be switched."""
@@ -102,7 +144,7 @@ class EncodedLexicon:
     @property
     def nbytes(self) -> int:
         """Return the memory the arrays take, in bytes."""
-        return sum(array.nbytes for array in vars(self).values() if isinstance(array, np.ndarray))
+        return sum(array.nbytes for array in self.arrays())
 
 
 def encode_lexicon(lexicon: Lexicon, encode: Encoder) -> EncodedLexicon:
@@ -171,6 +213,54 @@ def encode_lexicon(lexicon: Lexicon, encode: Encoder) -> EncodedLexicon:
     )
 
 
+def encoded_lexicon(
+    path: PathLike, settings: Mapping[str, object], vocabulary: Sequence[str], make: Callable[[], EncodedLexicon]
+) -> EncodedLexicon:
+    """Return the lexicon at ``path`` encoded, kept beside it in ``<path>.encoded/<key>/`` from the first time on.
+
+    The arrays are mapped from there, so that a run starts at once and all processes share one copy in memory. The key
+    is a hash of the lexicon's bytes, the settings and the vocabulary: nothing stale is ever read. Where the folder
+    cannot be written, the arrays are made anew each time.
+
+    Args:
+        settings: what the encoding depends on besides, as JSON has it.
+        make: encodes the lexicon.
+    """
+    vocabulary_hash = hashlib.sha256("\n".join(vocabulary).encode()).hexdigest()
+    key = hashlib.sha256(json.dumps([_FORMAT, sha256(path), vocabulary_hash, dict(settings)]).encode()).hexdigest()
+    folder = Path(f"{path}.encoded", key[:20])
+    names = [field.name for field in fields(EncodedLexicon)][:-1]
+    if not folder.is_dir():
+        made = make()
+        try:
+            _write_arrays(folder, dict(zip(names, made.arrays(), strict=True)), made.n_unencodable)
+        except OSError as error:
+            logger.warning(f"{folder}: not written ({error.strerror}); the lexicon is encoded anew by each process")
+            return made
+    try:
+        arrays: dict[str, Any] = {
+            name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)) for name in names
+        }
+        return EncodedLexicon(**arrays, n_unencodable=int(np.load(folder / "n_unencodable.npy")))
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{folder}: expected an encoded lexicon, found a damaged one ({error}); delete it") from None
+
+
+def _write_arrays(folder: Path, arrays: Mapping[str, np.ndarray], n_unencodable: int) -> None:
+    folder.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".part-", dir=folder.parent) as name:
+        part = Path(name, "arrays")
+        part.mkdir()
+        for array_name, array in {**arrays, "n_unencodable": np.array(n_unencodable)}.items():
+            np.save(part / f"{array_name}.npy", array, allow_pickle=False)
+        try:
+            os.rename(part, folder)
+        except OSError as error:
+            # Another process was first: its arrays are the same.
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+
+
 def _encode_forms(words: Sequence[str], encode: Encoder) -> list[list[int]]:
     """Return the six forms of each word, word by word."""
     columns = [encode([case(word) for word in words], spaced) for case in CASES for spaced in (False, True)]
@@ -183,6 +273,12 @@ def _flatten(lists: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
     return starts, np.fromiter(itertools.chain.from_iterable(lists), np.int32, int(starts[-1]))
 
 
+def piece_encoder(pieces: Sequence[str]) -> Encoder:
+    """Return how a lexicon of pieces is written: as itself, and one the vocabulary lacks not at all."""
+    index = {piece: i for i, piece in enumerate(pieces)}
+    return lambda words, spaced: [[index[word]] if word in index else [] for word in words]
+
+
 def word_encoder(pieces: Sequence[str], unknown: int, sentencepiece_model: PathLike | None) -> Encoder:
     """Return how a word is written in a vocabulary: by a SentencePiece model, or as one piece without one.
 
@@ -193,8 +289,8 @@ def word_encoder(pieces: Sequence[str], unknown: int, sentencepiece_model: PathL
     if sentencepiece_model is None:
         if any(piece.startswith(MARK) or piece.endswith(CONTINUED) for piece in pieces):
             raise ConfigError(
-                "the dictionary holds pieces of words: expected --sentencepiece-model with the SentencePiece model the data was "
-                "encoded with, found none"
+                "the dictionary holds pieces of words: expected --sentencepiece-model with the SentencePiece model the "
+                "data was encoded with, found none"
             )
         return lambda words, spaced: [[index[word]] if spaced and word in index else [] for word in words]
 

@@ -13,8 +13,14 @@ _ADDRESS = regex.compile(r"(?:https?://|www\.)\S+|\S+@\S+\.\w+")
 _LETTER = regex.compile(r"\p{L}")
 
 
-def segments(line: str) -> list[tuple[str, bool]]:
+def segments(line: str, language: str | None = None) -> list[tuple[str, bool]]:
     """Cut a line into (text, is a word) pieces whose texts join to the line again.
+
+    Without a language a word is a run of letters and digits; with one of ``csr.segmenters``, it is what that
+    language's segmenter says, which may cut such a run (Chinese) or join several (Vietnamese).
+
+    Raises:
+        ConfigError: the language's segmenter is not installed.
 
     >>> segments("He talks.")
     [('He', True), (' ', False), ('talks', True), ('.', False)]
@@ -28,16 +34,20 @@ def segments(line: str) -> list[tuple[str, bool]]:
         done = match.end()
     if done < len(line):
         out.append((line[done:], False))
+    if language is not None:
+        from csr.segmenters import recut
+
+        return recut(out, language)
     return out
 
 
-def tokenize(line: str) -> list[str]:
+def tokenize(line: str, language: str | None = None) -> list[str]:
     """Return the words of a line, lower-cased, without punctuation: the form lexicons are made and looked up in.
 
     >>> tokenize("It's 5 o'clock, (almost)!")
     ["it's", '5', "o'clock", 'almost']
     """
-    return [text.lower() for text, is_word in segments(line) if is_word]
+    return [text.lower() for text, is_word in segments(line, language) if is_word]
 
 
 def switchable(word: str) -> bool:

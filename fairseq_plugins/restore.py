@@ -1,5 +1,6 @@
 """``--task csr_restore``: restore code-switched (or masked) sentences, both sides (Zan et al., section 4.2)."""
 
+import functools
 import logging
 import math
 from dataclasses import dataclass, field
@@ -12,9 +13,10 @@ from fairseq.tasks import register_task
 
 from csr.compiled import STATS, Masker, Switcher
 from csr.errors import ConfigError
+from csr.files import sha256
 from csr.lexicon import Lexicon, read_lexicon
-from csr.noise import PoissonSpans
-from csr.pieces import encode_lexicon, piece_roles, word_encoder
+from csr.noise import Policy, Schedule, policy_named
+from csr.pieces import EncodedLexicon, Unit, encode_lexicon, encoded_lexicon, piece_encoder, piece_roles, word_encoder
 from fairseq_plugins.datasets import Noise, RestoreDataset
 from fairseq_plugins.translation import CsrTranslationConfig, CsrTranslationTask
 
@@ -26,19 +28,57 @@ VALID_EPOCH = 0  # validation draws its noise once, for an epoch no training has
 @dataclass
 class CsrRestoreConfig(CsrTranslationConfig):
     lexicon: Optional[str] = field(
-        default=None, metadata={"help": "source-to-target lexicon, TSV: source<TAB>target<TAB>weight"}
+        default=None,
+        metadata={
+            "help": "source-to-target lexicon, TSV: source<TAB>target<TAB>weight; several, with : between them, to "
+            "switch into several languages"
+        },
     )
     reverse_lexicon: Optional[str] = field(
-        default=None, metadata={"help": "target-to-source lexicon (default: --lexicon with its sides swapped)"}
+        default=None, metadata={"help": "target-to-source lexicons (default: --lexicon with its sides swapped)"}
+    )
+    lexicon_draw: str = field(
+        default="sentence",
+        metadata={"help": "of several lexicons, one is drawn for each sentence, or for each word: sentence or word"},
     )
     sentencepiece_model: Optional[str] = field(
         default=None, metadata={"help": "SentencePiece model the data was encoded with"}
     )
     replace: str = field(
-        default="translation", metadata={"help": "what stands for a replaced span: translation or mask"}
+        default="translation",
+        metadata={"help": "what stands for a replaced span: translation, mask or mixture (see --mask-share)"},
+    )
+    mask_share: float = field(
+        default=0.5, metadata={"help": "mixture: probability that a run of words becomes a <mask>"}
+    )
+    permute_sentences: bool = field(
+        default=False, metadata={"help": "put the sentences of an instance in random order too (mBART)"}
+    )
+    policy: str = field(
+        default="poisson",
+        metadata={"help": "which words: poisson (spans), fixed (spans) or independent (each by itself)"},
+    )
+    unit: str = field(
+        default="word",
+        metadata={"help": "what is replaced, counted and looked up: word, or piece (the lexicon then holds pieces)"},
     )
     switch_rate: float = field(default=0.35, metadata={"help": "share of words replaced, 0 to 1"})
-    mean_span: float = field(default=3.5, metadata={"help": "mean length of a span in words (Poisson)"})
+    mean_span: float = field(default=3.5, metadata={"help": "poisson: mean length of a span in words"})
+    zero_spans: str = field(
+        default="redraw", metadata={"help": "poisson: a span of no words is drawn again (redraw) or inserts a <mask>"}
+    )
+    span: int = field(default=3, metadata={"help": "fixed: length of a span in words"})
+    gate: float = field(default=0.5, metadata={"help": "independent: probability that a sentence is touched, 0 to 1"})
+    rate_schedule: str = field(
+        default="constant",
+        metadata={"help": "how the rate moves from --switch-rate to --rate-end: constant, linear or cosine"},
+    )
+    rate_end: float = field(default=0.35, metadata={"help": "share of words replaced at the end of the schedule"})
+    schedule_epochs: int = field(default=10, metadata={"help": "epochs until the rate is at --rate-end"})
+    prefer_aligned: bool = field(
+        default=False,
+        metadata={"help": "draw among the candidates that stand in the other side of the pair, if there are any"},
+    )
     top_k: int = field(default=3, metadata={"help": "candidates per word, best first"})
     temperature: float = field(default=math.inf, metadata={"help": "draw candidates by weight^(1/T); inf: uniformly"})
     max_growth: float = field(
@@ -66,40 +106,101 @@ class CsrRestoreTask(CsrTranslationTask):
             self.cfg.seed,
             shuffle=train,
             fixed_epoch=None if train else VALID_EPOCH,
+            parallel=self.cfg.prefer_aligned,
         )
 
     def noises(self) -> tuple[Noise, Noise]:
         """Return the noise of the source and of the target side, made once."""
         if not hasattr(self, "_noises"):
             cfg = self.cfg
+            _check_choice("--unit", cfg.unit, ("word", "piece"))
+            _check_choice("--replace", cfg.replace, ("translation", "mask", "mixture"))
+            _check_choice("--zero-spans", cfg.zero_spans, ("redraw", "insert"))
+            _check_choice("--lexicon-draw", cfg.lexicon_draw, ("sentence", "word"))
             roles = piece_roles(self.src_dict.symbols, self.src_dict.nspecial)
-            policy = PoissonSpans(cfg.switch_rate, cfg.mean_span)
+            insert = cfg.zero_spans == "insert"
+            try:
+                policy = policy_named(cfg.policy, cfg.switch_rate, cfg.mean_span, cfg.span, cfg.gate, insert)
+                schedule = Schedule(cfg.rate_schedule, cfg.switch_rate, cfg.rate_end, cfg.schedule_epochs)
+            except ValueError as error:
+                raise ConfigError(f"noise: {error}") from None
+            unit = Unit[cfg.unit.upper()]
             if cfg.replace == "mask":
-                masker = Masker(self.src_dict.index("<mask>"), roles, policy, cfg.seed)
+                mask = self.src_dict.index("<mask>")
+                masker = Masker(
+                    mask, roles, policy, cfg.seed, schedule=schedule, unit=unit, permute=cfg.permute_sentences
+                )
                 self._noises: tuple[Noise, Noise] = (masker, masker)
-            elif cfg.replace == "translation":
-                forward, reverse = self._lexicons()
-                self._noises = (self._switcher(forward, roles, policy), self._switcher(reverse, roles, policy))
             else:
-                raise ConfigError(f"--replace: expected translation or mask, found {cfg.replace!r}")
+                forward, reverse = self._lexicons()
+                self._noises = (
+                    self._switcher(forward, roles, policy, schedule),
+                    self._switcher(reverse, roles, policy, schedule),
+                )
         return self._noises
 
-    def _lexicons(self) -> tuple[Lexicon, Lexicon]:
-        if self.cfg.lexicon is None:
-            raise ConfigError("--lexicon: expected a lexicon (source<TAB>target<TAB>weight), found none")
-        forward = read_lexicon(self.cfg.lexicon)
-        reverse = read_lexicon(self.cfg.reverse_lexicon) if self.cfg.reverse_lexicon else forward.inverted()
-        return forward, reverse
-
-    def _switcher(self, lexicon: Lexicon, roles: np.ndarray, policy: PoissonSpans) -> Switcher:
+    def _lexicons(self) -> tuple[list[EncodedLexicon], list[EncodedLexicon]]:
         cfg = self.cfg
-        encoder = word_encoder(self.src_dict.symbols, self.src_dict.unk(), cfg.sentencepiece_model)
-        encoded = encode_lexicon(lexicon.top(cfg.top_k).tempered(cfg.temperature), encoder)
-        logger.info(
-            f"lexicon: {encoded.n_entries:,} of {len(lexicon):,} words can be switched, {encoded.n_unencodable:,} "
-            f"candidates have characters the vocabulary lacks, {encoded.nbytes / 2**20:.0f} MiB"
+        if cfg.lexicon is None:
+            raise ConfigError("--lexicon: expected a lexicon (source<TAB>target<TAB>weight), found none")
+        forward = cfg.lexicon.split(":")
+        if cfg.reverse_lexicon:
+            return self._encoded(forward, inverted=False), self._encoded(cfg.reverse_lexicon.split(":"), inverted=False)
+        return self._encoded(forward, inverted=False), self._encoded(forward, inverted=True)
+
+    def _encoded(self, paths: list[str], inverted: bool) -> list[EncodedLexicon]:
+        cfg = self.cfg
+        words = self.src_dict.symbols
+        model = cfg.sentencepiece_model
+
+        def lexicon(path: str) -> Lexicon:
+            read = read_lexicon(path)
+            return (read.inverted() if inverted else read).top(cfg.top_k).tempered(cfg.temperature)
+
+        def make(group: list[str]) -> EncodedLexicon:
+            lexicons = [lexicon(path) for path in group]
+            encode = word_encoder(words, self.src_dict.unk(), model) if cfg.unit == "word" else piece_encoder(words)
+            return encode_lexicon(lexicons[0] if len(lexicons) == 1 else _mixed(lexicons), encode)
+
+        settings: dict[str, object] = {
+            "top_k": cfg.top_k,
+            "temperature": cfg.temperature,
+            "inverted": inverted,
+            "unit": cfg.unit,
+            "sentencepiece_model": sha256(model) if model else None,
+        }
+        if cfg.lexicon_draw == "word" and len(paths) > 1:
+            settings["with"] = [sha256(path) for path in paths[1:]]
+            groups = [paths]
+        else:
+            groups = [[path] for path in paths]
+        out = []
+        for group in groups:
+            encoded = encoded_lexicon(group[0], settings, words, functools.partial(make, group))
+            logger.info(
+                f"lexicon {':'.join(group)}: {encoded.n_entries:,} words can be switched, {encoded.n_unencodable:,} "
+                f"candidates have characters the vocabulary lacks, {encoded.nbytes / 2**20:.0f} MiB"
+            )
+            out.append(encoded)
+        return out
+
+    def _switcher(
+        self, lexicons: list[EncodedLexicon], roles: np.ndarray, policy: Policy, schedule: Schedule
+    ) -> Switcher:
+        cfg = self.cfg
+        return Switcher(
+            lexicons,
+            roles,
+            policy,
+            cfg.seed,
+            cfg.max_source_positions - 2,
+            cfg.max_growth,
+            schedule=schedule,
+            unit=Unit[cfg.unit.upper()],
+            mask=self.src_dict.index("<mask>"),
+            mask_share=cfg.mask_share if cfg.replace == "mixture" else 0.0,
+            permute=cfg.permute_sentences,
         )
-        return Switcher(encoded, roles, policy, cfg.seed, cfg.max_source_positions - 2, cfg.max_growth)
 
     def output_languages(self, sample: dict) -> torch.Tensor:
         """Return the language id that each sentence carries: it is restored into its own language."""
@@ -141,3 +242,13 @@ class CsrRestoreTask(CsrTranslationTask):
             ):
                 if total[whole]:
                     metrics.log_scalar(f"switch_{name}_{language}", total[part] / total[whole], total[whole], round=4)
+
+
+def _mixed(lexicons: list[Lexicon]) -> Lexicon:
+    """Return the lexicon that draws a language for each word, among those that have it."""
+    return Lexicon.merged((lexicon, 1.0) for lexicon in lexicons)
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigError(f"{name}: expected {', '.join(choices[:-1])} or {choices[-1]}, found {value!r}")

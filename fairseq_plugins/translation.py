@@ -1,9 +1,11 @@
 """``--task csr_translation``: ordinary finetuning on a language pair (Zan et al., section 4.3)."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Optional
 
+import numpy as np
 import torch
 from fairseq import utils
 from fairseq.data import Dictionary, data_utils
@@ -12,9 +14,12 @@ from fairseq.tasks.translation import TranslationConfig, TranslationTask
 from omegaconf import II
 from sacrebleu.metrics import BLEU
 
-from csr.errors import ConfigError
+from csr.compiled import Masker, Sometimes
+from csr.errors import ConfigError, DataError
 from csr.evaluation.translation import tokenizer_for
 from csr.examples import LanguageIds, language_symbol
+from csr.noise import PoissonSpans
+from csr.pieces import piece_roles
 from fairseq_plugins.datasets import Side, Symbols, TranslationDataset
 
 
@@ -32,6 +37,13 @@ class CsrTranslationConfig(TranslationConfig):
         metadata={
             "help": "where a sentence carries its language id: append (mBART-cc25: X </s> [lang]) or prepend "
             "(mBART-50: [lang] X </s>)"
+        },
+    )
+    noisy_sources: float = field(
+        default=0.0,
+        metadata={
+            "help": "input-adaptation finetuning (Wang et al. 2022): share of the training pairs whose source is "
+            "masked as in mBART's pretraining, drawn anew each epoch, 0 to 1 (the paper: 0.1)"
         },
     )
     seed: int = II("common.seed")
@@ -66,9 +78,13 @@ class CsrTranslationTask(TranslationTask):
     def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs: object) -> None:
         """Load a split as pairs."""
         source, target = self.sides(split, epoch)
-        self.datasets[split] = TranslationDataset(
-            source, target, self.symbols, self.cfg.seed, shuffle=split == self.cfg.train_subset
-        )
+        train = split == self.cfg.train_subset
+        noise = None
+        if train and self.cfg.noisy_sources > 0:
+            roles = piece_roles(self.src_dict.symbols, self.src_dict.nspecial)
+            masker = Masker(self.src_dict.index("<mask>"), roles, PoissonSpans(), self.cfg.seed)
+            noise = Sometimes(masker, self.cfg.noisy_sources, self.cfg.seed)
+        self.datasets[split] = TranslationDataset(source, target, self.symbols, self.cfg.seed, train, noise)
 
     def sides(self, split: str, epoch: int) -> tuple[Side, Side]:
         """Return both sides of a split as fairseq-preprocess wrote it; an epoch reads its shard."""
@@ -84,13 +100,20 @@ class CsrTranslationTask(TranslationTask):
                     break
             else:
                 raise FileNotFoundError(f"{folder}: expected {split}.{src}-{tgt}.{language}.bin, found no such file")
-            sides.append(Side(data, data.sizes, self.language_id(language)))
+            sides.append(Side(data, data.sizes, self.language_id(language), self._marks(path, data.sizes)))
         if len(sides[0].sizes) != len(sides[1].sizes):
             raise ConfigError(
                 f"{folder}: expected as many {src} as {tgt} sentences in {split}, found "
                 f"{len(sides[0].sizes):,} and {len(sides[1].sizes):,}"
             )
         return sides[0], sides[1]
+
+    def _marks(self, path: str, sizes: np.ndarray) -> Sequence[torch.Tensor] | None:
+        """Return the word boundaries that ``csr prepare`` wrote beside the data, if it did."""
+        marks = data_utils.load_indexed_dataset(f"{path}.words", self.tgt_dict, "mmap")
+        if marks is not None and not np.array_equal(marks.sizes, sizes - 1):
+            raise DataError(f"{path}.words.bin: expected the word boundaries of {path}.bin, found another text's")
+        return marks
 
     def build_dataset_for_inference(
         self, src_tokens: list[torch.Tensor], src_lengths: list[int], constraints: object = None

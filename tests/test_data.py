@@ -2,6 +2,7 @@
 
 import json
 import lzma
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from csr import cli
 from csr.data import bitext, subwords
 from csr.data.prepare import prepare
 from csr.errors import ConfigError, CsrError, DataError
+from csr.words import segments
 from csr.workflow.sample import sentences, write_sample
 
 SAMPLE = sentences(600, seed=3)[0]
@@ -288,3 +290,55 @@ def test_bad_input_is_one_line(tmp_path, monkeypatch, capsys, src, tgt, options,
 def test_sample_command(tmp_path, monkeypatch, capsys) -> None:
     assert csr(monkeypatch, "sample", "--out", tmp_path, "--pairs", 30) == 0
     assert capsys.readouterr().out == f"{tmp_path}: 30 train, 500 dev, 500 test pairs\n"
+
+
+# --- word boundaries
+
+
+@given(st.sampled_from([line for pair in SAMPLE[:100] for line in pair]))
+def test_marks_are_the_words_of_the_text(model, line) -> None:
+    pieces = model.encode(line, out_type=str)
+    marks = subwords.piece_marks(pieces)
+    found: list[str] = []
+    for piece, mark in zip(pieces, marks, strict=True):
+        if mark == 1:
+            found.append("")
+        if mark:
+            found[-1] += piece
+    assert [word.replace("▁", "") for word in found] == [text for text, is_word in segments(line) if is_word]
+
+
+def test_words_that_share_a_piece_are_one_word_and_addresses_none() -> None:
+    pieces = "▁He ▁talk s . ▁www . haus . de ▁ haus <0xC3> <0xA4> n s. ▁12".split()
+    assert subwords.piece_marks(pieces).tolist() == [1, 1, 2, 0, 0, 0, 0, 0, 0, 1, 2, 2, 2, 2, 2, 1]
+
+
+def test_marks_of_scripts_without_spaces(monkeypatch) -> None:
+    from csr import segmenters
+
+    cut = {"我们今天去": ["我们", "今天", "去"], "sinh viên học": ["sinh viên", "học"]}
+    monkeypatch.setattr(segmenters, "segmenter", lambda language: cut.__getitem__)
+    assert subwords.piece_marks(["▁", "我们", "今天", "去", "。"], "zh_CN").tolist() == [1, 2, 1, 1, 0]
+    # The edge between 我们 and 今天 falls inside a piece: one word.
+    assert subwords.piece_marks(["▁我", "们今", "天", "去"], "zh").tolist() == [1, 2, 2, 1]
+    assert subwords.piece_marks(["▁sinh", "▁vi", "ên", "▁học"], "vi").tolist() == [1, 2, 2, 1]
+
+
+def test_a_segmenter_that_is_not_installed_is_named_before_any_work(monkeypatch, text, tmp_path, capsys) -> None:
+    from csr import segmenters
+
+    segmenters.segmenter.cache_clear()
+    monkeypatch.setitem(sys.modules, "jieba", None)
+    options = ["--src", text[0], "--tgt", text[1], "--source-lang", "zh", "--target-lang", "qab"]
+    assert csr(monkeypatch, "prepare", *options, "--out", tmp_path / "out") == 2
+    assert "language zh: expected the package that cuts its text into words" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_fairseq_reads_the_marks(tmp_path) -> None:
+    from fairseq.data.indexed_dataset import MMapIndexedDataset
+
+    (tmp_path / "pieces").write_text("▁ta ki .\n\n▁ta\n", encoding="utf-8")
+    subwords.write_marks(tmp_path / "pieces", None, tmp_path / "train.words")
+    data = MMapIndexedDataset(str(tmp_path / "train.words"))
+    assert [data[i].tolist() for i in range(3)] == [[1, 2, 0], [], [1]]

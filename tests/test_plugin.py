@@ -248,3 +248,80 @@ def test_translation_strips_language_ids_from_what_it_scores(data):
     score = task._inference_with_bleu(Echo(), batch, None)
     assert score.score == pytest.approx(100)
     assert score.ref_len == 12  # four words a sentence: neither </s> nor [yy] is counted
+
+
+def sources(task) -> list[str]:
+    """Return the encoder inputs of an epoch as text."""
+    dataset = task.datasets["train"]
+    return [task.tgt_dict.string(dataset[i]["source"][:-2]) for i in range(len(dataset))]
+
+
+def test_an_encoded_lexicon_is_kept_and_read_from_disk(data):
+    first = sources(task_of(data))
+    folder = next((data / "xx-yy.tsv.encoded").iterdir())
+    assert sources(task_of(data)) == first
+    kept = set((data / "xx-yy.tsv.encoded").iterdir())
+    task_of(data, top_k=1)  # another setting, another key
+    assert set((data / "xx-yy.tsv.encoded").iterdir()) > kept
+    entries = folder / "entry_starts.npy"
+    whole = entries.read_bytes()
+    for damaged in kept:
+        (damaged / "entry_starts.npy").write_bytes(whole[:-4])
+    with pytest.raises(DataError, match="damaged"):
+        task_of(data)
+    for damaged in kept:
+        for file in damaged.iterdir():
+            file.unlink()
+        damaged.rmdir()
+
+
+def test_two_lexicons_give_each_sentence_one_language(data, tmp_path):
+    (tmp_path / "xx-zz.tsv").write_text("".join(f"w{i}\tv5{i % 7}\t1\n" for i in range(59)))
+    both = f"{data / 'xx-yy.tsv'}:{tmp_path / 'xx-zz.tsv'}"
+    (tmp_path / "yy-xx.tsv").write_text("v1\tw1\t1\n")
+    options = {"lexicon": both, "reverse_lexicon": str(tmp_path / "yy-xx.tsv"), "switch_rate": 1.0}
+    by_sentence = sources(task_of(data, **options))[::2]
+    by_word = sources(task_of(data, lexicon_draw="word", **options))[::2]
+    assert by_sentence != by_word
+    allowed = [{f"v5{i}" for i in range(7)}]
+    second = [set(line.split()) - {"."} <= allowed[0] for line in by_sentence[:50]]
+    assert 10 < sum(second) < 40  # half of the sentences are all in the second language
+
+
+def test_the_rate_follows_its_schedule_and_prefers_the_aligned(data):
+    task = task_of(data, rate_schedule="linear", switch_rate=0.0, rate_end=1.0, schedule_epochs=3)
+    dataset = task.datasets["train"]
+    rates = []
+    for epoch in (1, 2, 3, 4):
+        dataset.set_epoch(epoch)
+        stats = sum(dataset[i]["stats"] for i in range(0, 80, 2))
+        rates.append(stats[3] / stats[1])
+    assert rates == [0.0, pytest.approx(2 / 3), 1.0, 1.0]  # ceil(0.5 * 3) words of 3
+
+    aligned = task_of(data, prefer_aligned=True, switch_rate=1.0).datasets["train"]
+    pair = task.tgt_dict.string(aligned[40]["source"][:-2]), task.tgt_dict.string(aligned[41]["target"][:-2])
+    # w20 w6 w2 beside v2 v20 v6: each has one candidate that stands there, and one that does not.
+    assert pair == ("v20 v6 v2 .", "v2 v20 v6 !")
+
+
+def test_iaft_masks_some_sources_anew_each_epoch(data):
+    dataset = task_of(data, "csr_translation", noisy_sources=0.3).datasets["train"]
+    clean = task_of(data, "csr_translation").datasets["train"]
+    changed = []
+    for epoch in (1, 2):
+        dataset.set_epoch(epoch)
+        changed.append({i for i in range(60) if dataset[i]["source"].tolist() != clean[i]["source"].tolist()})
+        assert all(torch.equal(dataset[i]["target"], clean[i]["target"]) for i in range(60))
+    assert 8 < len(changed[0]) < 30
+    assert changed[0] != changed[1]
+
+
+def test_wrong_choices_are_named(data):
+    for setting, message in (
+        ({"replace": "none"}, "--replace: expected translation, mask or mixture, found 'none'"),
+        ({"policy": "some"}, "policy must be poisson, fixed or independent"),
+        ({"switch_rate": 2.0}, "rate must be a share"),
+        ({"unit": "letter"}, "--unit: expected word or piece"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            task_of(data, **setting)

@@ -56,6 +56,13 @@ def _register_prepare(parser: argparse.ArgumentParser) -> None:
     add("--dict", metavar="FILE", help="the backbone's fairseq dictionary, to go with its SentencePiece model")
     workers = len(os.sched_getaffinity(0))
     add("--workers", type=_positive, default=workers, metavar="N", help="processes (default: the cores, %(default)s)")
+    add(
+        "--no-word-boundaries",
+        dest="word_boundaries",
+        action="store_false",
+        help="do not write where words are; words are then found at spaces, which zh, ja, th, km, lo, my and vi "
+        "do not show",
+    )
     parser.set_defaults(run=prepare)
 
 
@@ -86,6 +93,7 @@ def prepare(arguments: argparse.Namespace) -> None:
         sentencepiece_model=arguments.sentencepiece_model,
         dictionary=arguments.dict,
         workers=arguments.workers,
+        word_boundaries=arguments.word_boundaries,
     )
     pairs = ", ".join(f"{n:,} {name}" for name, n in record["pairs"].items())
     print(f"{arguments.out}: {pairs} pairs, {record['dictionary_size']:,} dictionary entries")

@@ -21,6 +21,7 @@ import csr
 from csr.data import bitext, subwords
 from csr.errors import ConfigError, DataError
 from csr.files import PathLike, read_parallel, sha256, write_json, write_text
+from csr.words import segments
 
 Files = tuple[PathLike, PathLike]  # source side, target side
 
@@ -43,6 +44,7 @@ def prepare(
     sentencepiece_model: PathLike | None = None,
     dictionary: PathLike | None = None,
     workers: int = 1,
+    word_boundaries: bool = True,
 ) -> dict[str, Any]:
     """Clean, split, encode and binarize a parallel corpus; return what ``prepare.json`` says about it.
 
@@ -59,12 +61,17 @@ def prepare(
         langs: codes the backbone knows, if there is one; ``languages`` must be among them.
         sentencepiece_model, dictionary: the backbone's own, instead of training them.
         workers: processes of fairseq-preprocess.
+        word_boundaries: write ``bin/*.words.{bin,idx}``, which say where words are; for text whose writing does not
+            show its words this takes a segmenter (``csr.segmenters``).
 
     Raises:
-        ConfigError: the options contradict one another.
+        ConfigError: the options contradict one another, or a language's segmenter is not installed.
         DataError: a file is missing, empty, ragged or not UTF-8, or too little is left of the training pairs.
     """
     _check(languages, langs, sentencepiece_model, dictionary)
+    if word_boundaries:
+        for language in languages:
+            segments("", language)  # without its segmenter, better stop now
     given = {name: files for name, files in (("train", train), ("dev", dev), ("test", test)) if files}
     sets, counts = _clean_and_split(given, {"dev": dev_size, "test": test_size}, max_words, max_ratio)
     names = {(name, side): f"{name}.{language}" for name in SPLITS for side, language in enumerate(languages)}
@@ -94,6 +101,12 @@ def prepare(
         if len(known.intersection(subwords.model_pieces(model))) < len(known) / 2:
             raise DataError(f"{dictionary}: expected the pieces of {sentencepiece_model}, found mostly others")
         subwords.binarize(part / "pieces", part / "dict.txt", *languages, part / "bin", workers)
+        if word_boundaries:
+            pair = "-".join(languages)
+            for (name, side), file in tqdm(names.items(), "word boundaries", disable=None):
+                split = "valid" if name == "dev" else name
+                prefix = part / "bin" / f"{split}.{pair}.{languages[side]}.words"
+                subwords.write_marks(part / "pieces" / file, languages[side], prefix)
         shutil.rmtree(part / "pieces")
         unknown = {file: _share_outside(known, counted) for file, counted in seen.items()}
         for file, share in unknown.items():
@@ -113,7 +126,12 @@ def prepare(
                 file: round(seen[file].total() / len(sets[name]), 2) for (name, _), file in names.items()
             },
             "unknown_pieces": unknown,
-            "options": {"pieces": pieces, "max_words": max_words, "max_ratio": max_ratio},
+            "options": {
+                "pieces": pieces,
+                "max_words": max_words,
+                "max_ratio": max_ratio,
+                "word_boundaries": word_boundaries,
+            },
             "inputs": {str(path): sha256(path) for path in inputs},
             "outputs": {path.relative_to(part).as_posix(): sha256(path) for path in outputs},
             "versions": {

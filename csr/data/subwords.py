@@ -6,6 +6,8 @@ import functools
 import io
 import itertools
 import os
+import re
+import struct
 import subprocess
 import sys
 from collections import Counter
@@ -13,8 +15,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from csr.errors import ConfigError, CsrError, DataError
 from csr.files import PathLike, read_lines, write_text, write_whole
+from csr.pieces import MARK, Mark
+from csr.words import segments
 from csr.workflow.process import die_with
 
 if TYPE_CHECKING:
@@ -24,6 +30,7 @@ if TYPE_CHECKING:
 MAX_LINES = 1_000_000
 # What SentencePiece and fairseq name alike and fairseq's dictionary puts first on its own.
 CONTROL = ("<unk>", "<s>", "</s>")
+_BYTE = re.compile("<0x[0-9A-F]{2}>")
 
 
 def train(sides: Sequence[Sequence[str]], pieces: int, path: PathLike) -> None:
@@ -129,6 +136,67 @@ def read_dictionary(path: PathLike) -> list[str]:
     if not pieces:
         raise DataError(f"{path}: expected at least one piece, found an empty file")
     return list(pieces)
+
+
+def piece_marks(pieces: Sequence[str], language: str | None = None) -> np.ndarray:
+    """Return what each piece of a sentence is to its words: ``csr.pieces.Mark``, uint8 [n_pieces].
+
+    Words whose edge falls inside a piece are one word, and so are a word and the punctuation that shares a piece with
+    it: what is replaced is always whole pieces, and such a word is in no lexicon.
+    """
+    texts = _surfaces(pieces)
+    line = "".join(texts)
+    word_of = np.full(len(line) + 1, -1)
+    position = 0
+    for number, (text, is_word) in enumerate(segments(line, language)):
+        if is_word:
+            word_of[position : position + len(text)] = number
+        position += len(text)
+    marks = np.zeros(len(pieces), np.uint8)
+    position, last, bare = 0, -1, -1
+    for i, text in enumerate(texts):
+        touched = [word for word in word_of[position : position + len(text)].tolist() if word >= 0]
+        position += len(text)
+        if touched:
+            go_on = touched[0] == last and bare < 0
+            marks[i] = Mark.GO_ON if go_on or (bare >= 0 and last < 0) else Mark.BEGIN
+            if bare >= 0 and last < 0:
+                marks[bare] = Mark.BEGIN  # the space sign alone belongs to the word that follows
+            last, bare = touched[-1], -1
+        elif not text and last >= 0:
+            marks[i] = Mark.GO_ON  # a further byte of a character
+        else:
+            last, bare = -1, i if text == " " else -1
+    return marks
+
+
+def _surfaces(pieces: Sequence[str]) -> list[str]:
+    """Return the text of each piece; of the bytes of a character the first has it and the others nothing."""
+    texts = [piece.replace(MARK, " ") for piece in pieces]
+    i = 0
+    while i < len(pieces):
+        n = 0
+        while i + n < len(pieces) and _BYTE.fullmatch(pieces[i + n]):
+            n += 1
+        if n:
+            character = bytes(int(piece[3:5], 16) for piece in pieces[i : i + n]).decode("utf-8", "replace")
+            texts[i : i + n] = [character] + [""] * (n - 1)
+        i += n or 1
+    return texts
+
+
+def write_marks(pieces: PathLike, language: str | None, prefix: PathLike) -> None:
+    """Write the marks of lines of pieces to ``prefix.{bin,idx}``, fairseq's memory-mapped format of bytes."""
+    sizes = []
+    with write_whole(f"{prefix}.bin") as part, open(part, "wb") as stream:
+        for line in read_lines(pieces):
+            marks = piece_marks(line.split(" ") if line else [], language)
+            stream.write(marks.tobytes())
+            sizes.append(len(marks))
+    with write_whole(f"{prefix}.idx") as part, open(part, "wb") as stream:
+        stream.write(b"MMIDIDX\x00\x00" + struct.pack("<QBQ", 1, 1, len(sizes)))  # version, type, rows
+        stream.write(np.array(sizes, np.int32).tobytes())
+        stream.write((np.cumsum(sizes, dtype=np.int64) - np.array(sizes, np.int64)).tobytes())
 
 
 def binarize(

@@ -23,6 +23,9 @@ from csr.files import PathLike
 from fairseq_plugins.datasets import Side, TranslationDataset
 from fairseq_plugins.translation import CsrTranslationConfig, CsrTranslationTask
 
+# In a batch: on a CPU larger ones are slower, since they leave its caches.
+MAX_TOKENS = {"cpu": 1024, "cuda": 8192}
+
 
 @dataclass(frozen=True)
 class Languages:
@@ -51,18 +54,19 @@ class Model:
     start: str | None
 
     def batches(
-        self, side: Side, sentences: int, max_tokens: int, label: str
+        self, side: Side, sentences: int, max_tokens: int | None, label: str
     ) -> Iterator[tuple[np.ndarray, list[torch.Tensor]]]:
         """Yield the first ``sentences`` of a side by length, as their numbers and their rows with language id.
 
-        A batch has at most ``max_tokens``, padding included, but always a sentence. One longer than the model's
-        positions keeps its start, its end and language id.
+        A batch has at most ``max_tokens`` (default: ``MAX_TOKENS``), padding included, but always a sentence. One that
+        is longer than the model's positions keeps its start, its end and language id.
         """
         dataset = TranslationDataset(side, None, self.task.symbols)
         limit = min(self.model.max_positions())
         order = dataset.ordered_indices()
         order = order[order < sentences]
         lengths = np.minimum(dataset.sizes, limit)
+        max_tokens = max_tokens or MAX_TOKENS[self.device.type]
         batches = data_utils.batch_by_size(
             order, lengths.__getitem__, lengths[order], max_tokens=max(max_tokens, lengths.max())
         )

@@ -16,7 +16,7 @@ from csr.errors import DataError
 from csr.evaluation.translation import bleu
 from csr.files import PathLike
 from fairseq_plugins.models import Model, read_model
-from fairseq_plugins.representations import MAX_TOKENS, split_vectors
+from fairseq_plugins.representations import split_vectors
 
 
 def measure_checkpoints(
@@ -64,14 +64,12 @@ def _measure(model: Model, checkpoint: Path, split: str, sentences: int, beam: i
 
 
 @torch.inference_mode()
-def translate(
-    model: Model, split: str, sentences: int, beam: int, max_tokens: int = MAX_TOKENS
-) -> Iterator[tuple[str, str]]:
+def translate(model: Model, split: str, sentences: int, beam: int) -> Iterator[tuple[str, str]]:
     """Yield translations and references of the first sentences of a split, in no order, their pieces joined."""
     task = model.task
     source, target = task.sides(split, 1)
     generator = task.build_generator([model.model], GenerationConfig(beam=beam))
-    for batch, rows in model.batches(source, sentences, max_tokens, "translation"):
+    for batch, rows in model.batches(source, sentences, None, "translation"):
         tokens = data_utils.collate_tokens(rows, task.symbols.pad).to(model.device)
         lengths = torch.tensor([len(row) for row in rows], device=model.device)
         sample = {"net_input": {"src_tokens": tokens, "src_lengths": lengths}}

@@ -15,8 +15,6 @@ from csr.files import PathLike
 from fairseq_plugins.datasets import Side
 from fairseq_plugins.models import Model, read_model
 
-MAX_TOKENS = 8192  # in a batch
-
 
 @dataclass(frozen=True)
 class Features:
@@ -37,7 +35,7 @@ class Features:
 
 
 def sentence_vectors(
-    checkpoint: PathLike, data: PathLike, split: str = "test", sentences: int = 20_000, max_tokens: int = MAX_TOKENS
+    checkpoint: PathLike, data: PathLike, split: str = "test", sentences: int = 20_000, max_tokens: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the decoder's output at the last token of both sides' sentences, float32 [n_sentences, dim] each."""
     return split_vectors(read_model(checkpoint, data), split, sentences, max_tokens)
@@ -49,7 +47,7 @@ def text_vectors(
     target: Sequence[str],
     sentencepiece_model: PathLike,
     sentences: int = 20_000,
-    max_tokens: int = MAX_TOKENS,
+    max_tokens: int | None = None,
     features: Features = Features(),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the vectors of the first lines of two plain texts in the model's languages, as ``split_vectors``."""
@@ -63,7 +61,7 @@ def text_vectors(
 
 
 def split_vectors(
-    model: Model, split: str, sentences: int, max_tokens: int = MAX_TOKENS, features: Features = Features()
+    model: Model, split: str, sentences: int, max_tokens: int | None = None, features: Features = Features()
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the vectors of the first sentences of both sides of a split, float32 [n_sentences, dim] each."""
     try:
@@ -82,7 +80,7 @@ def vectors(
     side: Side,
     features: Features = Features(),
     sentences: int = 20_000,
-    max_tokens: int = MAX_TOKENS,
+    max_tokens: int | None = None,
 ) -> np.ndarray:
     """Return the vectors of the first sentences of one side, float32 [n_sentences, dim].
 

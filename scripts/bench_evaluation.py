@@ -1,7 +1,9 @@
-"""Time BLEU with 1,000 bootstrap samples against the sacrebleu command on the same 3,000 sentences.
+"""Time BLEU with bootstrap samples against the sacrebleu command, and sentence vectors in batches against one by one.
 
-Both are run as a user would, one process each, in turn. What counts is the processor time, start-up included, of the
-fastest round: both are single-threaded, and other work on the machine hardly disturbs it. Exits 1 if csr is slower.
+BLEU: 1,000 bootstrap samples on the same 3,000 sentences, both run as a user would, one process each, in turn. Vectors:
+a model of the Multi30k configuration's size with random weights on the CPU, one thread. What counts is the processor
+time of the fastest round: all are single-threaded, and other work on the machine hardly disturbs it. Exits 1 if csr is
+slower than sacrebleu, or batches are less than five times faster than single sentences.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 SENTENCES = 3000
@@ -20,10 +23,23 @@ SAMPLES = 1000
 
 
 def main() -> int:
-    """Print both times and their ratio."""
+    """Print both times and their ratio for each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="runs of each (default: %(default)s)")
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--sentences", type=int, default=20_000, help="to read in batches (default: %(default)s)")
+    parser.add_argument("--single", type=int, default=500, help="to read one by one (default: %(default)s)")
+    parser.add_argument("--only", choices=("bleu", "distance"), help="(default: both)")
+    arguments = parser.parse_args()
+    failed = False
+    if arguments.only != "distance":
+        failed |= _bleu(arguments.rounds) > 1
+    if arguments.only != "bleu":
+        failed |= _distance(arguments.sentences, arguments.single) < 5
+    return int(failed)
+
+
+def _bleu(rounds: int) -> float:
+    """Return the time of csr over that of sacrebleu."""
     with tempfile.TemporaryDirectory() as folder:
         hyp, ref = Path(folder, "hyp"), Path(folder, "ref")
         _write(hyp, ref)
@@ -46,7 +62,54 @@ def main() -> int:
     ratio = seconds["csr"] / seconds["sacrebleu"]
     print(f"BLEU, {SENTENCES} sentences, {SAMPLES} bootstrap samples, best of {rounds}")
     print(f"csr {seconds['csr']:.2f} s, sacrebleu {seconds['sacrebleu']:.2f} s of processor time, ratio {ratio:.2f}")
-    return int(ratio > 1)
+    return ratio
+
+
+def _distance(sentences: int, single: int) -> float:
+    """Return how many times as many sentences a second are read in batches as one by one."""
+    import numpy as np
+    import torch
+    from fairseq import options
+    from fairseq.data import Dictionary
+    from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+
+    from fairseq_plugins.datasets import Side
+    from fairseq_plugins.models import Model
+    from fairseq_plugins.representations import vectors
+    from fairseq_plugins.translation import CsrTranslationTask
+
+    torch.set_num_threads(1)
+    layers, dim, pieces = 2, 128, 4000
+    command = ["data", "--task", "csr_translation", "--source-lang", "xx", "--target-lang", "yy", "--cpu"]
+    command += ["--arch", "mbart_large", "--layernorm-embedding", "--share-all-embeddings"]
+    for side in ("encoder", "decoder"):
+        command += [f"--{side}-layers", str(layers), f"--{side}-embed-dim", str(dim), f"--{side}-normalize-before"]
+        command += [f"--{side}-ffn-embed-dim", str(4 * dim), f"--{side}-attention-heads", "4"]
+    config = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), command))
+    dictionary = Dictionary()
+    for i in range(pieces):
+        dictionary.add_symbol(f"p{i}")
+    task = CsrTranslationTask(config.task, dictionary, dictionary)
+    network = task.build_model(config.model).eval()
+    model = Model(network, task, torch.device("cpu"), "csr_translation", 0, None)
+
+    rng = np.random.default_rng(1)
+    lengths = np.clip(rng.lognormal(2.8, 0.4, sentences).astype(int), 3, 80)  # about 17 pieces, as captions have
+    rows = [torch.from_numpy(rng.integers(4, pieces, length)) for length in lengths]
+    language = task.language_id("xx")
+    started = time.process_time()
+    together = vectors(model, Side(rows, lengths, language), sentences=sentences)
+    batched = (time.process_time() - started) / sentences
+    started = time.process_time()
+    alone = [vectors(model, Side([rows[i]], lengths[i : i + 1], language)) for i in range(single)]
+    one_by_one = (time.process_time() - started) / single
+    difference = float(np.abs(together[:single] - np.concatenate(alone)).max())
+    print(f"sentence vectors, {layers}+{layers} layers, {dim} dimensions, {sentences} sentences, one thread")
+    print(
+        f"in batches {1e3 * batched:.2f} ms, one by one {1e3 * one_by_one:.2f} ms a sentence of processor time, "
+        f"{one_by_one / batched:.1f} times faster, largest difference {difference:.1e}"
+    )
+    return one_by_one / batched
 
 
 def _children_seconds() -> float:

@@ -31,7 +31,7 @@ def make_data(folder: Path, n: int = 24) -> Path:
 def make_checkpoint(
     path: Path, data: Path, seed: int = 1, updates: int = 0, task: str = "csr_translation", start: Path | None = None
 ) -> Path:
-    """Write a checkpoint of two layers and 16 dimensions; one of another task has settings as mBART's."""
+    """Write a checkpoint of two layers and 16 dimensions; one of a task not ours has its settings where mBART has."""
     from fairseq import options
     from fairseq.dataclass.utils import convert_namespace_to_omegaconf
     from fairseq.tasks import setup_task
@@ -50,7 +50,8 @@ def make_checkpoint(
     model = setup_task(config.task).build_model(config.model)
     state = {"model": model.state_dict(), "optimizer_history": [{"num_updates": updates, "lr_scheduler_state": {}}]}
     state["extra_state"] = {"train_iterator": {"epoch": 1, "iterations_in_epoch": 0}, "val_loss": None}
-    if task == "csr_translation":
+    if task.startswith("csr_"):
+        config.task._name = task
         state["cfg"] = OmegaConf.to_container(config)
     else:
         arguments.task = task

@@ -42,7 +42,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="decoder output at the last token or mean of the encoder output (default: %(default)s)",
     )
     add("--layer", type=int, metavar="N", help="0: embeddings, N: after layer N (default: the last)")
-    add("--max-tokens", type=int, default=8192, metavar="N", help="pieces in a batch (default: %(default)s)")
+    add("--max-tokens", type=int, metavar="N", help="pieces in a batch (default: 1024 on a CPU, 8192 on a GPU)")
     add("--device", choices=("cpu", "cuda"), help="(default: cuda if there is one)")
     add("--source-lang", help="source language of a model that another task trained, such as de_DE")
     add("--target-lang", help="its target language, such as en_XX")

@@ -10,7 +10,7 @@ import pytest
 
 from csr.cli import main
 from csr.errors import DataError
-from csr.induction.dictionaries import muse, pivoted, read_fast_align, read_moses, read_muse
+from csr.induction.dictionaries import muse, pivoted, read_fast_align, read_gold, read_moses, read_muse
 from csr.induction.stopwords import stop_words
 from csr.lexicon import Lexicon, read_lexicon
 
@@ -121,3 +121,10 @@ def test_published_muse_dictionaries_are_read_whole() -> None:
     lexicon = read_muse(path)
     assert len(lexicon) == 5000  # the first 5,000 distinct words
     assert sum(map(len, lexicon.entries.values())) == len(set(path.read_text(encoding="utf-8").splitlines()))
+
+
+def test_a_gold_dictionary_may_be_a_lexicon_file(tmp_path):
+    two, three = tmp_path / "two.txt", tmp_path / "three.tsv"
+    two.write_text("haus house\nhaus home\n")
+    three.write_text("haus\thouse\t198\nhaus\thome\t2\n")
+    assert list(read_gold(two).entries["haus"]) == list(read_gold(three).entries["haus"]) == ["house", "home"]

@@ -178,7 +178,7 @@ def _judging(parser: argparse.ArgumentParser) -> None:
 
 
 def _judged(arguments: argparse.Namespace, path: str) -> dict[str, Any]:
-    from csr.induction.dictionaries import read_muse
+    from csr.induction.dictionaries import read_gold
 
     if arguments.tgt and not arguments.src:
         raise ConfigError("--tgt needs --src")
@@ -186,7 +186,7 @@ def _judged(arguments: argparse.Namespace, path: str) -> dict[str, Any]:
         read_lexicon(path),
         bitext=quality.read_bitext(arguments.src, arguments.tgt) if arguments.tgt else None,
         text=quality.read_text(arguments.src) if arguments.src else None,
-        gold=read_muse(arguments.gold) if arguments.gold else None,
+        gold=read_gold(arguments.gold) if arguments.gold else None,
     )
 
 

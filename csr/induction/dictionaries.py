@@ -19,6 +19,12 @@ def read_muse(path: PathLike) -> Lexicon:
     return _collected(path, ((word, candidate, 1.0) for _, (word, candidate) in _rows(path, 2)))
 
 
+def read_gold(path: PathLike) -> Lexicon:
+    """Read a dictionary to judge by: MUSE's two columns, or a lexicon file with weights."""
+    first = next(read_lines(path), "")
+    return read_lexicon(path) if first.count("\t") == 2 else read_muse(path)
+
+
 def read_fast_align(path: PathLike) -> Lexicon:
     """Read a table of ``fast_align -p``: source, target, log t(target | source); the null word is left out."""
     return _collected(path, _fast_align(path))

@@ -359,6 +359,43 @@ def test_plots_of_one_point_and_of_equal_values_are_drawn() -> None:
     assert "nan" not in bars(["<100"], [("arm-csr", "CSR", [Number((0.0,))])], "zero")
 
 
+def test_what_only_some_runs_measure_is_shown_where_it_is(run_folder: Path, tmp_path: Path) -> None:
+    """COMET, off-target rate, checkpoints and the domain picture: absent above, here added to one seed."""
+    before = collect_run(run_folder)
+    assert "COMET" not in tables.main(before).markdown()
+    assert not tables.checkpoints(before).rows
+    folder = tmp_path / "run"
+    shutil.copytree(run_folder, folder)
+    path = folder / "seed-1/csr/scores.json"
+    scores = json.loads(path.read_text())
+    scores |= {"comet": {"value": 0.8125, "signature": "model:tiny"}, "off_target": {"rate": 0.25, "signature": "id:1"}}
+    write_json(path, scores)
+    distance = made_up_scores("csr", 1, 30)["distance"]
+    points = [{"updates": 0, "distance": distance | {"root_sum_squares": 41.0}}]
+    points += [{"updates": 2500, "distance": distance, "bleu": {"value": 29.5, "signature": "s"}}]
+    for seed in (1, 2):
+        settings = {"split": "valid", "sentences": 1000, "beam": 5}
+        write_json(folder / f"seed-{seed}/csr/dynamics.json", {**settings, "points": points})
+    flat = {"x": 0.0, "y": 0.0, "major": 2.0, "minor": 1.0, "angle": 30.0}
+    groups = [
+        {"corpus": corpus, "language": "de", "ellipse": flat, "points": [[0.0, 1.0], [1.0, 0.0]]}
+        for corpus in ("pretraining", "downstream")
+    ]
+    write_json(folder / "domain.json", {"features": "encoder, mean", "seed": 1, "groups": groups})
+    run = collect_run(folder)
+    main_table = tables.main(run)
+    assert [column.label for column in main_table.columns][4:6] == ["COMET", "off-target %"]
+    csr = main_table.rows[ARMS.index("csr")]
+    assert [cell.mean for cell in csr[4:6] if isinstance(cell, Number)] == [0.8125, 25.0]
+    assert [row[:2] for row in tables.checkpoints(run).rows] == [["CSR", "0"], ["CSR", "2,500"]]
+    assert "| CSR | 2,500 | 6.00 ± 0.00 |" in tables.checkpoints(run).markdown()
+    text = html.page({"runs": [run]})
+    outline(text)
+    for shown in ("Distance D (Eq. 5) at saved checkpoints", "de pretraining", "model:tiny", "id:1"):
+        assert shown in text
+    assert not re.search(r"https?:|url\(", text)
+
+
 def test_the_page_opens_in_a_browser(run_folder: Path, tmp_path: Path) -> None:
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:

@@ -359,13 +359,12 @@ def test_plots_of_one_point_and_of_equal_values_are_drawn() -> None:
     assert "nan" not in bars(["<100"], [("arm-csr", "CSR", [Number((0.0,))])], "zero")
 
 
-def test_what_only_some_runs_measure_is_shown_where_it_is(run_folder: Path, tmp_path: Path) -> None:
+def test_what_only_some_runs_measure_is_shown_where_it_is(tmp_path: Path) -> None:
     """COMET, off-target rate, checkpoints and the domain picture: absent above, here added to one seed."""
-    before = collect_run(run_folder)
+    folder = make_run(tmp_path / "run", seeds=(1, 2), unfinished=("seed-1/random", "seed-2/random"), n=5)
+    before = collect_run(folder)
     assert "COMET" not in tables.main(before).markdown()
     assert not tables.checkpoints(before).rows
-    folder = tmp_path / "run"
-    shutil.copytree(run_folder, folder)
     path = folder / "seed-1/csr/scores.json"
     scores = json.loads(path.read_text())
     scores |= {"comet": {"value": 0.8125, "signature": "model:tiny"}, "off_target": {"rate": 0.25, "signature": "id:1"}}

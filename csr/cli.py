@@ -16,6 +16,7 @@ COMMANDS = {
     "data": ("sample", "prepare"),
     "lexicon": ("lexicon",),
     "switch": ("switch",),
+    "inspect": ("inspect",),
     "evaluate": ("evaluate",),
     "distance": ("distance",),
     "dynamics": ("dynamics",),

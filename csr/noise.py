@@ -221,6 +221,7 @@ def add_noise(
         mask_share: probability that a run of chosen words becomes one mask; with 1, words need no candidate.
         aligned: words of the sentence's translation: candidates among them, in any case, go before the others.
     """
+    _check_share("mask_share", mask_share)
     available = [mask_share >= 1 or word in lexicon for word in words]
     chosen = policy.choose(available, policy.rate if rate is None else rate, stream)
     new: dict[int, str] = {}

@@ -325,3 +325,16 @@ def test_wrong_choices_are_named(data):
     ):
         with pytest.raises(ConfigError, match=message):
             task_of(data, **setting)
+
+
+def test_csr_inspect_prints_rows_as_text(data, capsys):
+    from csr.cli import main
+
+    options = ["--task", "csr_restore", "--source-lang", "xx", "--target-lang", "yy", "--replace", "mask"]
+    assert main(["inspect", "--rows", "1", str(data / "bin"), *options, "--switch-rate", "1"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "encoder input  <mask> . </s> [xx]",
+        "decoder input  [xx] w0 w0 w0 . </s>",
+        "target         w0 w0 w0 . </s> [xx]",
+        "",
+    ]

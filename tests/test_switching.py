@@ -282,3 +282,24 @@ def test_masks_stand_for_whole_runs_of_words(words, rate, index):
 def test_impossible_settings_are_named(policy):
     with pytest.raises(ValueError, match="must be"):
         policy()
+
+
+def test_csr_switch_prints_what_it_did(tmp_path, capsys):
+    from csr.cli import main
+
+    (tmp_path / "lexicon.tsv").write_text("haus\thouse\t1\n")
+    (tmp_path / "in.de").write_text("Das Haus.\n")
+    command = ["switch", "--lexicon", str(tmp_path / "lexicon.tsv"), "--input", str(tmp_path / "in.de"), "--rate", "1"]
+    shown = []
+    for form in ([], ["--side-by-side"], ["--tsv"], ["--json"], ["--mask-share", "1"]):
+        assert main([*command, *form]) == 0
+        shown.append(capsys.readouterr())
+    record = '{"line": "Das Haus.", "switched": "Das House.", "replaced": [["Haus", "House"]], "n_words": 2}\n'
+    assert [out for out, _ in shown] == [
+        "Das House.\n", "Das Haus.\tDas [House].\n", "1\tHaus\tHouse\n", record, "<mask>.\n",
+    ]  # fmt: skip
+    assert shown[0].err == (
+        "2 words, 50.0 % with a translation, 50.0 % switched, code-mixing index 50.0, "
+        "switch points at 100.0 % of the word boundaries\n"
+    )
+    assert main([*command, "--mask-share", "2"]) == 2

@@ -1,0 +1,33 @@
+"""``csr inspect``: what the model is given, as text."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``csr inspect``."""
+    parser = subparsers.add_parser(
+        "inspect",
+        help="print encoder input, decoder input and target of a few rows",
+        description="print the rows a fairseq task of ours trains on, in pieces. What follows DATA is for the task: "
+        "csr inspect runs/sample/data/bin --task csr_restore --source-lang qaa --target-lang qab --lexicon FILE",
+    )
+    parser.add_argument("--rows", type=int, default=4, metavar="N", help="rows to print (default: %(default)s)")
+    parser.add_argument("--epoch", type=int, default=1, help="epoch whose noise is drawn (default: %(default)s)")
+    parser.add_argument("--split", default="train", help="train, valid or test (default: %(default)s)")
+    parser.add_argument("data", metavar="DATA", help="folder that fairseq-preprocess or csr prepare made")
+    parser.add_argument("task", nargs=argparse.REMAINDER, metavar="...", help="--task and its options")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print the rows."""
+    from fairseq_plugins.inspection import rows
+
+    logging.getLogger("fairseq").setLevel(logging.WARNING)  # it says where each file lies
+    for row in rows(arguments.data, arguments.task, arguments.split, arguments.epoch, arguments.rows):
+        for name, text in row.items():
+            print(f"{name:14} {text}")
+        print()

@@ -1,0 +1,325 @@
+"""How fast switching is, beside fairseq's own noise, and what it costs in training. Ratios within one run.
+
+    python scripts/bench_switching.py speed      tokens/s of RestoreDataset and of fairseq's DenoisingDataset
+    python scripts/bench_switching.py step       a training step of csr_restore and of csr_translation
+    python scripts/bench_switching.py lexicon    size, time to load and sharing of 100k words x 10 candidates
+    python scripts/bench_switching.py startup    10 M sentence pairs until the first batch
+
+The text is invented: words of one to four syllables, as frequent as Zipf has it, 16 to a sentence on average.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import statistics
+import struct
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from fairseq.data import AppendTokenDataset, Dictionary, PrependTokenDataset, StripTokenDataset, TokenBlockDataset
+from fairseq.data.denoising_dataset import DenoisingDataset
+from fairseq.data.indexed_dataset import MMapIndexedDataset, MMapIndexedDatasetBuilder
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from csr.compiled import Masker, Switcher
+from csr.examples import LanguageIds
+from csr.lexicon import Lexicon, read_lexicon, write_lexicon
+from csr.noise import PoissonSpans
+from csr.pieces import EncodedLexicon, encode_lexicon, encoded_lexicon, piece_roles
+from fairseq_plugins.datasets import RestoreDataset, Side, Symbols
+
+N_WORDS = 100_000  # of each language
+RATE, MEAN_SPAN = 0.35, 3.5
+
+
+class Language:
+    """Invented words, their pieces in a vocabulary, and the dictionary."""
+
+    def __init__(self, n_pieces: int, seed: int = 1) -> None:
+        rng = np.random.default_rng(seed)
+        syllables = [a + b + c for a in "bdfgklmnprst" for b in "aeiouyäöü" for c in ("", *"bdfgklmnprstvwxz")]
+        syllables = syllables[: min(1900, n_pieces // 4 - 4)]
+        lengths = rng.choice([1, 2, 3, 4], 4 * N_WORDS, p=[0.05, 0.4, 0.35, 0.2])
+        drawn = iter(rng.integers(0, len(syllables), lengths.sum()).tolist())
+        spelled = (tuple(syllables[next(drawn)] for _ in range(n)) for n in lengths.tolist())
+        words = {"".join(word): word for word in spelled}
+        self.words = list(words)[: 2 * N_WORDS]
+        self.dictionary = Dictionary()
+        pieces = [p for s in syllables for p in (f"▁{s}", s, f"▁{s.title()}", s.title())]
+        pieces += [p for word in self.words if len(words[word]) > 1 for p in (f"▁{word}", word)]
+        for piece in pieces[: n_pieces - 8]:
+            self.dictionary.add_symbol(piece)
+        for symbol in (".", "[xx]", "[yy]", "<mask>"):
+            self.dictionary.add_symbol(symbol)
+        self._syllables = words
+        # Frequent words are whole pieces as far as the vocabulary goes, the others their syllables.
+        self.pieces = [self._cut(word, True) for word in self.words]
+
+    def _cut(self, word: str, spaced: bool) -> list[int]:
+        index, mark = self.dictionary.indices, "▁" if spaced else ""
+        if mark + word in index:
+            return [index[mark + word]]
+        parts = self._syllables.get(word.lower(), (word.lower(),))
+        if word != word.lower():
+            parts = (parts[0].title(), *parts[1:])
+        row = [index.get(mark + parts[0]), *(index.get(part) for part in parts[1:])]
+        return [] if None in row else [i for i in row if i is not None]
+
+    def encode(self, words: list[str], spaced: bool) -> list[list[int]]:
+        """Return the pieces of words: an encoder as ``csr.pieces`` asks for."""
+        return [self._cut(word, spaced) for word in words]
+
+    def lexicon(self, n_candidates: int = 10) -> Lexicon:
+        """Return a lexicon from the first half of the words to the second."""
+        rng = np.random.default_rng(2)
+        rows = rng.integers(N_WORDS, 2 * N_WORDS, (N_WORDS, n_candidates))
+        weights = np.sort(rng.random((N_WORDS, n_candidates)))[:, ::-1] + 0.01
+        return Lexicon(
+            {
+                self.words[i]: {self.words[j]: w for j, w in zip(rows[i].tolist(), weights[i].tolist(), strict=True)}
+                for i in range(N_WORDS)
+            }
+        )
+
+    def sentences(self, n: int, first_word: int = 0, seed: int = 3) -> list[torch.Tensor]:
+        """Return encoded sentences that end in a full stop and ``</s>``."""
+        rng = np.random.default_rng(seed)
+        lengths = 1 + rng.poisson(15, n)
+        share = 1 / (np.arange(N_WORDS) + 10.0)
+        drawn = iter((rng.choice(N_WORDS, lengths.sum(), p=share / share.sum()) + first_word).tolist())
+        end = [self.dictionary.index("."), self.dictionary.eos()]
+        return [
+            torch.tensor([p for _ in range(length) for p in self.pieces[next(drawn)]] + end, dtype=torch.int32)
+            for length in lengths
+        ]
+
+
+def write_mmap(path: Path, rows: list[torch.Tensor]) -> MMapIndexedDataset:
+    """Write rows in fairseq's memory-mapped format and open them."""
+    builder = MMapIndexedDatasetBuilder(f"{path}.bin", dtype=np.int32)
+    for row in rows:
+        builder.add_item(row)
+    builder.finalize(f"{path}.idx")
+    return MMapIndexedDataset(str(path))
+
+
+def paired(a: Callable[[], float], b: Callable[[], float], rounds: int) -> tuple[float, float, float]:
+    """Return the medians of two measures taken in turns, and the median of their ratios b / a."""
+    pairs = [(a(), b()) for _ in range(rounds)]
+    first, second = (statistics.median(column) for column in zip(*pairs, strict=True))
+    return first, second, statistics.median(y / x for x, y in pairs)
+
+
+def speed() -> None:
+    """Compare ``__getitem__`` to tensor, one process, on the same sentences."""
+    n = 4000
+    for n_pieces in (8_000, 250_000):
+        language = Language(n_pieces)
+        with tempfile.TemporaryDirectory() as folder:
+            data = write_mmap(Path(folder, "x"), language.sentences(n))
+        dictionary = language.dictionary
+        mask = dictionary.index("<mask>")
+        roles = piece_roles(dictionary.symbols, dictionary.nspecial)
+        policy = PoissonSpans(RATE, MEAN_SPAN)
+        side = Side(data, data.sizes, dictionary.index("[xx]"))
+        symbols = Symbols(dictionary.pad(), dictionary.eos(), LanguageIds.APPEND)
+        switcher = Switcher(encode_lexicon(language.lexicon(), language.encode), roles, policy, 1)
+
+        # As fairseq's denoising task stacks them.
+        rows = TokenBlockDataset(
+            StripTokenDataset(data, dictionary.eos()), data.sizes - 1, 510, dictionary.pad(), dictionary.eos(),
+            break_mode="eos", document_sep_len=0,
+        )  # fmt: skip
+        rows = AppendTokenDataset(PrependTokenDataset(rows, dictionary.bos()), dictionary.eos())
+        whole_words = torch.ByteTensor([p.startswith("▁") or i < 4 for i, p in enumerate(dictionary.symbols)])
+        theirs = DenoisingDataset(
+            rows, rows.sizes, dictionary, mask, whole_words, shuffle=False, seed=1, mask=RATE, mask_random=0.0,
+            insert=0.0, rotate=0.0, permute_sentences=0.0, bpe="sentencepiece", replace_length=1,
+            mask_length="span-poisson", poisson_lambda=MEAN_SPAN,
+        )  # fmt: skip
+
+        n_tokens = int(data.sizes.sum()) - n
+
+        def tokens_per_second(dataset: torch.utils.data.Dataset, n_tokens: int = n_tokens) -> float:
+            order = np.random.default_rng(1).permutation(n)
+            started = time.perf_counter()
+            for i in order:
+                dataset[i]
+            return n_tokens / (time.perf_counter() - started)
+
+        print(f"{n_pieces:,} pieces, {(data.sizes - 1).mean():.1f} tokens a sentence, thousand tokens/s:")
+        for name, noise in (("switched", switcher), ("masked", Masker(mask, roles, policy, 1))):
+            ours = RestoreDataset([side], [noise], symbols, 1, shuffle=False, fixed_epoch=None)
+            ours[0], theirs[0]
+            slow, fast, ratio = paired(partial(tokens_per_second, theirs), partial(tokens_per_second, ours), 5)
+            print(f"  DenoisingDataset {slow / 1e3:.0f}, RestoreDataset, {name} {fast / 1e3:.0f}: {ratio:.1f} times")
+
+
+def task_arguments(folder: Path, task: str, *options: str) -> list[str]:
+    """Return what fairseq-train gets: the smallest model of the quickstart."""
+    command = [str(folder), "--task", task, "--source-lang", "xx", "--target-lang", "yy", *options]
+    for side in ("encoder", "decoder"):
+        command += [f"--{side}-layers", "2", f"--{side}-embed-dim", "128", f"--{side}-ffn-embed-dim", "512"]
+        command += [f"--{side}-attention-heads", "4", f"--{side}-normalize-before"]
+    command += ["--arch", "mbart_large", "--layernorm-embedding", "--share-all-embeddings", "--optimizer", "adam"]
+    command += ["--criterion", "label_smoothed_cross_entropy", "--lr", "0.001", "--max-tokens", "2000", "--cpu"]
+    return [*command, "--no-progress-bar", "--log-format", "none", "--dataset-impl", "mmap", "--seed", "1"]
+
+
+def configured(arguments: list[str]) -> tuple[Any, Any]:
+    """Return fairseq's configuration and the task, as fairseq-train makes them."""
+    from fairseq import options
+    from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+    from fairseq.tasks import setup_task
+
+    config = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), arguments))
+    return config, setup_task(config.task)
+
+
+def step() -> None:
+    """Compare training steps on the same clean batches, wall time: each sentence is its own translation there."""
+    language = Language(2_000)
+    sides = language.sentences(2500), language.sentences(2500, N_WORDS, seed=4)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for data in ("restore", "translation"):
+            (folder / data).mkdir()
+            for lang in ("xx", "yy"):
+                language.dictionary.save(str(folder / data / f"dict.{lang}.txt"))
+        both = [row for pair in zip(*sides, strict=True) for row in pair]
+        for lang, rows in zip(("xx", "yy"), sides, strict=True):
+            write_mmap(folder / f"restore/train.xx-yy.{lang}", rows)
+            write_mmap(folder / f"translation/train.xx-yy.{lang}", both)
+        write_lexicon(language.lexicon(3), folder / "xx-yy.tsv")
+        for workers in (0, 2):
+            trainings = [
+                Training(folder / data, f"csr_{data}", workers, str(folder / "xx-yy.tsv"), language)
+                for data in ("translation", "restore")
+            ]
+            for training in trainings:
+                training(30)  # the machine gets warm
+            plain, switched, ratio = paired(partial(trainings[0], 10), partial(trainings[1], 10), 30)
+            print(
+                f"{workers} workers: csr_translation {plain * 1e3:.1f} ms a step, csr_restore {switched * 1e3:.1f} ms, "
+                f"ratio {ratio:.3f}"
+            )
+
+
+class Training:
+    """A training that goes on by some steps at each call."""
+
+    def __init__(self, folder: Path, task: str, workers: int, lexicon: str, language: Language) -> None:
+        from fairseq.trainer import Trainer
+
+        import fairseq_plugins.restore
+
+        # The invented words have no SentencePiece model.
+        fairseq_plugins.restore.word_encoder = lambda *_: language.encode  # type: ignore[assignment]
+        options = ["--num-workers", str(workers), "--mean-span", "3.5", "--lexicon", lexicon]
+        config, task_ = configured(task_arguments(folder, task, *options[: 2 if "translation" in task else 6]))
+        task_.load_dataset("train")
+        model = task_.build_model(config.model)
+        self._trainer = Trainer(config, task_, model, task_.build_criterion(config.criterion))
+        self._epochs = self._trainer.get_train_iterator(1, load_dataset=False)
+        self._batches = self._forever()
+
+    def _forever(self) -> Iterator[list[dict]]:
+        while True:
+            for batch in self._epochs.next_epoch_itr(shuffle=True):
+                yield [batch]
+
+    def __call__(self, steps: int) -> float:
+        """Return the seconds of a step."""
+        started = time.perf_counter()
+        for _ in range(steps):
+            self._trainer.train_step(next(self._batches))
+        return (time.perf_counter() - started) / steps
+
+
+def lexicon() -> None:
+    """Measure loading and sharing of a lexicon of 100k words with 10 candidates each."""
+    language = Language(250_000)
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name, "xx-yy.tsv")
+        write_lexicon(language.lexicon(), path)
+
+        def load() -> EncodedLexicon:
+            return encoded_lexicon(
+                path, {"top_k": 10}, language.dictionary.symbols,
+                lambda: encode_lexicon(read_lexicon(path), language.encode),
+            )  # fmt: skip
+
+        times = []
+        for _ in range(4):
+            started = time.perf_counter()
+            encoded = load()
+            times.append(time.perf_counter() - started)
+        print(f"encoded and written in {times[0]:.1f} s, loaded in {statistics.median(times[1:]):.2f} s")
+        print(f"{encoded.n_entries:,} words, {encoded.nbytes / 2**20:.0f} MiB")
+        private = shared = 0
+        pid = os.fork()
+        if pid == 0:  # a loader worker reads all of it; its memory must stay shared with this process
+            sum(float(array.sum()) for array in encoded.arrays())
+            mapped = False
+            for line in Path("/proc/self/smaps").read_text().splitlines():
+                if "-" in line.split(" ")[0]:
+                    mapped = line.endswith(".npy")
+                elif mapped and line.startswith("Private"):
+                    private += int(line.split()[1])
+                elif mapped and line.startswith("Shared"):
+                    shared += int(line.split()[1])
+            print(
+                f"a worker that read it: {shared / 1024:.0f} MiB shared, {private / 1024:.1f} MiB its own", flush=True
+            )
+            os._exit(0)
+        os.waitpid(pid, 0)
+
+
+def startup() -> None:
+    """Measure the time from the data on disk to the first batch: 10 M pairs of random lengths."""
+    n = 10_000_000
+    language = Language(8_000)
+    rng = np.random.default_rng(1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for lang in ("xx", "yy"):
+            language.dictionary.save(str(folder / f"dict.{lang}.txt"))
+            sizes = (2 + rng.poisson(18, n)).astype(np.int32)
+            pointers = np.concatenate([[0], np.cumsum(sizes[:-1], dtype=np.int64)]) * 2
+            with open(folder / f"train.xx-yy.{lang}.idx", "wb") as stream:
+                stream.write(b"MMIDIDX\x00\x00" + struct.pack("<QBQ", 1, 8, n))
+                stream.write(sizes.tobytes() + pointers.tobytes())
+            with open(folder / f"train.xx-yy.{lang}.bin", "wb") as stream:
+                stream.truncate(2 * int(sizes.sum()))
+        started = time.perf_counter()
+        _, task = configured(task_arguments(folder, "csr_restore", "--replace", "mask"))
+        task.load_dataset("train")
+        loaded = time.perf_counter()
+        batches = task.get_batch_iterator(task.datasets["train"], max_tokens=4000, max_positions=(1024, 1024), seed=1)
+        ordered = time.perf_counter()
+        next(batches.next_epoch_itr(shuffle=True))
+        done = time.perf_counter()
+        print(
+            f"{n:,} pairs: data opened in {loaded - started:.1f} s, {len(batches):,} batches made in "
+            f"{ordered - loaded:.1f} s, first batch after {done - started:.1f} s in all"
+        )
+
+
+COMMANDS = {"speed": speed, "step": step, "lexicon": lexicon, "startup": startup}
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("measure", choices=COMMANDS)
+
+    logging.disable(logging.WARNING)
+    COMMANDS[parser.parse_args().measure]()

@@ -274,9 +274,9 @@ def lexicon() -> None:
             for line in Path("/proc/self/smaps").read_text().splitlines():
                 if "-" in line.split(" ")[0]:
                     mapped = line.endswith(".npy")
-                elif mapped and line.startswith("Private"):
+                elif mapped and line.startswith("Private_Dirty"):
                     private += int(line.split()[1])
-                elif mapped and line.startswith("Shared"):
+                elif mapped and line.startswith(("Shared", "Private_Clean")):  # clean pages are the page cache's
                     shared += int(line.split()[1])
             print(
                 f"a worker that read it: {shared / 1024:.0f} MiB shared, {private / 1024:.1f} MiB its own", flush=True

@@ -23,14 +23,14 @@ KS = (1, 5, 10)
 BUCKETS = (1, 2, 5, 10, 100, 1000)
 
 
-def read_bitext(src: PathLike, tgt: PathLike) -> Bitext:
+def read_bitext(src: PathLike, tgt: PathLike, source_lang: str | None = None, target_lang: str | None = None) -> Bitext:
     """Yield the words of each line pair, lower-cased and without punctuation."""
-    return ((tokenize(a), tokenize(b)) for a, b in read_parallel(src, tgt))
+    return ((tokenize(a, source_lang), tokenize(b, target_lang)) for a, b in read_parallel(src, tgt))
 
 
-def read_text(path: PathLike) -> Iterable[list[str]]:
+def read_text(path: PathLike, language: str | None = None) -> Iterable[list[str]]:
     """Yield the words of each line, lower-cased and without punctuation."""
-    return map(tokenize, read_lines(path))
+    return (tokenize(line, language) for line in read_lines(path))
 
 
 def cooccurrence_precision(lexicon: Lexicon, bitext: Bitext, k: int = 1) -> float:

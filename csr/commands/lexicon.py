@@ -11,6 +11,7 @@ from typing import Any
 
 from csr import quality
 from csr.commands import lexicon_vecmap
+from csr.commands.options import add_languages
 from csr.errors import ConfigError
 from csr.files import PathLike
 from csr.lexicon import Lexicon, read_lexicon, write_lexicon, write_sidecar
@@ -65,6 +66,7 @@ def _register_ibm1(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="smallest probability to write (default: %(default)s)",
     )
+    add_languages(parser)
     add("--tokenized", action="store_true", help="cut at white space as it stands (default: words, lower-cased)")
     parser.set_defaults(run=ibm1)
 
@@ -73,7 +75,8 @@ def ibm1(arguments: argparse.Namespace) -> None:
     """Train Model 1 in one direction or both."""
     from csr.induction.ibm1 import Model1, read_bitext
 
-    bitext = read_bitext(arguments.src, arguments.tgt, arguments.tokenized)
+    languages = arguments.source_lang, arguments.target_lang
+    bitext = read_bitext(arguments.src, arguments.tgt, arguments.tokenized, *languages)
     directions = [(arguments.out, bitext, "target | source")]
     if arguments.reverse_out:
         directions.append((arguments.reverse_out, bitext.swapped(), "source | target"))
@@ -85,6 +88,7 @@ def ibm1(arguments: argparse.Namespace) -> None:
         options = {
             "direction": direction,
             **_options(arguments, "iterations", "alpha", "min_cooccurrence", "min_weight", "tokenized"),
+            **_options(arguments, "source_lang", "target_lang"),
         }
         corpus = {"pairs": len(bitext), "pairs_left_out": bitext.n_dropped, "log_likelihoods": log_likelihoods}
         _write(model.lexicon(arguments.min_weight), out, "ibm1", [arguments.src, arguments.tgt], options, corpus)
@@ -173,6 +177,7 @@ def _judging(parser: argparse.ArgumentParser) -> None:
         help="its translation, aligned line by line, better not what the lexicon was made from: co-occurrence "
         "precision, the share of source tokens with an entry whose best 1, 5 or 10 candidates meet a word opposite",
     )
+    add_languages(parser)
     add("--gold", metavar="DICT", help="dictionary: precision@1, 5 and 10 over the gold words that have an entry")
     add("--json", action="store_true", help="print JSON, shares from 0 to 1")
 
@@ -182,10 +187,11 @@ def _judged(arguments: argparse.Namespace, path: str) -> dict[str, Any]:
 
     if arguments.tgt and not arguments.src:
         raise ConfigError("--tgt needs --src")
+    languages = arguments.source_lang, arguments.target_lang
     return quality.stats(
         read_lexicon(path),
-        bitext=quality.read_bitext(arguments.src, arguments.tgt) if arguments.tgt else None,
-        text=quality.read_text(arguments.src) if arguments.src else None,
+        bitext=quality.read_bitext(arguments.src, arguments.tgt, *languages) if arguments.tgt else None,
+        text=quality.read_text(arguments.src, arguments.source_lang) if arguments.src else None,
         gold=read_gold(arguments.gold) if arguments.gold else None,
     )
 

@@ -6,10 +6,14 @@ import argparse
 import sys
 
 from csr import quality
+from csr.commands.options import add_languages
 from csr.errors import ConfigError
 from csr.lexicon import read_lexicon, write_lexicon, write_sidecar
 
-OPTIONS = ("dim", "window", "negative", "min_count", "epochs", "neighbors", "seed", "workers", "mapped", "device")
+OPTIONS = (
+    "source_lang", "target_lang", "dim", "window", "negative", "min_count",
+    "epochs", "neighbors", "seed", "workers", "mapped", "device",
+)  # fmt: skip
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -25,6 +29,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add = parser.add_argument
     add("--src", metavar="FILE", help="source text, one sentence a line; also scores the starts")
     add("--tgt", metavar="FILE", help="target text, aligned with --src line by line unless --not-parallel")
+    add_languages(parser)
     add("--not-parallel", action="store_true", help="the lines of the two texts do not correspond")
     add("--out", required=True, metavar="TSV", help="lexicon from source to target")
     add("--reverse-out", metavar="TSV", help="lexicon from target to source")
@@ -79,6 +84,8 @@ def run(arguments: argparse.Namespace) -> None:
         min_count=arguments.min_count,
         epochs=arguments.epochs,
         workers=arguments.workers,
+        source_lang=arguments.source_lang,
+        target_lang=arguments.target_lang,
     )
     inputs = [
         path

@@ -58,6 +58,7 @@ def train(
     epochs: int = 10,
     seed: int = 1,
     workers: int = 1,
+    language: str | None = None,
 ) -> Embeddings:
     """Train word2vec skip-gram with negative sampling on text files, lower-cased and without punctuation.
 
@@ -81,7 +82,10 @@ def train(
         corpus = Path(folder) / "words"
         with open(corpus, "w", encoding="utf-8") as stream:
             for file in files:
-                stream.writelines(" ".join(tokenize(line)) + "\n" for line in read_lines(file))
+                for line in read_lines(file):
+                    # gensim parts words at white space; a word of several syllables is held together by what no
+                    # word contains.
+                    print(*(word.replace(" ", "_") for word in tokenize(line, language)), file=stream)
         model = Word2Vec(
             vector_size=dim,
             window=window,
@@ -102,7 +106,8 @@ def train(
             epochs=epochs,
             callbacks=[Progress()],
         )
-    return Embeddings(list(model.wv.index_to_key), np.ascontiguousarray(model.wv.vectors, np.float32))
+    words = [word.replace("_", " ") for word in model.wv.index_to_key]
+    return Embeddings(words, np.ascontiguousarray(model.wv.vectors, np.float32))
 
 
 def read_embeddings(path: PathLike) -> Embeddings:

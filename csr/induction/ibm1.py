@@ -53,17 +53,25 @@ class Bitext:
         return Bitext(self.target, self.source, self.n_dropped)
 
 
-def read_bitext(src: PathLike, tgt: PathLike, tokenized: bool = False) -> Bitext:
+def read_bitext(
+    src: PathLike,
+    tgt: PathLike,
+    tokenized: bool = False,
+    source_lang: str | None = None,
+    target_lang: str | None = None,
+) -> Bitext:
     """Read two aligned files, cut into words by ``csr.words.tokenize`` or, if tokenized, at white space only.
 
     Raises:
         DataError: the files differ in length, or no pair has words on both sides.
     """
-    cut = str.split if tokenized else tokenize
     source, target = _Encoder(), _Encoder()
     n_dropped = 0
     for left, right in tqdm(read_parallel(src, tgt), desc="reading", unit=" pairs", disable=None):
-        a, b = cut(left), cut(right)
+        if tokenized:
+            a, b = left.split(), right.split()
+        else:
+            a, b = tokenize(left, source_lang), tokenize(right, target_lang)
         if a and b:
             source.add(a)
             target.add(b)

@@ -59,6 +59,8 @@ def induce_lexicon(
     n_neighbors: int = 10,
     seed: int = 1,
     device: str = "cpu",
+    source_lang: str | None = None,
+    target_lang: str | None = None,
     **word2vec: Any,
 ) -> Induced:
     """Train word2vec on two texts, or read embeddings, and induce lexicons from them.
@@ -66,6 +68,7 @@ def induce_lexicon(
     Args:
         parallel: the texts are aligned line by line, and so tell how good a lexicon is.
         start: ``auto``, ``mapped`` or as in ``map_embeddings``; see ``induce``.
+        source_lang, target_lang: codes of languages whose words a segmenter finds, such as zh.
         word2vec: options of ``embeddings.train``.
 
     Raises:
@@ -74,17 +77,18 @@ def induce_lexicon(
     """
     bitext = None
     if parallel and src_text and tgt_text:
-        bitext = [pair for i, pair in enumerate(read_bitext(src_text, tgt_text)) if i < SCORED_PAIRS]
+        texts = read_bitext(src_text, tgt_text, source_lang, target_lang)
+        bitext = [pair for i, pair in enumerate(texts) if i < SCORED_PAIRS]
 
-    def side(text: PathLike | None, vectors: PathLike | None) -> Embeddings:
+    def side(text: PathLike | None, vectors: PathLike | None, language: str | None) -> Embeddings:
         if vectors:
             return embeddings.read_embeddings(vectors)
         if not text:
             raise ConfigError("each side needs a text or embeddings")
-        return embeddings.train(text, seed=seed, **word2vec)
+        return embeddings.train(text, seed=seed, language=language, **word2vec)
 
     with ThreadPoolExecutor(2) as pool:  # gensim trains outside the interpreter's lock
-        src, tgt = pool.map(side, (src_text, tgt_text), (src_embeddings, tgt_embeddings))
+        src, tgt = pool.map(side, (src_text, tgt_text), (src_embeddings, tgt_embeddings), (source_lang, target_lang))
     return induce(src, tgt, bitext, start, n_neighbors, seed, device)
 
 

@@ -31,10 +31,11 @@ def describe(run: Path, src: str, tgt: str, config: dict[str, Any]) -> dict[str,
     record = read_json(sidecar(path)) if sidecar(path).exists() else {}
     corpus, examples = {}, []
     if all((text / f"train.{language}").exists() for language in (src, tgt)):
-        pairs = itertools.islice(quality.read_bitext(text / f"train.{src}", text / f"train.{tgt}"), _PAIRS)
+        bitext = quality.read_bitext(text / f"train.{src}", text / f"train.{tgt}", src, tgt)
+        pairs = itertools.islice(bitext, _PAIRS)
         counts, hits = quality.cooccurrences(lexicon, pairs, (1,))
         corpus = quality.coverage(lexicon, counts, hits)
-        examples = _switched(lexicon, text / f"train.{src}", config)
+        examples = _switched(lexicon, text / f"train.{src}", src, config)
     words = list(lexicon.entries)
     sampled = dict.fromkeys(words[i * len(words) // _ENTRIES] for i in range(_ENTRIES))
     return {
@@ -48,10 +49,15 @@ def describe(run: Path, src: str, tgt: str, config: dict[str, Any]) -> dict[str,
     }
 
 
-def _switched(lexicon: Lexicon, text: Path, config: dict[str, Any]) -> list[list[tuple[str, str | None]]]:
+def _switched(
+    lexicon: Lexicon, text: Path, language: str, config: dict[str, Any]
+) -> list[list[tuple[str, str | None]]]:
     """Switch the first training sentences as stage one does; each is a list of (text, its replacement or None)."""
     chosen = lexicon.top(config["lexicon"]["neighbors"]).tempered(math.inf).cased()
     policy = PoissonSpans(config["noise"]["rate"], config["noise"]["mean_span"])
     lines = itertools.islice(read_lines(text), _SENTENCES)
-    results = [switch_line(line, chosen, policy, Stream(config["seeds"][0], 1, i)) for i, line in enumerate(lines)]
+    results = [
+        switch_line(line, chosen, policy, Stream(config["seeds"][0], 1, i), language=language)
+        for i, line in enumerate(lines)
+    ]
     return [[(piece, line.switched.get(i)) for i, piece in enumerate(line.segments)] for line in results]

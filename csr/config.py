@@ -21,7 +21,7 @@ import yaml
 from csr.errors import ConfigError
 from csr.files import PathLike, write_text
 
-Arm = Literal["random", "baseline", "csr", "mask_restore_ft"]
+Arm = Literal["random", "baseline", "iaft", "csr", "mask_restore_ft"]
 
 
 def _setting(default: Any = dataclasses.MISSING, low: float = -math.inf, high: float = math.inf, **kwargs: Any) -> Any:
@@ -74,6 +74,8 @@ class Noise:
 
     rate: float = _setting(0.35, low=0, high=1)
     mean_span: float = _setting(3.5, low=0.01)
+    sources: float = _setting(0.1, low=0, high=1)
+    """Arm iaft: share of the pairs whose sources get noise, drawn anew each epoch (section 5.1)."""
 
 
 @dataclass(frozen=True)

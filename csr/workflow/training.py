@@ -36,11 +36,16 @@ class StepError(Exception):
 
 @dataclass(frozen=True)
 class Stage:
-    """One run of fairseq-train: the stage it starts from, whether it restores, and if so from masks or translations."""
+    """One run of fairseq-train.
+
+    The stage it starts from; whether it restores, and if so from masks or translations; whether it translates from
+    sources with noise.
+    """
 
     start: str | None
     restore: bool = False
     mask: bool = False
+    noisy: bool = False
 
 
 # The stages of method.md, sections 2 and 3, each after the one it starts from; those that do not restore are arms.
@@ -50,6 +55,7 @@ STAGES = {
     "mask_restore": Stage(start="backbone", restore=True, mask=True),
     "random": Stage(start=None),
     "baseline": Stage(start="backbone"),
+    "iaft": Stage(start="backbone", noisy=True),
     "csr": Stage(start="restore"),
     "mask_restore_ft": Stage(start="mask_restore"),
 }
@@ -118,6 +124,8 @@ def train_command(config: Config, stage: str, seed: int, run: Path = Path()) -> 
         command += ["--top-k", str(config.lexicon.neighbors)]
     if spec.restore:
         command += ["--switch-rate", _number(config.noise.rate), "--mean-span", _number(config.noise.mean_span)]
+    if spec.noisy:
+        command += ["--noisy-sources", _number(config.noise.sources)]
     sizes = config.backbone
     for side in ("encoder", "decoder"):
         command += [f"--{side}-layers", str(sizes.layers), f"--{side}-embed-dim", str(sizes.dim)]

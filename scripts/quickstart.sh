@@ -25,5 +25,3 @@ case $# in
 esac
 
 csr run "${options[@]}" --out "$run"
-cat "$run/table.md"
-echo "report: $run/report.html"

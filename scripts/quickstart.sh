@@ -13,7 +13,8 @@ case $# in
     [ -e runs/sample/train.qaa ] || csr sample --out runs/sample
     ;;
 4 | 5)
-    # The sample's own dev and test files make way for sentences held out of the files given.
+    # The sample's own dev and test files make way for sentences held out of the files given, its pieces for more.
+    options+=(--set data.pieces=8000 --set data.folder=null)
     for file in dev_src dev_tgt test_src test_tgt; do options+=(--set "data.$file=null"); done
     options+=(--set "data.src=$1" --set "data.tgt=$2" --set "data.source_lang=$3" --set "data.target_lang=$4")
     options[0]=$root/configs/quickstart.yaml

@@ -45,7 +45,7 @@ def test_defaults_are_the_papers_values():
         (_with(noise=None), "noise: expected settings such as noise: {key: value}, found nothing"),
         (_with(lexicon={"method": "vecmpa"}), "expected vecmap or ibm1 or file, found 'vecmpa', did you mean vecmap?"),
         (_with(lexicon={"method": "file"}), "lexicon.forward: missing, lexicon.method is file"),
-        (_with(arms=["csr", "basline"]), "arms[1]: expected random or baseline or iaft or csr or mask_restore_ft, found"),
+        (_with(arms=["csr", "basline"]), "arms[1]: expected random or baseline or iaft or csr or mask_restore_ft"),
         (_with(arms=[]), "arms: expected at least one"),
         (_with(seeds=[1, 1]), "seeds: expected each once, found [1, 1]"),
         (_with(seeds=3), "seeds: expected a list, found 3"),

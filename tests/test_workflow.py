@@ -208,6 +208,7 @@ def test_arms_get_equal_updates_and_their_own_start():
         "mask_restore": ("5000", "seed-1/backbone/model.pt", "mask"),
         "random": ("30000", None, None),
         "baseline": ("30000", "seed-1/backbone/model.pt", None),
+        "iaft": ("30000", "seed-1/backbone/model.pt", None),
         "csr": ("25000", "seed-1/restore/model.pt", None),
         "mask_restore_ft": ("25000", "seed-1/mask_restore/model.pt", None),
     }

@@ -101,12 +101,14 @@ def planned_steps(config: Config, run: Path, until: str = "report") -> Iterator[
 def targets(config: Config, until: str) -> list[str]:
     """Return the files to make so that a step is done for every seed, and for every arm if it is about arms."""
     folders = [stage_folder(arm, seed) for seed in config.seeds for arm in config.arms]
+    scores = [folder / "scores.json" for folder in folders]
     fixed = {
         "prepare": [Path("data/prepare.json")],
         "lexicon": list(lexicon_files(config)),
         "generate": [folder / "test.hyp" for folder in folders],
-        "score": [folder / "scores.json" for folder in folders],
-        "report": [Path("report.html")],
+        "score": scores,
+        # The scores too: an arm whose folder was deleted is done again, though the report is newer than all there is.
+        "report": [Path("report.html"), *scores],
     }
     if until in fixed:
         return [str(path) for path in fixed[until]]

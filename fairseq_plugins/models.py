@@ -139,7 +139,7 @@ def _state(checkpoint: PathLike) -> dict:
     try:
         state = checkpoint_utils.load_checkpoint_to_cpu(str(checkpoint))
         state["cfg"].task, state["model"]["encoder.embed_tokens.weight"], state["optimizer_history"][-1]["num_updates"]
-    except (RuntimeError, EOFError, KeyError, IndexError, TypeError, pickle.UnpicklingError):
+    except (RuntimeError, OSError, EOFError, KeyError, IndexError, TypeError, pickle.UnpicklingError):
         raise DataError(f"{checkpoint}: expected a whole fairseq checkpoint of a translation model") from None
     return state
 

@@ -309,7 +309,7 @@ def _read_checkpoint(path: Path) -> dict[str, float]:
             "updates": history[-1].get("num_updates", 0),
             "seconds": (state.get("extra_state") or {}).get("previous_training_time", 0.0),
         }
-    except (RuntimeError, EOFError, KeyError, IndexError, TypeError, pickle.UnpicklingError) as error:
+    except (RuntimeError, OSError, EOFError, KeyError, IndexError, TypeError, pickle.UnpicklingError) as error:
         found = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise DataError(f"{path}: expected a whole fairseq checkpoint, found {found}") from None
 

@@ -5,9 +5,9 @@ import sys
 from types import TracebackType
 
 from csr.errors import CsrError
-from fairseq_plugins import checkpoints, restore, translation
+from fairseq_plugins import checkpoints, encoder, restore, translation
 
-__all__ = ["checkpoints", "restore", "translation"]
+__all__ = ["checkpoints", "encoder", "restore", "translation"]
 
 _default_hook = sys.excepthook
 

@@ -1,0 +1,186 @@
+"""Checkpoints in and out: read without running code, mapped from the disk, and told apart by what their weights say."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import pickle
+import re
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from csr.errors import DataError
+from csr.files import PathLike, read_json, write_whole
+
+if TYPE_CHECKING:
+    import torch
+
+# Where the Hugging Face library keeps weights, best first; an index names the files of a model in parts.
+_WEIGHT_FILES = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+# The tied embedding: one tensor in fairseq's model, three names in its checkpoint.
+EMBEDDINGS = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "decoder.output_projection.weight")
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The sizes of an encoder-decoder in fairseq; None where neither weights nor settings say."""
+
+    vocabulary: int | None
+    encoder_layers: int | None
+    decoder_layers: int | None
+    dim: int | None
+    ffn: int | None
+    positions: int | None
+    embedding_norm: bool
+    final_norm: bool
+    heads: int | None = None
+    activation: str | None = None
+
+    def differences(self, other: Architecture) -> list[str]:
+        """Return where two models differ, this one's value first; what is None is not compared."""
+        return [
+            f"{field.name.replace('_', ' ')} {mine} and {others}"
+            for field in fields(self)
+            if (mine := getattr(self, field.name)) is not None
+            and (others := getattr(other, field.name)) is not None
+            and mine != others
+        ]
+
+
+def read_checkpoint(path: PathLike) -> dict[str, Any]:
+    """Read a fairseq checkpoint or a Hugging Face folder; weights stay on the disk until they are used.
+
+    Returns:
+        ``model``: weights by name. Of a fairseq checkpoint also what else is in it, such as ``args`` or ``cfg``; of a
+        folder ``config``: the content of its ``config.json``.
+
+    Raises:
+        DataError: nothing is there, it is damaged or cut short, no checkpoint, or it would run code.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return {"model": _folder_weights(path), "config": read_json(path / "config.json")}
+    state = _unpickled(path)
+    if not isinstance(state, dict) or not _is_weights(state.get("model")):
+        raise DataError(f"{path}: expected a fairseq checkpoint with its model, found something else")
+    return state
+
+
+def write_checkpoint(state: Mapping[str, Any], path: PathLike) -> None:
+    """Write a fairseq checkpoint, whole or not at all; tensors that share memory are written once."""
+    import torch
+
+    with write_whole(path) as part:
+        torch.save(dict(state), part)
+
+
+def model_settings(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of the model in a fairseq checkpoint: of its ``cfg``, or ``args`` before fairseq 0.11."""
+    settings = (state.get("cfg") or {}).get("model") or state.get("args") or {}
+    return dict(vars(settings) if isinstance(settings, argparse.Namespace) else settings)
+
+
+def architecture(state: Mapping[str, Any]) -> Architecture:
+    """Return the sizes of the model in a fairseq checkpoint: what its weights say, the rest from its settings."""
+    weights, settings = state["model"], model_settings(state)
+
+    def size(name: str, axis: int = 0) -> int | None:
+        return weights[name].shape[axis] if name in weights else None
+
+    positions = size("encoder.embed_positions.weight")
+    return Architecture(
+        vocabulary=size("encoder.embed_tokens.weight"),
+        encoder_layers=_layers(weights, "encoder"),
+        decoder_layers=_layers(weights, "decoder"),
+        dim=size("encoder.embed_tokens.weight", 1),
+        ffn=size("encoder.layers.0.fc1.weight"),
+        positions=positions and positions - 2,  # fairseq counts from the id of <pad> on, which is 1
+        embedding_norm="encoder.layernorm_embedding.weight" in weights,
+        final_norm="encoder.layer_norm.weight" in weights,
+        heads=settings.get("encoder_attention_heads"),
+        activation=settings.get("activation_fn"),
+    )
+
+
+def dictionary_hash(symbols: Iterable[str]) -> str:
+    """Return what tells one vocabulary from another: a hash of its symbols in the order of their ids."""
+    return hashlib.sha256("\n".join(symbols).encode()).hexdigest()
+
+
+def _layers(weights: Mapping[str, Any], side: str) -> int:
+    numbers = (re.match(rf"{side}\.layers\.(\d+)\.", name) for name in weights)
+    return max((int(match[1]) + 1 for match in numbers if match), default=0)
+
+
+def _unpickled(path: Path) -> Any:
+    """Read what torch.save wrote, the classes that fairseq needs and no others."""
+    import torch
+
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(path, map_location="cpu", mmap=zipfile.is_zipfile(path), weights_only=True)
+    except (RuntimeError, OSError, EOFError, LookupError, TypeError, ValueError, pickle.UnpicklingError) as error:
+        raise unreadable(path, error) from None
+
+
+def unreadable(path: PathLike, error: Exception) -> DataError:
+    """Return what to say of a checkpoint that torch refuses: it would run code, or is damaged."""
+    if code := re.search(r"GLOBAL `?([\w.]+)", str(error)):
+        return DataError(
+            f"{path}: refused: reading it would call {code[1]}, which is not needed for weights and settings; it "
+            "comes from another program, or somebody has put code into it"
+        )
+    found = (str(error).splitlines() or [type(error).__name__])[0][:200]
+    return DataError(f"{path}: expected a whole checkpoint, found a damaged file, a part of one or none ({found})")
+
+
+def _folder_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """Return the weights of a Hugging Face folder, of one file or of several."""
+    name = next((name for name in _WEIGHT_FILES if (folder / name).is_file()), None)
+    if name is None:
+        raise DataError(f"{folder}: expected {' or '.join(_WEIGHT_FILES[::2])} in it, found neither")
+    if not name.endswith(".json"):
+        return _weights_file(folder / name)
+    index = read_json(folder / name)
+    try:
+        parts: dict[str, str] = index["weight_map"]
+        files = sorted({Path(file).name for file in parts.values()})
+    except (KeyError, TypeError, AttributeError):
+        raise DataError(f"{folder / name}: expected a weight_map of names and files, found none") from None
+    weights = {name: weight for file in files for name, weight in _weights_file(folder / file).items()}
+    if missing := parts.keys() - weights.keys():
+        raise DataError(f"{folder / name}: expected {min(missing)} in {parts[min(missing)]}, found no such weight")
+    return weights
+
+
+def _weights_file(path: Path) -> dict[str, torch.Tensor]:
+    if path.suffix != ".safetensors":
+        weights = _unpickled(path)
+        if not _is_weights(weights):
+            raise DataError(f"{path}: expected weights by name, found something else")
+        return weights
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise unreadable(path, error) from None
+
+
+def _is_weights(value: Any) -> bool:
+    import torch
+
+    return isinstance(value, Mapping) and bool(value) and all(isinstance(item, torch.Tensor) for item in value.values())

@@ -7,8 +7,10 @@ import pytest
 import yaml
 
 from csr.cli import main
-from csr.config import as_mapping, build, check_files, read_config, write_config
+from csr.config import Config
 from csr.errors import ConfigError
+from csr.settings import as_mapping, build, write_settings
+from csr.workflow.experiments import check_files, read_config
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 MINIMAL = {"data": {"source_lang": "de", "target_lang": "en", "src": "train.de", "tgt": "train.en"}}
@@ -19,7 +21,7 @@ def _with(**sections):
 
 
 def test_defaults_are_the_papers_values():
-    config = build(MINIMAL)
+    config = build(MINIMAL, Config)
     # Zan et al., sections 3.2, 4.2, 5.1 and 5.2.
     assert (config.noise.rate, config.noise.mean_span) == (0.35, 3.5)
     assert (config.restore.updates, config.finetune.updates) == (5000, 25000)
@@ -61,7 +63,7 @@ def test_defaults_are_the_papers_values():
 )
 def test_slip_is_named(raw, message):
     with pytest.raises(ConfigError) as error:
-        build(raw)
+        build(raw, Config)
     assert message in str(error.value)
 
 
@@ -84,12 +86,12 @@ def test_broken_yaml_is_named_with_its_line(tmp_path, text, message):
 
 def test_number_that_yaml_reads_as_text_is_a_number():
     assert yaml.safe_load("3e-5") == "3e-5"
-    assert build(_with(restore={"lr": "3e-5"})).restore.lr == 3e-5
+    assert build(_with(restore={"lr": "3e-5"}), Config).restore.lr == 3e-5
 
 
 def test_a_part_of_a_nested_section_keeps_the_other_defaults():
-    train = build(_with(backbone={"train": {"updates": 3000}})).backbone.train
-    assert train == dataclasses.replace(build(MINIMAL).backbone.train, updates=3000)
+    train = build(_with(backbone={"train": {"updates": 3000}}), Config).backbone.train
+    assert train == dataclasses.replace(build(MINIMAL, Config).backbone.train, updates=3000)
 
 
 def test_overrides_from_the_command_line(tmp_path):
@@ -103,20 +105,22 @@ def test_overrides_from_the_command_line(tmp_path):
 
 
 def test_resolved_config_reads_back(tmp_path):
-    config = build(_with(arms=["csr"], restore={"lr": 1.0e-4}))
-    write_config(config, tmp_path / "config.yaml")
+    config = build(_with(arms=["csr"], restore={"lr": 1.0e-4}), Config)
+    write_settings(config, tmp_path / "config.yaml")
     assert read_config(tmp_path / "config.yaml") == config
     assert as_mapping(config)["data"]["src"] == str(Path.cwd() / "train.de")
 
 
 def test_files_of_the_corpus_lie_in_its_folder(tmp_path):
-    config = build({"data": {**MINIMAL["data"], "folder": "corpus", "tgt": "/elsewhere/train.en"}})
+    config = build({"data": {**MINIMAL["data"], "folder": "corpus", "tgt": "/elsewhere/train.en"}}, Config)
     assert (config.data.src, config.data.tgt) == (Path.cwd() / "corpus/train.de", Path("/elsewhere/train.en"))
-    assert build(as_mapping(config)) == config
+    assert build(as_mapping(config), Config) == config
 
 
 def test_missing_file_says_where_the_data_comes_from(tmp_path):
-    config = build({"data": {**MINIMAL["data"], "src": str(tmp_path / "no.de"), "origin": "https://example.org/set"}})
+    config = build(
+        {"data": {**MINIMAL["data"], "src": str(tmp_path / "no.de"), "origin": "https://example.org/set"}}, Config
+    )
     with pytest.raises(ConfigError, match=r"data\.src: .*no\.de: no such file .*https://example\.org/set"):
         check_files(config)
 
@@ -126,6 +130,13 @@ def test_every_config_loads():
     assert paths
     for path in paths:
         assert read_config(path).data.origin, f"{path}: data.origin says where the data is"
+
+
+def test_unknown_kind_of_experiment_is_named(tmp_path):
+    path = tmp_path / "experiment.yaml"
+    path.write_text(yaml.safe_dump(_with(experiment="translatoin")))
+    with pytest.raises(ConfigError, match=r"experiment: expected translation.*did you mean translation\?"):
+        read_config(path)
 
 
 def test_typo_is_one_line_and_status_2(tmp_path, capsys):

@@ -13,10 +13,11 @@ import torch
 import yaml
 
 from csr.cli import main
-from csr.config import build
+from csr.config import Config
 from csr.errors import DataError
 from csr.files import read_json
-from csr.workflow import training
+from csr.settings import build
+from csr.workflow import fairseq, translation
 from csr.workflow.process import locked
 from csr.workflow.sample import write_sample
 
@@ -136,19 +137,19 @@ def test_ragged_corpus_is_one_clear_line_and_leaves_nothing(experiment, tmp_path
 
 def test_changed_settings_or_inputs_start_over(tmp_path):
     work, log = tmp_path / "checkpoints", tmp_path / "train.log"
-    training._claim(work, "settings one", log)
+    fairseq._claim(work, "settings one", log)
     (work / "checkpoint_last.pt").touch()
     log.touch()
-    training._claim(work, "settings one", log)
+    fairseq._claim(work, "settings one", log)
     assert (work / "checkpoint_last.pt").exists()
-    training._claim(work, "settings two", log)
+    fairseq._claim(work, "settings two", log)
     assert [path.name for path in work.iterdir()] == ["fingerprint"]
     assert not log.exists()
 
 
 def test_missing_input_of_a_stage_names_what_makes_it(tmp_path):
     with pytest.raises(DataError, match=r"data/prepare\.json: no such file; an earlier step makes it"):
-        training.train(build(MINIMAL), "random", 1, tmp_path)
+        translation.train(build(MINIMAL, Config), "random", 1, tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 cut short"])
@@ -159,9 +160,9 @@ def test_damaged_checkpoint_to_start_from_is_named(tmp_path, content):
     model = tmp_path / "model.pt"
     model.write_bytes(content)
     files = {"checkpoint": model, "dictionary": tmp_path / "dict.txt", "sentencepiece": tmp_path / "data/spm.model"}
-    config = build({**MINIMAL, "backbone": {name: str(path) for name, path in files.items()}})
+    config = build({**MINIMAL, "backbone": {name: str(path) for name, path in files.items()}}, Config)
     with pytest.raises(DataError, match=r"model\.pt: expected a whole fairseq checkpoint, found"):
-        training.train(config, "baseline", 1, tmp_path)
+        translation.train(config, "baseline", 1, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -174,15 +175,15 @@ def test_damaged_checkpoint_to_start_from_is_named(tmp_path, content):
             "de-en.tsv:3: expected x",
         ),
         ("train.py: error: de-en.tsv:3: expected x, found y\n", 2, DataError, "de-en.tsv:3: expected x"),
-        ("OSError: [Errno 28] No space left on device\n", 1, training.StepError, "no space left on the disk"),
-        ("RuntimeError: shapes\n", 1, training.StepError, "train.log: fairseq-train failed: shapes"),
-        ("begin training\n", -signal.SIGKILL, training.StepError, "ended by SIGKILL; out of memory?"),
+        ("OSError: [Errno 28] No space left on device\n", 1, fairseq.StepError, "no space left on the disk"),
+        ("RuntimeError: shapes\n", 1, fairseq.StepError, "train.log: fairseq-train failed: shapes"),
+        ("begin training\n", -signal.SIGKILL, fairseq.StepError, "ended by SIGKILL; out of memory?"),
     ],
 )
 def test_failure_of_fairseq_is_one_line(tmp_path, log, status, kind, message):
     path = tmp_path / "train.log"
     path.write_text(log)
-    error = training._failure("fairseq-train", status, path)
+    error = fairseq._failure("fairseq-train", status, path)
     assert type(error) is kind
     assert message in str(error)
 
@@ -196,10 +197,10 @@ def _flag(command: list[str], name: str) -> str | None:
 
 def test_arms_get_equal_updates_and_their_own_start():
     # Zan et al., section 5.2: the baseline is finetuned for the updates of both stages, 5k + 25k.
-    config = build({**MINIMAL, "arms": ["random", "baseline", "csr", "mask_restore_ft"]})
+    config = build({**MINIMAL, "arms": ["random", "baseline", "csr", "mask_restore_ft"]}, Config)
     found = {}
-    for stage in training.STAGES:
-        command = training.train_command(config, stage, 1)
+    for stage in translation.STAGES:
+        command = translation.train_command(config, stage, 1)
         assert _flag(command, "--total-num-update") == _flag(command, "--max-update")
         found[stage] = tuple(_flag(command, name) for name in ("--max-update", "--finetune-from-model", "--replace"))
     assert found == {
@@ -215,11 +216,11 @@ def test_arms_get_equal_updates_and_their_own_start():
 
 
 def test_finetuning_differs_between_arms_in_start_and_updates_alone():
-    config = build(MINIMAL)
+    config = build(MINIMAL, Config)
     own = {"--finetune-from-model", "--save-dir", "--max-update", "--total-num-update", "--log-interval"}
 
     def common(stage):
-        command = training.train_command(config, stage, 1)
+        command = translation.train_command(config, stage, 1)
         return [word for i, word in enumerate(command) if word not in own and command[i - 1] not in own]
 
     assert common("baseline") == common("csr") == common("random") == common("mask_restore_ft")
@@ -239,7 +240,7 @@ def test_restore_command_of_the_paper(tmp_path, capsys):
     assert shlex.join(command).replace(plugin, "PLUGIN") == (
         "fairseq-train 'my run/data/bin' --user-dir PLUGIN --task csr_restore --source-lang de --target-lang en "
         "--langs de,en --bpe sentencepiece --sentencepiece-model 'my run/data/spm.model' "
-        "--required-batch-size-multiple 1 --lexicon 'my run/lexicon/de-en.tsv' "
+        "--lexicon 'my run/lexicon/de-en.tsv' "
         "--reverse-lexicon 'my run/lexicon/en-de.tsv' --top-k 3 --switch-rate 0.35 --mean-span 3.5 "
         f"{sizes.format('encoder')} {sizes.format('decoder')} --arch mbart_large --layernorm-embedding "
         "--share-all-embeddings --dropout 0.3 --attention-dropout 0.1 --criterion label_smoothed_cross_entropy "

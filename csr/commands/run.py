@@ -6,14 +6,15 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any
 
-from csr.config import Config, read_config
-from csr.workflow.engine import STEPS, planned_steps, run_workflow
-from csr.workflow.training import STAGES, StepError, generate, generate_command, train, train_command
-
-ARMS = [stage for stage, spec in STAGES.items() if not spec.restore]
+from csr.errors import ConfigError
+from csr.settings import hint
+from csr.workflow.engine import planned_steps, run_workflow
+from csr.workflow.experiments import experiment, read_config
+from csr.workflow.fairseq import StepError
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -33,7 +34,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="threads of all steps that run at the same time (default: the cores, %(default)s)",
     )
     parser.add_argument(
-        "--until", choices=STEPS, default="report", metavar="STEP", help=f"stop after: {', '.join(STEPS)}"
+        "--until",
+        default="report",
+        metavar="STEP",
+        help="stop after prepare, lexicon, a stage of training, generate or score (default: %(default)s, the last)",
     )
     parser.add_argument("--dry-run", action="store_true", help="print the steps to do, and why")
     parser.set_defaults(run=_guarded(run))
@@ -42,21 +46,19 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "args", help="print the fairseq command of a stage", description="Print the exact command that csr run uses."
     )
     _config(parser)
-    parser.add_argument(
-        "--stage", required=True, choices=[*STAGES, "generate"], help="the stage of training, or generate"
-    )
-    parser.add_argument("--arm", choices=ARMS, default="csr", help="the arm to generate from (default: %(default)s)")
+    parser.add_argument("--stage", required=True, help="the stage of training, such as restore, or generate")
+    parser.add_argument("--arm", default="csr", help="the arm to generate from (default: %(default)s)")
     parser.add_argument("--seed", type=int, help="random seed (default: the first of the config)")
     parser.set_defaults(run=_guarded(args))
 
     for name, text, runner, of in (
         ("train", "run one stage of training", _train, "stage"),
-        ("generate", "translate the test set", _generate, "arm"),
-        ("score", "score the translations of the test set", _score, "arm"),
+        ("generate", "make the outputs on the test set", _generate, "arm"),
+        ("score", "score the outputs on the test set", _score, "arm"),
     ):
         parser = subparsers.add_parser(name, help=text, description=f"{text.capitalize()}, in a folder of csr run.")
         parser.add_argument("folder", metavar="RUN", help="folder of csr run, with its config.yaml")
-        parser.add_argument(f"--{of}", required=True, choices=STAGES if of == "stage" else ARMS, help=f"which {of}")
+        parser.add_argument(f"--{of}", required=True, metavar="NAME", help=f"which {of}, such as csr")
         parser.add_argument("--seed", type=int, required=True, help="random seed, names the folder")
         parser.set_defaults(run=_guarded(runner))
 
@@ -77,25 +79,37 @@ def run(arguments: argparse.Namespace) -> None:
 def args(arguments: argparse.Namespace) -> None:
     """Print the fairseq command of a stage."""
     config, folder = _read(arguments)
+    kind = experiment(config)
     seed = config.seeds[0] if arguments.seed is None else arguments.seed
     if arguments.stage == "generate":
-        print(shlex.join(generate_command(config, arguments.arm, seed, folder)))
+        print(shlex.join(kind.generate_command(config, _known("--arm", arguments.arm, kind.ARMS), seed, folder)))
     else:
-        print(shlex.join(train_command(config, arguments.stage, seed, folder)))
+        stage = _known("--stage", arguments.stage, (*kind.STAGES, "generate"))
+        print(shlex.join(kind.train_command(config, stage, seed, folder)))
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    train(_read_run(arguments), arguments.stage, arguments.seed, Path(arguments.folder))
+    config, run = _read_run(arguments)
+    kind = experiment(config)
+    kind.train(config, _known("--stage", arguments.stage, kind.STAGES), arguments.seed, run)
 
 
 def _generate(arguments: argparse.Namespace) -> None:
-    generate(_read_run(arguments), arguments.arm, arguments.seed, Path(arguments.folder))
+    config, run = _read_run(arguments)
+    kind = experiment(config)
+    kind.generate(config, _known("--arm", arguments.arm, kind.ARMS), arguments.seed, run)
 
 
 def _score(arguments: argparse.Namespace) -> None:
-    from csr.workflow.scores import write_scores
+    config, run = _read_run(arguments)
+    kind = experiment(config)
+    kind.score(config, _known("--arm", arguments.arm, kind.ARMS), arguments.seed, run)
 
-    write_scores(_read_run(arguments), arguments.arm, arguments.seed, Path(arguments.folder))
+
+def _known(option: str, name: str, known: Collection[str]) -> str:
+    if name not in known:
+        raise ConfigError(f"{option}: expected {' or '.join(known)}, found {name!r}{hint(name, known)}")
+    return name
 
 
 def _config(parser: argparse.ArgumentParser) -> None:
@@ -111,13 +125,14 @@ def _config(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _read(arguments: argparse.Namespace) -> tuple[Config, Path]:
+def _read(arguments: argparse.Namespace) -> tuple[Any, Path]:
     folder = Path(arguments.out) if arguments.out else Path("runs", Path(arguments.config).stem)
     return read_config(arguments.config, arguments.overrides), folder
 
 
-def _read_run(arguments: argparse.Namespace) -> Config:
-    return read_config(Path(arguments.folder, "config.yaml"))
+def _read_run(arguments: argparse.Namespace) -> tuple[Any, Path]:
+    run = Path(arguments.folder)
+    return read_config(run / "config.yaml"), run
 
 
 def _guarded(command: Callable[[argparse.Namespace], None]) -> Callable[[argparse.Namespace], int]:

@@ -13,25 +13,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import csr
-from csr.config import Config, check_files, input_files, write_config
 from csr.errors import ConfigError
 from csr.files import sha256, write_json
+from csr.settings import hint, input_files, write_settings
+from csr.workflow.experiments import check_files, experiment
+from csr.workflow.fairseq import StepError, disk_full
 from csr.workflow.process import die_with, locked
 from csr.workflow.step import EVENTS
-from csr.workflow.training import STAGES, StepError, disk_full, lexicon_files, stage_folder
 
-_SNAKEFILE = Path(__file__).with_name("Snakefile")
 _VERSIONS = ("torch", "fairseq-fixed", "numpy", "scipy", "sentencepiece", "gensim", "sacrebleu", "snakemake")
 
-STEPS = ("prepare", "lexicon", *STAGES, "generate", "score", "report")
 
-
-def run_workflow(config: Config, run: Path, cores: int, until: str = "report") -> None:
+def run_workflow(config: Any, run: Path, cores: int, until: str = "report") -> None:
     """Bring a run folder up to date with its settings and inputs, showing progress on stderr.
 
     Raises:
@@ -40,12 +38,12 @@ def run_workflow(config: Config, run: Path, cores: int, until: str = "report") -
     """
     check_files(config)
     with locked(run) as lock:
-        write_config(config, run / "config.yaml")
+        write_settings(config, run / "config.yaml")
         _write_environment(config, run)
         events, log = run / EVENTS, run / "logs" / "snakemake.log"
         events.parent.mkdir(exist_ok=True)
         events.write_bytes(b"")
-        command = _snakemake(run, run / "config.yaml", cores, targets(config, until))
+        command = _snakemake(config, run, run / "config.yaml", cores, until)
         parent = os.getpid()
         with open(log, "wb") as stream:
             # A session of its own: an interrupt at the keyboard reaches this process alone, which then kills the rest.
@@ -74,14 +72,14 @@ def run_workflow(config: Config, run: Path, cores: int, until: str = "report") -
             raise progress.failure(process.returncode)
 
 
-def planned_steps(config: Config, run: Path, until: str = "report") -> Iterator[tuple[str, str]]:
+def planned_steps(config: Any, run: Path, until: str = "report") -> Iterator[tuple[str, str]]:
     """Yield the label of each step that is to do and why, changing nothing in the run folder."""
     check_files(config)
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder, "config.yaml")
-        write_config(config, settings)
+        write_settings(config, settings)
         where = run if run.is_dir() else Path(folder)
-        command = _snakemake(where, settings, 1, targets(config, until), dry_run=True)
+        command = _snakemake(config, where, settings, 1, until, dry_run=True)
         result = subprocess.run(command, capture_output=True, text=True, check=False)
     text = result.stdout + result.stderr
     if result.returncode:
@@ -98,33 +96,17 @@ def planned_steps(config: Config, run: Path, until: str = "report") -> Iterator[
         )
 
 
-def targets(config: Config, until: str) -> list[str]:
-    """Return the files to make so that a step is done for every seed, and for every arm if it is about arms."""
-    folders = [stage_folder(arm, seed) for seed in config.seeds for arm in config.arms]
-    scores = [folder / "scores.json" for folder in folders]
-    fixed = {
-        "prepare": [Path("data/prepare.json")],
-        "lexicon": list(lexicon_files(config)),
-        "generate": [folder / "test.hyp" for folder in folders],
-        "score": scores,
-        # The scores too: an arm whose folder was deleted is done again, though the report is newer than all there is.
-        "report": [Path("report.html"), *scores],
-    }
-    if until in fixed:
-        return [str(path) for path in fixed[until]]
-    if until == "backbone" and config.backbone.checkpoint:
-        raise ConfigError("--until backbone: nothing to train, backbone.checkpoint is given")
-    return [str(stage_folder(until, seed) / "model.pt") for seed in config.seeds]
-
-
-def _snakemake(run: Path, settings: Path, cores: int, goals: Sequence[str], dry_run: bool = False) -> list[str]:
+def _snakemake(config: Any, run: Path, settings: Path, cores: int, until: str, dry_run: bool = False) -> list[str]:
+    kind = experiment(config)
+    if until not in kind.STEPS:
+        raise ConfigError(f"--until: expected {' or '.join(kind.STEPS)}, found {until!r}{hint(until, kind.STEPS)}")
     return [
-        *(sys.executable, "-m", "snakemake", "--snakefile", str(_SNAKEFILE), "--directory", str(run)),
+        *(sys.executable, "-m", "snakemake", "--snakefile", str(kind.SNAKEFILE), "--directory", str(run)),
         *("--configfile", str(settings.resolve()), "--cores", str(cores), "--rerun-incomplete", "--nocolor"),
         # Not code: a new version of csr does not undo finished training.
         *("--nolock", "--rerun-triggers", "mtime", "params", "input"),
         *(("--dry-run",) if dry_run else ()),
-        *("--", *goals),
+        *("--", *kind.targets(config, until)),
     ]
 
 
@@ -199,7 +181,7 @@ class _Progress:
             print(f"\r\x1b[K{line[:width]}", end="", file=self._out, flush=True)
 
 
-def _write_environment(config: Config, run: Path) -> None:
+def _write_environment(config: Any, run: Path) -> None:
     """Record what a result depends on besides the settings."""
     write_json(
         run / "environment.json",
@@ -210,7 +192,7 @@ def _write_environment(config: Config, run: Path) -> None:
                 **{name: importlib.metadata.version(name) for name in _VERSIONS},
             },
             "command": sys.argv,
-            "inputs": {str(file): sha256(file) for file in input_files(config).values()},
+            "inputs": {str(file): sha256(file) for file in (file for _, file in input_files(config))},
             "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
         },
     )

@@ -12,7 +12,7 @@ from csr.evaluation.comet import comet
 from csr.evaluation.frequency import read_counts, word_scores
 from csr.evaluation.off_target import identifiable, off_target
 from csr.files import read_json, read_lines, write_json
-from csr.workflow.training import STAGES, stage_folder, trained_folders
+from csr.workflow.translation import STAGES, stage_folder, trained_folders
 
 
 def write_scores(config: Config, arm: str, seed: int, run: Path) -> None:

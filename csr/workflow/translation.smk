@@ -1,37 +1,24 @@
-# The steps of `csr run`: each calls one csr command and names the settings and files that it depends on.
+# The steps of a translation experiment: each calls one csr command and names the settings and files it depends on.
 # Paths lie within the run folder; `config` is RUN/config.yaml.
 
-import os
-import shlex
-import sys
-
-from csr.config import build
-from csr.workflow.training import (
+from csr.config import Config
+from csr.settings import build
+from csr.workflow.fairseq import identity
+from csr.workflow.rules import STEP, files, flags
+from csr.workflow.translation import (
     generate_command,
-    identity,
     lexicon_files,
     stage_inputs,
     train_command,
     trained_folders,
 )
 
-CONFIG = build(config)
+CONFIG = build(config, Config)
 DATA, LEXICON = CONFIG.data, CONFIG.lexicon
 SRC, TGT = DATA.source_lang, DATA.target_lang
 FORWARD, BACKWARD = map(str, lexicon_files(CONFIG))
-# Replaces the shell, so that the step is a child of snakemake and is killed with it.
-STEP = f"exec {shlex.quote(sys.executable)} -m csr.workflow.step {os.getpid()}"
 # The backbone's own distance is worth a line only where it is trained here and used.
 PRETRAINS = not CONFIG.backbone.checkpoint and CONFIG.arms != ("random",)
-
-
-def files(*paths):
-    return [str(path) for path in paths if path is not None]
-
-
-def flags(**options):
-    """Return command-line flags, leaving out those without a value."""
-    return [part for name, value in options.items() if value is not None for part in (f"--{name.replace('_', '-')}", str(value))]
 
 
 rule report:

@@ -1,0 +1,229 @@
+"""Settings: a YAML file into a tree of dataclasses, each slip named; nothing here knows what the settings mean.
+
+A section is a frozen dataclass. Its fields are annotated with ``int``, ``float``, ``str``, ``bool``, ``Path``, another
+section, ``tuple[X, ...]``, ``Literal[...]`` or ``X | None``; ``setting`` gives a number its range. A section that has
+a field ``folder`` finds its relative paths there; other relative paths start at the current folder. A section that
+has a method ``check(prefix)`` raises ConfigError there for settings at odds with each other; ``prefix`` goes before
+their names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import os
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+
+from csr.errors import ConfigError
+from csr.files import PathLike, write_text
+
+T = TypeVar("T")
+
+
+def setting(default: Any = dataclasses.MISSING, low: float = -math.inf, high: float = math.inf, **kwargs: Any) -> Any:
+    """Return a dataclass field whose number, or whose numbers, must lie within [low, high]."""
+    return field(default=default, metadata={"low": low, "high": high}, **kwargs)
+
+
+def read_yaml(path: PathLike, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Read the sections of a YAML file; each override is ``section.key=value`` with a YAML value.
+
+    Raises:
+        ConfigError: the file is missing or no YAML, or an override has another form.
+    """
+    try:
+        with open(path, encoding="utf-8") as stream:
+            raw = yaml.load(stream, _Loader)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path}: expected a YAML file, found a folder") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: expected UTF-8, found byte 0x{error.object[error.start]:02x}") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{path}:{line}: expected YAML, found {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: expected YAML, found {error}") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: expected sections such as data and restore, found {shown(raw)}")
+    for override in overrides:
+        _override(raw, override)
+    return raw
+
+
+def build(raw: Mapping[str, Any], kind: type[T]) -> T:
+    """Turn nested mappings, as YAML gives them, into the dataclass ``kind``.
+
+    Raises:
+        ConfigError: a setting is unknown, missing, of the wrong type or out of range.
+    """
+    return typing.cast(T, _section(raw, kind, "", None))
+
+
+def as_mapping(settings: Any) -> dict[str, Any]:
+    """Return the settings as nested plain values, paths as text: what ``build`` takes."""
+    return _plain(dataclasses.asdict(settings))
+
+
+def write_settings(settings: Any, path: PathLike) -> None:
+    """Write every setting, defaults included, as YAML."""
+    with write_text(path) as stream:
+        yaml.safe_dump(as_mapping(settings), stream, sort_keys=False, allow_unicode=True)
+
+
+def input_files(settings: Any, prefix: str = "") -> Iterator[tuple[str, Path]]:
+    """Yield the files that the settings name, each after the name of its setting."""
+    for item in dataclasses.fields(settings):
+        value, name = getattr(settings, item.name), prefix + item.name
+        if dataclasses.is_dataclass(value):
+            yield from input_files(value, f"{name}.")
+        elif isinstance(value, tuple):
+            for i, part in enumerate(value):
+                if dataclasses.is_dataclass(part):
+                    yield from input_files(part, f"{name}[{i}].")
+                elif isinstance(part, Path):
+                    yield f"{name}[{i}]", part
+        elif isinstance(value, Path) and item.name != "folder":
+            yield name, value
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without its silent traps: a key given twice is an error."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key.value} twice", key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+def _override(raw: dict[str, Any], text: str) -> None:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise ConfigError(f"--set: expected section.key=value, found {text!r}")
+    *sections, key = name.split(".")
+    for section in sections:
+        raw = raw.setdefault(section, {})
+        if not isinstance(raw, dict):
+            raise ConfigError(f"--set {text}: {section} is no section")
+    try:
+        raw[key] = yaml.load(value, _Loader)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {text}: expected a YAML value, found {value!r}") from None
+
+
+def _typed(
+    value: Any,
+    kind: Any,
+    name: str,
+    bounds: Mapping[str, float] | None = None,
+    default: Any = None,
+    folder: str = "",
+) -> Any:
+    """Return a raw value as the annotated type ``kind``.
+
+    ``default`` fills the keys that a section leaves out; relative paths start at ``folder``.
+    """
+    origin, choices = typing.get_origin(kind), typing.get_args(kind)
+    if origin is types.UnionType:  # X | None
+        return None if value is None else _typed(value, choices[0], name, bounds, folder=folder)
+    if dataclasses.is_dataclass(kind):
+        return _section(value, typing.cast(type, kind), name, default, folder)
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise ConfigError(f"{name}: expected a list, found {shown(value)}")
+        return tuple(_typed(item, choices[0], f"{name}[{i}]", bounds, folder=folder) for i, item in enumerate(value))
+    if origin is Literal:
+        if value not in choices:
+            raise ConfigError(f"{name}: expected {' or '.join(choices)}, found {shown(value)}{hint(value, choices)}")
+        return value
+    if kind is float and isinstance(value, str):
+        # YAML 1.1 reads 3e-5 as text: a number in that form needs a point (3.0e-5).
+        try:
+            value = float(value)
+        except ValueError:
+            raise ConfigError(f"{name}: expected a number, found {shown(value)}") from None
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if kind is Path and isinstance(value, str) and value:
+        return Path(os.path.abspath(Path(folder, Path(value).expanduser())))
+    if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool) or value == "":
+        wanted = {int: "a whole number", float: "a number", str: "text", Path: "a path", bool: "true or false"}[kind]
+        quote = " (quote it if it is text)" if kind is str and not isinstance(value, (dict, list)) else ""
+        raise ConfigError(f"{name}: expected {wanted}, found {shown(value)}{quote}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{name}: expected a finite number, found {value}")
+    if bounds and isinstance(value, (int, float)) and not bounds["low"] <= value <= bounds["high"]:
+        limits = [f"at least {bounds['low']:g}"] if bounds["low"] > -math.inf else []
+        limits += [f"at most {bounds['high']:g}"] if bounds["high"] < math.inf else []
+        raise ConfigError(f"{name}: expected {' and '.join(limits)}, found {value}")
+    return value
+
+
+def _section(raw: Any, kind: type, name: str, default: Any, folder: str = "") -> Any:
+    if not isinstance(raw, Mapping):
+        raise ConfigError(f"{name}: expected settings such as {name}: {{key: value}}, found {shown(raw)}")
+    prefix = f"{name}." if name else ""
+    hints = typing.get_type_hints(kind)
+    for key in raw:
+        if key not in hints:
+            raise ConfigError(f"{prefix}{key}: unknown key{hint(key, hints)}")
+    own = raw.get("folder") if "folder" in hints else None
+    inside = os.path.join(folder, own) if isinstance(own, str) else folder
+    values = {}
+    for item in dataclasses.fields(kind):
+        fallback = getattr(default, item.name, item.default)
+        if item.name in raw:
+            start = folder if item.name == "folder" else inside
+            label, bounds = prefix + item.name, item.metadata or None
+            values[item.name] = _typed(raw[item.name], hints[item.name], label, bounds, fallback, start)
+        elif fallback is dataclasses.MISSING:
+            raise ConfigError(f"{prefix}{item.name}: missing")
+        else:
+            values[item.name] = fallback
+    section = kind(**values)
+    if hasattr(section, "check"):
+        section.check(prefix)
+    return section
+
+
+def expect_unique(name: str, values: Sequence[Any]) -> None:
+    """Raise ConfigError unless a list has at least one value, and each once."""
+    if len(set(values)) < len(values):
+        raise ConfigError(f"{name}: expected each once, found {list(values)}")
+    if not values:
+        raise ConfigError(f"{name}: expected at least one")
+
+
+def hint(key: object, known: typing.Iterable[str]) -> str:
+    """Return what may have been meant instead of an unknown key, as the end of a message."""
+    close = difflib.get_close_matches(str(key), list(known), n=1)
+    return f", did you mean {close[0]}?" if close else ""
+
+
+def shown(value: Any) -> str:
+    """Return a value as a message names it."""
+    if isinstance(value, Mapping):
+        return "a section"
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    return "nothing" if value is None else repr(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

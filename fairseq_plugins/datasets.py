@@ -35,8 +35,8 @@ class Symbols:
     language_ids: LanguageIds
 
 
-class ExampleDataset(FairseqDataset):
-    """Examples with a source row and, in training, a target row; subclasses say what they are.
+class NoisyDataset(FairseqDataset):
+    """Examples drawn anew each epoch, in an order that depends on the seed alone; subclasses say what they are.
 
     The epoch lies in shared memory, so that loader workers that outlive an epoch see the next one. With
     ``fixed_epoch`` it never changes: validation sees the same noise each time.
@@ -45,9 +45,8 @@ class ExampleDataset(FairseqDataset):
     # The order below is the same in each epoch; fairseq shuffles the batches by (seed, epoch).
     can_reuse_epoch_itr_across_epochs = True
 
-    def __init__(self, sizes: np.ndarray, symbols: Symbols, seed: int, shuffle: bool, fixed_epoch: int | None) -> None:
-        self.sizes = sizes.astype(np.int64)  # [n_examples]: the longer of source and target, with </s> and language id
-        self.symbols = symbols
+    def __init__(self, sizes: np.ndarray, seed: int, shuffle: bool, fixed_epoch: int | None) -> None:
+        self.sizes = sizes.astype(np.int64)  # [n_examples]: in tokens, the longer of source and target
         self._seed = seed
         self._shuffle = shuffle
         self._fixed = fixed_epoch is not None
@@ -106,6 +105,14 @@ class ExampleDataset(FairseqDataset):
         # of the longest sentences, of a test set too.
         """
         return super().batch_by_size(indices, max_tokens, max_sentences, required_batch_size_multiple=1)
+
+
+class ExampleDataset(NoisyDataset):
+    """Examples with a source row and, in training, a target row, each with its ``</s>`` and language id."""
+
+    def __init__(self, sizes: np.ndarray, symbols: Symbols, seed: int, shuffle: bool, fixed_epoch: int | None) -> None:
+        super().__init__(sizes, seed, shuffle, fixed_epoch)
+        self.symbols = symbols
 
     def row(self, ids: np.ndarray, language: int) -> torch.Tensor:
         """Return a sentence with its end and language id."""

@@ -40,7 +40,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="stop after prepare, lexicon, a stage of training, generate or score (default: %(default)s, the last)",
     )
     parser.add_argument("--dry-run", action="store_true", help="print the steps to do, and why")
-    parser.set_defaults(run=_guarded(run))
+    parser.set_defaults(run=guarded(run))
 
     parser = subparsers.add_parser(
         "args", help="print the fairseq command of a stage", description="Print the exact command that csr run uses."
@@ -49,7 +49,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--stage", required=True, help="the stage of training, such as restore, or generate")
     parser.add_argument("--arm", default="csr", help="the arm to generate from (default: %(default)s)")
     parser.add_argument("--seed", type=int, help="random seed (default: the first of the config)")
-    parser.set_defaults(run=_guarded(args))
+    parser.set_defaults(run=guarded(args))
 
     for name, text, runner, of in (
         ("train", "run one stage of training", _train, "stage"),
@@ -60,7 +60,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         parser.add_argument("folder", metavar="RUN", help="folder of csr run, with its config.yaml")
         parser.add_argument(f"--{of}", required=True, metavar="NAME", help=f"which {of}, such as csr")
         parser.add_argument("--seed", type=int, required=True, help="random seed, names the folder")
-        parser.set_defaults(run=_guarded(runner))
+        parser.set_defaults(run=guarded(runner))
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -135,10 +135,10 @@ def _read_run(arguments: argparse.Namespace) -> tuple[Any, Path]:
     return read_config(run / "config.yaml"), run
 
 
-def _guarded(command: Callable[[argparse.Namespace], None]) -> Callable[[argparse.Namespace], int]:
+def guarded(command: Callable[[argparse.Namespace], None]) -> Callable[[argparse.Namespace], int]:
     """Turn a failed step into one line and its exit status, an interrupt into a hint."""
 
-    def guarded(arguments: argparse.Namespace) -> int:
+    def run_guarded(arguments: argparse.Namespace) -> int:
         try:
             command(arguments)
         except StepError as error:
@@ -149,4 +149,4 @@ def _guarded(command: Callable[[argparse.Namespace], None]) -> Callable[[argpars
             return 130
         return 0
 
-    return guarded
+    return run_guarded

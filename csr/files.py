@@ -1,4 +1,4 @@
-"""Text files in and out: strict UTF-8 with line numbers, gzip and xz by name, and writes that are whole or absent."""
+"""Text in and out: strict UTF-8 with line numbers, gzip, xz and zstd by name, and writes that are whole or absent."""
 
 from __future__ import annotations
 
@@ -9,17 +9,28 @@ import io
 import json
 import lzma
 import os
+import shutil
 import sys
+import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from csr.errors import DataError
+from csr.errors import ConfigError, DataError
 
 PathLike = str | os.PathLike[str]
 
-_OPENERS = {".gz": gzip.open, ".xz": lzma.open}
+
+def _open_zstd(path: PathLike, mode: str) -> IO[bytes]:
+    try:
+        import zstandard
+    except ImportError:
+        raise ConfigError(f"{path}: expected the package that reads it, found none: pip install zstandard") from None
+    return zstandard.open(path, mode)
+
+
+_OPENERS = {".gz": gzip.open, ".xz": lzma.open, ".zst": _open_zstd}
 
 
 def open_bytes(path: PathLike) -> IO[bytes]:
@@ -53,8 +64,15 @@ def read_lines(path: PathLike) -> Iterator[str]:
         except UnicodeDecodeError as error:
             found = f"byte 0x{error.object[error.start]:02x} at column {error.start + 1}"
             raise DataError(f"{path}:{number}: expected UTF-8, found {found}") from None
-        except (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error) as error:
+        except _damaged() as error:
             raise DataError(f"{path}:{number}: the compressed file is damaged or cut short ({error})") from None
+
+
+def _damaged() -> tuple[type[Exception], ...]:
+    """Return the errors that say that a compressed file is damaged."""
+    zstandard = sys.modules.get("zstandard")
+    found = (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error)
+    return found if zstandard is None else (*found, zstandard.ZstdError)
 
 
 def read_parallel(src: PathLike, tgt: PathLike) -> Iterator[tuple[str, str]]:
@@ -89,6 +107,29 @@ def write_whole(path: PathLike) -> Iterator[Path]:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def write_folder(out: PathLike, last: str) -> Iterator[Path]:
+    """Yield an empty folder in ``out``; if the block succeeds, its content goes to ``out``, the file ``last`` last.
+
+    So a folder without that file is not finished.
+    """
+    out, prefix = Path(out), f".{Path(last).stem}-"
+    for left_behind in out.glob(f"{prefix}*"):  # by a run that was killed
+        shutil.rmtree(left_behind, ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+    # Not the same name each time: a child of a killed run may still be writing.
+    part = Path(tempfile.mkdtemp(prefix=prefix, dir=out))
+    try:
+        yield part
+        (out / last).unlink(missing_ok=True)
+        for path in sorted(part.iterdir(), key=lambda path: path.name == last):
+            if (out / path.name).is_dir():
+                shutil.rmtree(out / path.name)
+            os.replace(path, out / path.name)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 @contextlib.contextmanager

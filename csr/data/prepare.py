@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import platform
 import re
 import shutil
 import sys
-import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -20,7 +16,7 @@ from tqdm import tqdm
 import csr
 from csr.data import bitext, subwords
 from csr.errors import ConfigError, DataError
-from csr.files import PathLike, read_parallel, sha256, write_json, write_text
+from csr.files import PathLike, read_parallel, sha256, write_folder, write_json, write_text
 from csr.words import segments
 
 Files = tuple[PathLike, PathLike]  # source side, target side
@@ -75,7 +71,7 @@ def prepare(
     given = {name: files for name, files in (("train", train), ("dev", dev), ("test", test)) if files}
     sets, counts = _clean_and_split(given, {"dev": dev_size, "test": test_size}, max_words, max_ratio)
     names = {(name, side): f"{name}.{language}" for name in SPLITS for side, language in enumerate(languages)}
-    with _workplace(Path(out)) as part:
+    with write_folder(out, "prepare.json") as part:
         for (name, side), file in names.items():
             with write_text(part / "text" / file) as stream:
                 stream.writelines(f"{pair[side]}\n" for pair in sets[name])
@@ -142,25 +138,6 @@ def prepare(
         }
         write_json(part / "prepare.json", record)
     return record
-
-
-@contextlib.contextmanager
-def _workplace(out: Path) -> Iterator[Path]:
-    """Yield an empty folder in ``out``; if the block succeeds, its content goes to ``out``, ``prepare.json`` last."""
-    for left_behind in out.glob(".prepare-*"):  # by a run that was killed
-        shutil.rmtree(left_behind, ignore_errors=True)
-    out.mkdir(parents=True, exist_ok=True)
-    # Not the same name each time: a child of a killed run may still be writing.
-    part = Path(tempfile.mkdtemp(prefix=".prepare-", dir=out))
-    try:
-        yield part
-        (out / "prepare.json").unlink(missing_ok=True)
-        for path in sorted(part.iterdir(), key=lambda path: path.name == "prepare.json"):
-            if (out / path.name).is_dir():
-                shutil.rmtree(out / path.name)
-            os.replace(path, out / path.name)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _check(

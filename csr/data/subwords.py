@@ -34,7 +34,13 @@ _BYTE = re.compile("<0x[0-9A-F]{2}>")
 
 
 def train(sides: Sequence[Sequence[str]], pieces: int, path: PathLike) -> None:
-    """Train a unigram model on the same number of lines of each side, and write it.
+    """Train a model on the same number of lines of each side, and write it: ``train_on``."""
+    n_lines = min(MAX_LINES, *map(len, sides))
+    train_on([side[i * len(side) // n_lines] for side in sides for i in range(n_lines)], pieces, path)
+
+
+def train_on(text: Sequence[str], pieces: int, path: PathLike) -> None:
+    """Train a unigram model on lines of text, and write it.
 
     It depends on the text and the number of pieces alone; small text gives fewer than asked for.
 
@@ -42,7 +48,6 @@ def train(sides: Sequence[Sequence[str]], pieces: int, path: PathLike) -> None:
     mBART's are (99.95 %). With 2,560 pieces and more, 256 of them are bytes, so that nothing is ever unknown.
 
     Args:
-        sides: lines of text of each language.
         pieces: size of the vocabulary, the three control symbols included.
 
     Raises:
@@ -50,8 +55,6 @@ def train(sides: Sequence[Sequence[str]], pieces: int, path: PathLike) -> None:
     """
     import sentencepiece
 
-    n_lines = min(MAX_LINES, *map(len, sides))
-    text = [side[i * len(side) // n_lines] for side in sides for i in range(n_lines)]
     n_characters = len(set().union(*text))
     model = io.BytesIO()
     try:
@@ -193,10 +196,19 @@ def write_marks(pieces: PathLike, language: str | None, prefix: PathLike) -> Non
             marks = piece_marks(line.split(" ") if line else [], language)
             stream.write(marks.tobytes())
             sizes.append(len(marks))
+    write_index(prefix, np.array(sizes, np.int64), np.dtype(np.uint8))
+
+
+# fairseq's numbers of the element types.
+_TYPES = {"uint8": 1, "int32": 4, "uint16": 8}
+
+
+def write_index(prefix: PathLike, sizes: np.ndarray, element: np.dtype) -> None:
+    """Write ``prefix.idx``, which makes fairseq's memory-mapped format of the rows in ``prefix.bin``."""
+    starts = np.cumsum(sizes, dtype=np.int64) - sizes
     with write_whole(f"{prefix}.idx") as part, open(part, "wb") as stream:
-        stream.write(b"MMIDIDX\x00\x00" + struct.pack("<QBQ", 1, 1, len(sizes)))  # version, type, rows
-        stream.write(np.array(sizes, np.int32).tobytes())
-        stream.write((np.cumsum(sizes, dtype=np.int64) - np.array(sizes, np.int64)).tobytes())
+        stream.write(b"MMIDIDX\x00\x00" + struct.pack("<QBQ", 1, _TYPES[element.name], len(sizes)))
+        stream.write(sizes.astype(np.int32).tobytes() + (starts * element.itemsize).tobytes())
 
 
 def binarize(

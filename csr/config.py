@@ -147,6 +147,15 @@ class Distance:
 
 
 @dataclass(frozen=True)
+class Dynamics:
+    """Distance and BLEU over updates: Zan et al., Figures 2 and 6, on the dev set."""
+
+    every: int | None = setting(None, low=1)
+    """Updates between the checkpoints that are kept and measured; none are where this is not given."""
+    sentences: int = setting(1000, low=1)
+
+
+@dataclass(frozen=True)
 class Scores:
     """What an arm is scored by besides BLEU, chrF, word F-measure, distance and, where it can be told, language."""
 
@@ -167,6 +176,7 @@ class Config:
     finetune: Training = Training(updates=25000)
     generate: Generate = Generate()
     distance: Distance = Distance()
+    dynamics: Dynamics = Dynamics()
     scores: Scores = Scores()
     arms: tuple[Arm, ...] = ("random", "baseline", "csr")
     seeds: tuple[int, ...] = setting((1,), low=0)
@@ -185,5 +195,10 @@ class Config:
         for lang in (self.data.source_lang, self.data.target_lang):
             if lang not in self.langs:
                 raise ConfigError(f"backbone.langs: expected {lang} among them, found {', '.join(self.langs)}")
+        every = self.dynamics.every
+        for name, stage in (("restore", self.restore), ("finetune", self.finetune)):
+            if every and every % stage.save_every:
+                found = f"{every} and {stage.save_every}"
+                raise ConfigError(f"dynamics.every: expected a multiple of {name}.save_every, found {found}")
         expect_unique("arms", self.arms)
         expect_unique("seeds", self.seeds)

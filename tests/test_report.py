@@ -26,6 +26,14 @@ from csr.report.table import Column, Number, Table
 from csr.words import tokenize
 
 ARMS = ("random", "baseline", "iaft", "csr")
+STARTS = {
+    "start": "identical",
+    "warning": "only 1 in 3 first translations is in the aligned sentence",
+    "starts": {
+        "unsupervised": {"steps": 216, "cooccurrence_precision": 0.16, "mean_similarity": 0.61},
+        "identical": {"steps": 113, "cooccurrence_precision": 0.355, "mean_similarity": 0.625},
+    },
+}
 QUALITY = {"random": 0.35, "baseline": 0.72, "iaft": 0.73, "csr": 0.76}
 NOUNS = ["dog", "child", "woman", "boat", "harbour", "lantern", "orchard", "accordion", "violin", "meadow", "beehive"]
 VERBS = ["sees", "carries", "paints", "follows", "repairs", "watches"]
@@ -88,9 +96,7 @@ def make_run(folder: Path, seeds: tuple[int, ...] = (1, 2, 3), unfinished: tuple
     write_lines(folder / "data/text/train.de", [line.replace("dog", "Hund") for line in train])
     write_lines(folder / "lexicon/de-en.tsv", ["hund\tdog\t0.9", "hund\t<hound>\t0.1", "child\twoman\t0.5"])
     write_lines(folder / "lexicon/en-de.tsv", ["dog\thund\t1"])
-    write_json(
-        folder / "lexicon/de-en.tsv.json", {"source": "vecmap", "quality": {"mean_csls": 0.12345, "start": "identical"}}
-    )
+    write_json(folder / "lexicon/de-en.tsv.json", {"source": "vecmap", "quality": STARTS})
     for seed in seeds:
         write_log(folder / f"seed-{seed}/backbone/train.log", 2000, 3.1, rng)
         noise = {
@@ -296,6 +302,14 @@ def test_the_lexicon_table_counts_the_training_text(run_folder: Path) -> None:
     assert row[5].mean == pytest.approx(100 * len(covered) / len(words))
 
 
+def test_the_starts_of_vecmap_are_laid_side_by_side(run_folder: Path) -> None:
+    run = collect_run(run_folder)
+    table = tables.lexicon_starts(run)
+    assert [row[:3] for row in table.rows] == [["de→en", "unsupervised", ""], ["de→en", "identical", "kept"]]
+    assert "| de→en | identical | kept | 35.5 | – | – | – | 0.625 | 113 |" in table.markdown()
+    assert "only 1 in 3 first translations" in html.page({"runs": [run]})
+
+
 def test_switched_sentences_show_what_stage_one_reads(run_folder: Path) -> None:
     """Every replacement is a candidate of the word in its place, and something is replaced at all."""
     examples = collect_run(run_folder)["lexicons"]["de-en"]["examples"]
@@ -369,6 +383,9 @@ def test_what_only_some_runs_measure_is_shown_where_it_is(tmp_path: Path) -> Non
     scores = json.loads(path.read_text())
     scores |= {"comet": {"value": 0.8125, "signature": "model:tiny"}, "off_target": {"rate": 0.25, "signature": "id:1"}}
     write_json(path, scores)
+    # Each sentence better by a tenth: no sample of sentences shows another sign.
+    for arm, value in (("csr", 0.8125), ("baseline", 0.7125)):
+        write_lines(folder / f"seed-1/{arm}/test.comet", [str(value)] * 40)
     distance = made_up_scores("csr", 1, 30)["distance"]
     points = [{"updates": 0, "distance": distance | {"root_sum_squares": 41.0}}]
     points += [{"updates": 2500, "distance": distance, "bleu": {"value": 29.5, "signature": "s"}}]
@@ -386,6 +403,8 @@ def test_what_only_some_runs_measure_is_shown_where_it_is(tmp_path: Path) -> Non
     assert [column.label for column in main_table.columns][4:6] == ["COMET", "off-target %"]
     csr = main_table.rows[ARMS.index("csr")]
     assert [cell.mean for cell in csr[4:6] if isinstance(cell, Number)] == [0.8125, 25.0]
+    assert isinstance(csr[4], Number)
+    assert csr[4].mark == "**"
     assert [row[:2] for row in tables.checkpoints(run).rows] == [["CSR", "0"], ["CSR", "2,500"]]
     assert "| CSR | 2,500 | 6.00 ± 0.00 |" in tables.checkpoints(run).markdown()
     text = html.page({"runs": [run]})

@@ -48,6 +48,7 @@ def experiment(tmp_path_factory) -> Path:
         "restore": stage,
         "finetune": {**stage, "updates": UPDATES, "save_every": 10},
         "generate": {"beam": 2},
+        "dynamics": {"every": 20, "sentences": 8},
         "arms": ["csr"],
     }
     (folder / "tiny.yaml").write_text(yaml.safe_dump(config))
@@ -77,6 +78,10 @@ def test_run_leaves_what_the_report_is_made_of(finished):
     assert len(environment["inputs"]) == 6
     assert "| CSR |" in (finished / "table.md").read_text()
     assert (finished / "report.html").is_file()
+    # Every 20 updates of 60, and the start; of stage one's 4 updates only start and end.
+    for stage, updates in (("csr", [0, 20, 40, 60]), ("restore", [0, 4])):
+        points = read_json(finished / f"seed-1/{stage}/dynamics.json")["points"]
+        assert [point["updates"] for point in points] == updates
 
 
 def test_only_what_a_setting_touches_is_run_again(experiment, finished):
@@ -88,9 +93,11 @@ def test_only_what_a_setting_touches_is_run_again(experiment, finished):
     assert planned() == {}
     after = planned("--set", "finetune.lr=2.0e-3")
     assert after["csr seed 1"] == "settings have changed"
-    assert set(after) == {"csr seed 1", "generate csr seed 1", "distance csr seed 1", "score csr seed 1", "report"}
+    steps = ("generate", "distance", "dynamics", "score")
+    assert set(after) == {"csr seed 1", "report", *(f"{step} csr seed 1" for step in steps)}
     beam = planned("--set", "generate.beam=3")
-    assert set(beam) == {"generate csr seed 1", "score csr seed 1", "report"}
+    dynamics = {f"dynamics {stage} seed 1" for stage in ("restore", "csr")}
+    assert set(beam) == {"generate csr seed 1", "score csr seed 1", "report", *dynamics}
 
 
 def test_kill_in_stage_two_costs_no_finished_work_and_changes_nothing(experiment, finished):

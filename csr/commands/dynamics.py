@@ -15,8 +15,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "dynamics",
         help="distance and BLEU over updates, from saved checkpoints",
         description="Measure every checkpoint in the folder of a stage, and the model that the stage started from, "
-        "and write FOLDER/dynamics.json, which csr report shows. csr run keeps the last checkpoint of a stage; to have "
-        "more, run the command of csr args with --keep-interval-updates -1 and a --save-dir of its own.",
+        "and write FOLDER/dynamics.json, which csr report shows. csr run does this by itself where the settings name "
+        "dynamics.every; it keeps the last checkpoint alone where they do not.",
     )
     add = parser.add_argument
     add("folders", nargs="+", type=Path, metavar="FOLDER", help="such as RUN/seed-1/csr")

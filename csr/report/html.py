@@ -229,7 +229,9 @@ def _domain(run: Run) -> str:
 
 def _lexicons(run: Run) -> str:
     parts = [_table(tables.lexicons(run))]
-    parts += [_recorded(name, lexicon["quality"]) for name, lexicon in run["lexicons"].items()]
+    parts.append(_table(tables.lexicon_starts(run)))
+    warnings = {lexicon["quality"].get("warning") for lexicon in run["lexicons"].values()} - {None}
+    parts += [_paragraph(warning, "warning") for warning in sorted(warnings)]
     parts += [_entries(name, lexicon["sample"]) for name, lexicon in run["lexicons"].items()]
     switching = tables.switching(run)
     if switching.rows:
@@ -239,12 +241,6 @@ def _lexicons(run: Run) -> str:
         parts.append("<h3>Switched sentences</h3>")
         parts += [f'<div class="case">{_facts(_switched(pieces))}</div>' for pieces in examples]
     return "\n".join(part for part in parts if part)
-
-
-def _recorded(name: str, quality: dict[str, Any]) -> str:
-    """Say what was noted when the lexicon was made; the sizes stand in the table, and lists would drown the rest."""
-    left = {k: v for k, v in quality.items() if k not in ("words", "entries") and not isinstance(v, list)}
-    return _paragraph(f"{name.replace('-', '→')}, recorded when made: {_flat(left)}.", "note") if left else ""
 
 
 def _entries(name: str, sample: dict[str, dict[str, float]]) -> str:

@@ -7,32 +7,43 @@ from pathlib import Path
 from typing import Any
 
 from csr.evaluation.frequency import Case, cases, read_counts
-from csr.evaluation.significance import paired_bootstrap
+from csr.evaluation.significance import Statistics, means, paired_bootstrap
 from csr.evaluation.translation import statistics, tokenizer_for
 from csr.files import read_lines
 
 BASELINE = "baseline"
-METRICS = ("bleu", "chrf")
+METRICS = ("bleu", "chrf", "comet")
 _SHOWN = 4  # cases of each kind
 
 
 def comparisons(folder: Path, arms: Sequence[str], seeds: Sequence[int], tgt: str) -> list[dict[str, Any]]:
-    """Test every finished arm against the baseline of its seed by paired bootstrap (Zan et al., Table 4's marks)."""
+    """Test every finished arm against the baseline of its seed by paired bootstrap (Zan et al., Table 4's marks).
+
+    BLEU and chrF, and COMET where the scores of the sentences are in ``test.comet``.
+    """
     found = []
     for seed in seeds:
-        hyps = {arm: list(read_lines(path)) for arm in arms if (path := _hyp(folder, seed, arm)).exists()}
-        if BASELINE not in hyps:
+        finished = [arm for arm in arms if _hyp(folder, seed, arm).exists()]
+        if BASELINE not in finished:
             continue
-        ref = list(read_lines(_text(folder, "test", tgt)))
         for metric in METRICS:
-            counts = {arm: statistics(metric, hyp, ref, tgt) for arm, hyp in hyps.items()}
-            for arm in counts.keys() - {BASELINE}:
+            counts = _statistics(folder, seed, finished, metric, tgt)
+            for arm in counts.keys() - {BASELINE} if BASELINE in counts else ():
                 result = paired_bootstrap(counts[arm], counts[BASELINE])
                 found.append(
                     {"arm": arm, "seed": seed, "metric": metric, "difference": result.difference}
                     | {"p_value": result.p_value, "signature": result.signature}
                 )
     return sorted(found, key=lambda item: (item["seed"], arms.index(item["arm"]), item["metric"]))
+
+
+def _statistics(folder: Path, seed: int, arms: Sequence[str], metric: str, tgt: str) -> dict[str, Statistics]:
+    """Return what a metric is made of, for each arm that has it."""
+    if metric == "comet":
+        scored = {arm: path for arm in arms if (path := _hyp(folder, seed, arm).with_suffix(".comet")).exists()}
+        return {arm: means([float(line) for line in read_lines(path)]) for arm, path in scored.items()}
+    ref = list(read_lines(_text(folder, "test", tgt)))
+    return {arm: statistics(metric, list(read_lines(_hyp(folder, seed, arm))), ref, tgt) for arm in arms}
 
 
 def case_studies(folder: Path, arm: str, seed: int, src: str, tgt: str) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from csr.analysis.dynamics import updates_to_reach
@@ -82,12 +83,22 @@ rare_f = functools.partial(word_f, 0)
 eq5 = functools.partial(distance, "root_sum_squares")
 
 
-# Measured in some runs only: heading, measure, direction of better, digits.
-OPTIONAL: tuple[tuple[str, Measure, int, int], ...] = (("COMET", comet, 1, 3), ("off-target %", off_target, -1, 1))
+@dataclass(frozen=True)
+class Optional:
+    """What is measured in some runs only; ``metric`` names its significance test, if there is one."""
+
+    label: str
+    measure: Measure
+    better: int
+    digits: int
+    metric: str | None = None
 
 
-def _optional(run: Run) -> list[tuple[str, Measure, int, int]]:
-    return [one for one in OPTIONAL if any(one[1](score) is not None for score in run["scores"])]
+OPTIONAL = (Optional("COMET", comet, 1, 3, "comet"), Optional("off-target %", off_target, -1, 1))
+
+
+def _optional(run: Run) -> list[Optional]:
+    return [one for one in OPTIONAL if any(one.measure(score) is not None for score in run["scores"])]
 
 
 def values(run: Run, arm: str, measure: Measure) -> tuple[float, ...]:
@@ -114,6 +125,7 @@ def run_tables(run: Run) -> list[Table]:
         dynamics(run),
         checkpoints(run),
         lexicons(run),
+        lexicon_starts(run),
         switching(run),
     ]
     return [table for table in tables if table.rows]
@@ -145,7 +157,7 @@ def main(run: Run) -> Table:
         Column("seeds"),
         Column("BLEU", 1),
         Column("chrF", 1),
-        *(Column(label, better) for label, _, better, _ in _optional(run)),
+        *(Column(one.label, one.better) for one in _optional(run)),
         Column(f"F {_rarest(run)} %", 1),
         Column("distance D", -1),
         Column("training s", 0),
@@ -160,7 +172,10 @@ def main(run: Run) -> Table:
                 seeds,
                 Number(values(run, arm, bleu), 1, mark=_mark(run, arm, "bleu")),
                 Number(values(run, arm, chrf), 1, mark=_mark(run, arm, "chrf")),
-                *(Number(values(run, arm, measure), digits) for _, measure, _, digits in _optional(run)),
+                *(
+                    Number(values(run, arm, one.measure), one.digits, mark=_mark(run, arm, one.metric))
+                    for one in _optional(run)
+                ),
                 Number(values(run, arm, rare_f), 1),
                 Number(values(run, arm, eq5), 2),
                 Number(values(run, arm, seconds), 0),
@@ -177,7 +192,7 @@ def _rarest(run: Run) -> str:
     return next((score["words"]["buckets"][0]["name"] for score in run["scores"] if score.get("words")), "rare words")
 
 
-def _mark(run: Run, arm: str, metric: str, seed: int | None = None) -> str:
+def _mark(run: Run, arm: str, metric: str | None, seed: int | None = None) -> str:
     """Return the mark of the largest p-value over the seeds, or of one seed; none where seeds point both ways."""
     tests = [
         test
@@ -202,13 +217,16 @@ def per_seed(run: Run) -> Table:
                     arm_name(arm),
                     Number(values(one, arm, bleu), 2, mark=_mark(run, arm, "bleu", seed)),
                     Number(values(one, arm, chrf), 2, mark=_mark(run, arm, "chrf", seed)),
-                    *(Number(values(one, arm, measure), digits) for _, measure, _, digits in _optional(run)),
+                    *(
+                        Number(values(one, arm, extra.measure), extra.digits, mark=_mark(run, arm, extra.metric, seed))
+                        for extra in _optional(run)
+                    ),
                     Number(values(one, arm, rare_f), 2),
                     Number(values(one, arm, eq5), 2),
                     Number(values(one, arm, seconds), 0),
                 ]
             )
-    optional = [label for label, *_ in _optional(run)]
+    optional = [extra.label for extra in _optional(run)]
     labels = ("seed", "arm", "BLEU", "chrF", *optional, f"F {_rarest(run)} %", "distance D", "training s")
     note = "* p < 0.05, ** p < 0.01 against standard finetuning of the same seed (paired bootstrap over sentences)."
     return Table("seeds", f"{direction(run)}: each seed", [Column(label) for label in labels], rows, note)
@@ -391,6 +409,26 @@ def lexicons(run: Run) -> Table:
     )
     note += "a token is in the aligned sentence."
     return Table("lexicon", f"{direction(run)}: lexicons", [Column(label) for label in labels], rows, note)
+
+
+def lexicon_starts(run: Run) -> Table:
+    """Return how the starts of VecMap that ``auto`` tried compare, without gold data; the one it kept is marked."""
+    measures = {"cooccurrence_precision": "co-occurrence %", "cooccurrence_by_chance": "by chance %"}
+    measures |= {"round_trip": "round trip %", "mutual_csls": "mutual CSLS", "mean_similarity": "similarity"}
+    rows: list[list[Cell]] = []
+    for name, lexicon in run["lexicons"].items():
+        chosen = lexicon["quality"].get("start")
+        for start, found in lexicon["quality"].get("starts", {}).items():
+            cells: list[Cell] = []
+            for key, label in measures.items():
+                scale = 100 if label.endswith("%") else 1
+                cells.append(Number((scale * found[key],), 1 if scale == 100 else 3) if key in found else "–")
+            kept = "kept" if start == chosen else ""
+            rows.append([name.replace("-", "→"), start, kept, *cells, Number((found["steps"],), 0)])
+    labels = ("direction", "start", "", *measures.values(), "steps")
+    note = "Co-occurrence: how often the first candidate of a word is in the aligned sentence, and how often a random "
+    note += "one is. Round trip: words that are their translation's translation."
+    return Table("starts", f"{direction(run)}: starts of VecMap", [Column(label) for label in labels], rows, note)
 
 
 def switching(run: Run) -> Table:

@@ -45,6 +45,8 @@ class Job:
     start: Path | None = None
     """The checkpoint it starts from."""
     data: Path = Path("data/bin")
+    keep_every: int | None = None
+    """Checkpoints at multiples of so many updates stay in ``checkpoints``; the command must keep them too."""
 
 
 def save_dir(folder: Path) -> Path:
@@ -78,7 +80,7 @@ def train(job: Job, run: Path, threads: int) -> None:
         if state is None or state["updates"] < job.updates:
             raise StepError(f"{log}: fairseq-train ended before update {job.updates}")
         write_json(folder / "timing.json", {"seconds": state["seconds"] - before, "updates": state["updates"]})
-        _publish(work, folder / "model.pt")
+        _publish(work, folder / "model.pt", job.keep_every)
 
 
 def generate(command: Sequence[str], folder: Path, n_sentences: int, run: Path, threads: int) -> None:
@@ -183,15 +185,16 @@ def read_checkpoint(path: Path) -> dict[str, float]:
         raise DataError(f"{path}: expected a whole fairseq checkpoint, found {found}") from None
 
 
-def _publish(work: Path, model: Path) -> None:
-    """Name the last checkpoint ``model`` too, and drop the others."""
+def _publish(work: Path, model: Path, keep_every: int | None) -> None:
+    """Name the last checkpoint ``model`` too, and drop the others that are not to be kept."""
     part = model.with_name(".model.pt.part")
     part.unlink(missing_ok=True)
     os.link(work / "checkpoint_last.pt", part)
     os.utime(part)
     os.replace(part, model)
-    for file in work.glob("checkpoint*.pt"):
-        if file.name != "checkpoint_last.pt":
+    for file in work.glob("checkpoint_*_*.pt"):
+        updates = int(file.stem.rpartition("_")[2])
+        if not keep_every or updates % keep_every:
             file.unlink()
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from csr.config import Config
 from csr.evaluation import translation
-from csr.evaluation.comet import comet
+from csr.evaluation.comet import comet_segments, signature
 from csr.evaluation.frequency import read_counts, word_scores
 from csr.evaluation.off_target import identifiable, off_target
-from csr.files import read_json, read_lines, write_json
+from csr.evaluation.significance import means
+from csr.files import read_json, read_lines, write_json, write_text
 from csr.workflow.translation import STAGES, stage_folder, trained_folders
 
 
@@ -32,7 +33,7 @@ def write_scores(config: Config, arm: str, seed: int, run: Path) -> None:
             "seed": seed,
             "bleu": dataclasses.asdict(translation.bleu(hyp, ref, lang)),
             "chrf": dataclasses.asdict(translation.chrf(hyp, ref, lang)),
-            "comet": _comet(config, hyp, ref, run),
+            "comet": _comet(config, hyp, ref, folder, run),
             "off_target": _off_target(hyp, ref, lang),
             "words": {
                 "tokenizer": tokenizer,
@@ -48,11 +49,15 @@ def write_scores(config: Config, arm: str, seed: int, run: Path) -> None:
     )
 
 
-def _comet(config: Config, hyp: list[str], ref: list[str], run: Path) -> dict[str, Any] | None:
+def _comet(config: Config, hyp: list[str], ref: list[str], folder: Path, run: Path) -> dict[str, Any] | None:
+    """Return the mean COMET score, leaving that of each sentence in ``test.comet`` for paired tests."""
     if config.scores.comet is None:
         return None
     src = list(read_lines(run / "data" / "text" / f"test.{config.data.source_lang}"))
-    return dataclasses.asdict(comet(hyp, ref, src, config.scores.comet))
+    segments = comet_segments(hyp, ref, src, config.scores.comet)
+    with write_text(folder / "test.comet") as out:
+        out.writelines(f"{value!r}\n" for value in segments)
+    return {"value": means(segments).value, "signature": signature(config.scores.comet)}
 
 
 def _off_target(hyp: list[str], ref: list[str], language: str) -> dict[str, Any] | None:

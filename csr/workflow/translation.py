@@ -125,6 +125,8 @@ def train_command(config: Config, stage: str, seed: int, run: Path = Path()) -> 
     # Checkpoints by updates alone: an epoch of a small corpus takes seconds.
     command += ["--save-dir", str(work), "--save-interval", "1000000", "--validate-interval", "1000000"]
     command += ["--save-interval-updates", str(settings.save_every), "--keep-interval-updates", "1"]
+    if stage in measured_stages(config):
+        command += ["--keep-interval-updates-pattern", str(config.dynamics.every)]
     command += ["--no-epoch-checkpoints", "--skip-invalid-size-inputs-valid-test"]
     command += ["--log-format", "json", "--log-interval", str(max(1, min(100, settings.updates // 50)))]
     if start := start_model(config, stage, seed):
@@ -149,6 +151,7 @@ def train(config: Config, stage: str, seed: int, run: Path) -> None:
         updates=stage_settings(config, stage).updates,
         inputs=stage_inputs(config, stage, seed),
         start=start_model(config, stage, seed),
+        keep_every=config.dynamics.every if stage in measured_stages(config) else None,
     )
     fairseq.train(job, run, config.threads)
 
@@ -184,6 +187,12 @@ def targets(config: Config, until: str) -> list[str]:
     if until == "backbone" and config.backbone.checkpoint:
         raise ConfigError("--until backbone: nothing to train, backbone.checkpoint is given")
     return [str(stage_folder(until, seed) / "model.pt") for seed in config.seeds]
+
+
+def measured_stages(config: Config) -> list[str]:
+    """Return the stages whose checkpoints are measured: the arms and the restore stages before them."""
+    starts = {STAGES[arm].start for arm in config.arms} - {None, "backbone"}
+    return [stage for stage in STAGES if stage in starts or stage in config.arms] if config.dynamics.every else []
 
 
 def _switches(stage: str) -> bool:

@@ -8,6 +8,7 @@ from csr.workflow.rules import STEP, files, flags
 from csr.workflow.translation import (
     generate_command,
     lexicon_files,
+    measured_stages,
     stage_inputs,
     train_command,
     trained_folders,
@@ -25,6 +26,7 @@ rule report:
     input:
         expand("seed-{seed}/{arm}/scores.json", seed=CONFIG.seeds, arm=CONFIG.arms),
         expand("seed-{seed}/backbone/distance.json", seed=CONFIG.seeds if PRETRAINS else []),
+        expand("seed-{seed}/{stage}/dynamics.json", seed=CONFIG.seeds, stage=measured_stages(CONFIG)),
     output:
         "report.html",
         "table.md",
@@ -123,6 +125,21 @@ rule distance:
     shell:
         "{STEP} {params.label:q} {log:q}"
         " distance --checkpoint {input[0]:q} --data data/bin --out {output:q} {params.flags:q}"
+
+
+rule dynamics:
+    input:
+        "seed-{seed}/{stage}/model.pt",
+        "data/prepare.json",
+    output:
+        "seed-{seed}/{stage}/dynamics.json",
+    params:
+        label="dynamics {stage} seed {seed}",
+        flags=flags(sentences=CONFIG.dynamics.sentences, beam=CONFIG.generate.beam),
+    log:
+        "logs/dynamics-{stage}-{seed}.log",
+    shell:
+        "{STEP} {params.label:q} {log:q} dynamics seed-{wildcards.seed}/{wildcards.stage} {params.flags:q}"
 
 
 if LEXICON.method == "file":

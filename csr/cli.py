@@ -14,6 +14,7 @@ from csr.errors import CsrError
 COMMANDS = {
     "run": ("run", "args", "train", "generate", "score"),
     "data": ("sample", "prepare"),
+    "mixture": ("mixture",),
     "lexicon": ("lexicon",),
     "switch": ("switch",),
     "inspect": ("inspect",),

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numba
 import numpy as np
 
-from csr.noise import FixedSpans, IndependentWords, PoissonSpans, Policy, Schedule
+from csr.noise import FixedSpans, IndependentWords, PoissonSpans, Policy
 from csr.pieces import EncodedLexicon, Mark, Role, Unit
 from csr.streams import MIX_1, MIX_2, STEP, Stream
 
@@ -394,7 +394,6 @@ class Switcher:
     Args:
         lexicon: one, or several of which each sentence draws its own (``csr.noise.one_of``).
         roles: of each piece of the vocabulary, ``csr.pieces.piece_roles``.
-        schedule: the rate of each epoch, instead of the policy's.
         unit: what is replaced. The lexicon of ``Unit.PIECE`` holds pieces.
         mask: id of the mask, for policies that insert it and for ``mask_share``.
         mask_share: probability that a run of chosen words becomes one mask.
@@ -409,7 +408,6 @@ class Switcher:
         max_length: int = 1024,
         max_growth: float = 2.0,
         *,
-        schedule: Schedule | None = None,
         unit: Unit = Unit.WORD,
         mask: int = -1,
         mask_share: float = 0.0,
@@ -421,7 +419,7 @@ class Switcher:
         number, length, gate = _policy_numbers(policy)
         head = (_fixed(roles), number, length, gate, int(unit), mask_share, mask, permute)
         self._settings = [(*head, *map(_fixed, one.arrays())) for one in lexicons]
-        self._rate, self._schedule = policy.rate, schedule
+        self._rate = policy.rate
         self._seed = seed
         self._max_length = max_length
         self._max_growth = max_growth
@@ -434,16 +432,18 @@ class Switcher:
         marks: np.ndarray = NO_MARKS,
         aligned: np.ndarray = NO_PIECES,
         aligned_marks: np.ndarray = NO_MARKS,
+        rate: float | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return a noisy sentence and its ``STATS``; the input, int [n_pieces], stays as it is.
 
         Args:
             marks: the ``csr.pieces.Mark`` of each piece; without them words are found by ``roles``.
             aligned, aligned_marks: the sentence's translation: candidates that stand in it go before the others.
+            rate: the share to replace, if not the policy's.
         """
         stream = Stream(self._seed, epoch, index)
         settings = self._settings[stream.below(len(self._settings)) if len(self._settings) > 1 else 0]
-        rate = self._schedule.rate(epoch) if self._schedule else self._rate
+        rate = self._rate if rate is None else rate
         limit = min(self._max_length, int(self._max_growth * len(ids)))
         return _noise(ids, marks, aligned, aligned_marks, rate, np.uint64(stream.state), limit, *settings)
 
@@ -462,14 +462,11 @@ class Masker(Switcher):
         policy: Policy,
         seed: int,
         *,
-        schedule: Schedule | None = None,
         unit: Unit = Unit.WORD,
         permute: bool = False,
     ) -> None:
         nothing = EncodedLexicon.empty()
-        super().__init__(
-            nothing, roles, policy, seed, schedule=schedule, unit=unit, mask=mask, mask_share=1.0, permute=permute
-        )
+        super().__init__(nothing, roles, policy, seed, unit=unit, mask=mask, mask_share=1.0, permute=permute)
 
 
 class Sometimes:
@@ -488,10 +485,11 @@ class Sometimes:
         marks: np.ndarray = NO_MARKS,
         aligned: np.ndarray = NO_PIECES,
         aligned_marks: np.ndarray = NO_MARKS,
+        rate: float | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the sentence as the noise leaves it, or as it is; see ``Switcher``."""
         if Stream(self._seed + 1, epoch, index).random() < self._share:
-            return self._noise(ids, epoch, index, marks, aligned, aligned_marks)
+            return self._noise(ids, epoch, index, marks, aligned, aligned_marks, rate)
         return ids, np.zeros(len(STATS), np.int64)
 
 

@@ -134,33 +134,30 @@ class IndependentWords:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The rate of each epoch: from ``start`` in epoch 1 to ``end`` in epoch ``epochs`` and after it.
+    """The rate at each update: from ``start`` at the first to ``end`` after ``updates`` of them, and from there on.
 
-    It moves by the epoch, not by the update: a draw depends on (seed, epoch, index) alone, so that it is the same
-    for any number of processes, of loader workers and of batches an update, and after a restart.
-
-    >>> [round(Schedule("linear", 0.5, 0.1, 3).rate(epoch), 2) for epoch in (1, 2, 3, 4)]
+    >>> [round(Schedule("linear", 0.5, 0.1, 200).rate(update), 2) for update in (0, 100, 200, 300)]
     [0.5, 0.3, 0.1, 0.1]
     """
 
     shape: str  # constant, linear or cosine (half a wave)
     start: float
     end: float
-    epochs: int
+    updates: int
 
     def __post_init__(self) -> None:
         _check_share("start", self.start)
         _check_share("end", self.end)
         if self.shape not in ("constant", "linear", "cosine"):
             raise ValueError(f"shape must be constant, linear or cosine, got {self.shape!r}")
-        if self.epochs < 1:
-            raise ValueError(f"epochs must be at least 1, got {self.epochs}")
+        if self.updates < 1:
+            raise ValueError(f"updates must be at least 1, got {self.updates}")
 
-    def rate(self, epoch: int) -> float:
-        """Return the rate of an epoch, counted from 1."""
+    def rate(self, update: int) -> float:
+        """Return the rate of the batches of an update, counted from 0."""
         if self.shape == "constant":
             return self.start
-        done = min(max((epoch - 1) / max(self.epochs - 1, 1), 0.0), 1.0)
+        done = min(update / self.updates, 1.0)
         if self.shape == "cosine":
             done = (1 - math.cos(math.pi * done)) / 2
         return self.start + done * (self.end - self.start)

@@ -11,9 +11,12 @@ from fairseq.data import FairseqDataset, data_utils
 
 from csr.compiled import NO_MARKS, NO_PIECES, STATS
 from csr.examples import LanguageIds
+from csr.noise import Schedule
 
-# (pieces, epoch, example, marks, the other side's pieces, its marks) -> (noisy pieces, csr.compiled.STATS)
-Noise = Callable[[np.ndarray, int, int, np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+# (pieces, epoch, example, marks, the other side's pieces, its marks, rate) -> (noisy pieces, csr.compiled.STATS)
+Noise = Callable[
+    [np.ndarray, int, int, np.ndarray, np.ndarray, np.ndarray, float | None], tuple[np.ndarray, np.ndarray]
+]
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,7 @@ class TranslationDataset(ExampleDataset):
         source = self.sentence(self._source, index)
         if self._noise is not None:
             marks = self.marks(self._source, index)
-            source, _ = self._noise(source, self.epoch, int(index), marks, NO_PIECES, NO_MARKS)
+            source, _ = self._noise(source, self.epoch, int(index), marks, NO_PIECES, NO_MARKS, None)
         example = {"id": int(index), "source": self.row(source, self._source.symbol)}
         if self._target is not None:
             example["target"] = self.row(self.sentence(self._target, index), self._target.symbol)
@@ -180,7 +183,8 @@ class RestoreDataset(ExampleDataset):
     """Noisy sentences with their originals, each side in its own language (Zan et al., objective 3).
 
     Example ``2 i`` restores the source of pair ``i``, ``2 i + 1`` its target: each pair gives both each epoch. With
-    ``parallel`` the noise sees the other side of the pair too.
+    ``parallel`` the noise sees the other side of the pair too. With a ``schedule`` the rate goes by the update that an
+    example is part of (``place``), else it is the noise's own.
     """
 
     def __init__(
@@ -192,10 +196,26 @@ class RestoreDataset(ExampleDataset):
         shuffle: bool,
         fixed_epoch: int | None,
         parallel: bool = False,
+        schedule: Schedule | None = None,
     ) -> None:
         sizes = np.stack([side.sizes for side in sides], axis=1).reshape(-1) + 1
         super().__init__(sizes, symbols, seed, shuffle, fixed_epoch)
         self._sides, self._noises, self._parallel = sides, noises, parallel
+        self.schedule = schedule
+        # Shared, as the epoch is.
+        self._updates = torch.zeros(len(sizes) if schedule else 1, dtype=torch.int32).share_memory_()
+
+    def place(self, batches: Sequence[Sequence[int]], first_update: int, update_freq: int) -> None:
+        """Note which update each example of an epoch is part of, given the batches of one process in their order.
+
+        Loader workers fetch ahead, so that the trainer's count is no guide to them; the order of an epoch's batches is
+        known before its first.
+        """
+        order = np.concatenate([np.asarray(batch, np.int64) for batch in batches])
+        updates = first_update + np.arange(len(batches)) // update_freq
+        self._updates[torch.from_numpy(order)] = torch.from_numpy(
+            np.repeat(updates, [len(batch) for batch in batches]).astype(np.int32)
+        )
 
     def __getitem__(self, index: int) -> dict:
         pair, number = divmod(int(index), len(self._sides))
@@ -205,7 +225,9 @@ class RestoreDataset(ExampleDataset):
         if self._parallel:
             other = self._sides[1 - number]
             aligned, aligned_marks = self.sentence(other, pair), self.marks(other, pair)
-        noisy, stats = self._noises[number](ids, self.epoch, int(index), self.marks(side, pair), aligned, aligned_marks)
+        rate = self.schedule.rate(int(self._updates[index])) if self.schedule else None
+        marks = self.marks(side, pair)
+        noisy, stats = self._noises[number](ids, self.epoch, int(index), marks, aligned, aligned_marks, rate)
         return {
             "id": int(index),
             "source": self.row(noisy, side.symbol),

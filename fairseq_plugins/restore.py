@@ -4,12 +4,13 @@ import functools
 import logging
 import math
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 import torch
 from fairseq import metrics
 from fairseq.tasks import register_task
+from omegaconf import II
 
 from csr.compiled import STATS, Masker, Switcher
 from csr.errors import ConfigError
@@ -74,7 +75,8 @@ class CsrRestoreConfig(CsrTranslationConfig):
         metadata={"help": "how the rate moves from --switch-rate to --rate-end: constant, linear or cosine"},
     )
     rate_end: float = field(default=0.35, metadata={"help": "share of words replaced at the end of the schedule"})
-    schedule_epochs: int = field(default=10, metadata={"help": "epochs until the rate is at --rate-end"})
+    schedule_updates: int = field(default=5000, metadata={"help": "updates until the rate is at --rate-end"})
+    update_freq: Any = field(default=II("optimization.update_freq"))
     prefer_aligned: bool = field(
         default=False,
         metadata={"help": "draw among the candidates that stand in the other side of the pair, if there are any"},
@@ -107,7 +109,37 @@ class CsrRestoreTask(CsrTranslationTask):
             shuffle=train,
             fixed_epoch=None if train else VALID_EPOCH,
             parallel=self.cfg.prefer_aligned,
+            schedule=self.schedule() if train else None,
         )
+
+    def get_batch_iterator(self, dataset, *args, **kwargs):  # type: ignore[no-untyped-def]
+        """Return fairseq's iterator of batches; where the rate has a schedule, they are placed in it epoch by epoch."""
+        new = dataset not in self.dataset_to_epoch_iter
+        batches = super().get_batch_iterator(dataset, *args, **kwargs)
+        if new and getattr(dataset, "schedule", None):
+            ordered = batches.ordered_batches
+
+            def placed(epoch: int, fix_batches_to_gpus: bool, shuffle: bool) -> list[list[int]]:
+                order = ordered(epoch, fix_batches_to_gpus, shuffle)
+                freqs = [self._update_freq(before) for before in range(1, epoch + 1)]
+                dataset.place(order, sum(math.ceil(len(order) / freq) for freq in freqs[:-1]), freqs[-1])
+                return order
+
+            batches.ordered_batches = placed
+        return batches
+
+    def _update_freq(self, epoch: int) -> int:
+        freqs = self.cfg.update_freq
+        return freqs[min(epoch, len(freqs)) - 1]
+
+    def schedule(self) -> Schedule | None:
+        """Return how the rate moves; nothing where it stays."""
+        cfg = self.cfg
+        try:
+            schedule = Schedule(cfg.rate_schedule, cfg.switch_rate, cfg.rate_end, cfg.schedule_updates)
+        except ValueError as error:
+            raise ConfigError(f"noise: {error}") from None
+        return None if schedule.shape == "constant" else schedule
 
     def noises(self) -> tuple[Noise, Noise]:
         """Return the noise of the source and of the target side, made once."""
@@ -121,21 +153,18 @@ class CsrRestoreTask(CsrTranslationTask):
             insert = cfg.zero_spans == "insert"
             try:
                 policy = policy_named(cfg.policy, cfg.switch_rate, cfg.mean_span, cfg.span, cfg.gate, insert)
-                schedule = Schedule(cfg.rate_schedule, cfg.switch_rate, cfg.rate_end, cfg.schedule_epochs)
             except ValueError as error:
                 raise ConfigError(f"noise: {error}") from None
             unit = Unit[cfg.unit.upper()]
             if cfg.replace == "mask":
                 mask = self.src_dict.index("<mask>")
-                masker = Masker(
-                    mask, roles, policy, cfg.seed, schedule=schedule, unit=unit, permute=cfg.permute_sentences
-                )
+                masker = Masker(mask, roles, policy, cfg.seed, unit=unit, permute=cfg.permute_sentences)
                 self._noises: tuple[Noise, Noise] = (masker, masker)
             else:
                 forward, reverse = self._lexicons()
                 self._noises = (
-                    self._switcher(forward, roles, policy, schedule),
-                    self._switcher(reverse, roles, policy, schedule),
+                    self._switcher(forward, roles, policy),
+                    self._switcher(reverse, roles, policy),
                 )
         return self._noises
 
@@ -184,9 +213,7 @@ class CsrRestoreTask(CsrTranslationTask):
             out.append(encoded)
         return out
 
-    def _switcher(
-        self, lexicons: list[EncodedLexicon], roles: np.ndarray, policy: Policy, schedule: Schedule
-    ) -> Switcher:
+    def _switcher(self, lexicons: list[EncodedLexicon], roles: np.ndarray, policy: Policy) -> Switcher:
         cfg = self.cfg
         return Switcher(
             lexicons,
@@ -195,7 +222,6 @@ class CsrRestoreTask(CsrTranslationTask):
             cfg.seed,
             cfg.max_source_positions - 2,
             cfg.max_growth,
-            schedule=schedule,
             unit=Unit[cfg.unit.upper()],
             mask=self.src_dict.index("<mask>"),
             mask_share=cfg.mask_share if cfg.replace == "mixture" else 0.0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import subprocess
@@ -70,7 +71,7 @@ def task_of(data: Path, name: str = "csr_restore", **settings: object):
     values = {"_name": name, "data": str(data / "bin"), "source_lang": "xx", "target_lang": "yy", "seed": 3}
     values |= {"train_subset": "train", "dataset_impl": None, "required_seq_len_multiple": 1}
     if name == "csr_restore":
-        values["lexicon"] = str(data / "xx-yy.tsv")
+        values |= {"lexicon": str(data / "xx-yy.tsv"), "update_freq": [1]}
     task = setup_task(OmegaConf.merge(config, values | settings))
     task.load_dataset("train")
     return task
@@ -288,17 +289,27 @@ def test_two_lexicons_give_each_sentence_one_language(data, tmp_path):
     assert 10 < sum(second) < 40  # half of the sentences are all in the second language
 
 
-def test_the_rate_follows_its_schedule_and_prefers_the_aligned(data):
-    task = task_of(data, rate_schedule="linear", switch_rate=0.0, rate_end=1.0, schedule_epochs=3)
-    dataset = task.datasets["train"]
-    rates = []
-    for epoch in (1, 2, 3, 4):
-        dataset.set_epoch(epoch)
-        stats = sum(dataset[i]["stats"] for i in range(0, 80, 2))
-        rates.append(stats[3] / stats[1])
-    assert rates == [0.0, pytest.approx(2 / 3), 1.0, 1.0]  # ceil(0.5 * 3) words of 3
+def test_the_rate_follows_the_updates_whatever_the_workers_and_processes(data):
+    """Linear from 0 to 1: ceil(0.25 k) of three words in update k, two batches an update in epoch 1 and one after."""
+    options = {"rate_schedule": "linear", "switch_rate": 0.0, "rate_end": 1.0, "schedule_updates": 20}
 
-    aligned = task_of(data, prefer_aligned=True, switch_rate=1.0).datasets["train"]
+    def drawn(update_freq: list[int], epochs: int = 2, **iterator: object) -> list:
+        return batches(task_of(data, update_freq=update_freq, **options), epochs, **iterator)
+
+    alone = drawn([2, 1])
+    n = len(alone) // 2
+    for number, (_, noisy, clean) in enumerate(alone):
+        update = number // 2 if number < n else math.ceil(n / 2) + number - n
+        switched = max(sum(a != b for a, b in zip(*rows, strict=True)) for rows in zip(noisy, clean, strict=True))
+        assert switched == math.ceil(3 * min(update / 20, 1) - 1e-9)
+    assert drawn([2, 1], num_workers=3) == alone
+    shards = [drawn([1], num_shards=2, shard_id=rank) for rank in (0, 1)]  # the same updates as two batches each
+    assert sorted(drawn([2])) == sorted(shards[0] + shards[1])
+
+
+def test_candidates_of_the_translation_are_preferred(data):
+    task = task_of(data, prefer_aligned=True, switch_rate=1.0)
+    aligned = task.datasets["train"]
     pair = task.tgt_dict.string(aligned[40]["source"][:-2]), task.tgt_dict.string(aligned[41]["target"][:-2])
     # w20 w6 w2 beside v2 v20 v6: each has one candidate that stands there, and one that does not.
     assert pair == ("v20 v6 v2 .", "v2 v20 v6 !")

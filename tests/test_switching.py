@@ -111,11 +111,11 @@ def test_compiled_twin_makes_the_same_draws(words, lexicon, policy, index):
 def test_compiled_twin_masks_inserts_aligns_and_follows_a_schedule(
     words, several, policy, mask_share, aligned, marked, index
 ):
-    schedule = Schedule("cosine", policy.rate, 0.2, 5)
+    rate = Schedule("cosine", policy.rate, 0.2, 5).rate(3)
     stream = Stream(7, 3, index)
     new = add_noise(
         words, one_of(several, stream), policy, stream,
-        rate=schedule.rate(3), mask_share=mask_share, aligned=aligned,
+        rate=rate, mask_share=mask_share, aligned=aligned,
     )  # fmt: skip
     expected = [[new.words.get(i, word)] for i, word in enumerate(words)]
     for start, end in new.masked:
@@ -124,10 +124,10 @@ def test_compiled_twin_masks_inserts_aligns_and_follows_a_schedule(
         expected[i].insert(0, "<mask>")
     switcher = Switcher(
         [encode_lexicon(lexicon, encode) for lexicon in several], ROLES, policy, seed=7, max_growth=10,
-        schedule=schedule, mask=INDEX["<mask>"], mask_share=mask_share,
+        mask=INDEX["<mask>"], mask_share=mask_share,
     )  # fmt: skip
     marks = [mark for row in encode(words, True) for mark in (Mark.BEGIN, *[Mark.GO_ON] * (len(row) - 1))]
-    out, _ = switcher(ids_of(words), 3, index, np.array(marks if marked else [], np.uint8), aligned=ids_of(aligned))
+    out, _ = switcher(ids_of(words), 3, index, np.array(marks if marked else [], np.uint8), ids_of(aligned), rate=rate)
     assert text(out).replace("<mask>", " <mask>").split() == [word for row in expected for word in row]
 
 

@@ -50,7 +50,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("--gate", type=float, default=0.5, help="independent: share of sentences touched (default: %(default)s)")
     add("--schedule", choices=("constant", "linear", "cosine"), default="constant", help="(default: %(default)s)")
     add("--rate-end", type=float, default=0.35, help="rate at the end of the schedule (default: %(default)s)")
-    add("--schedule-epochs", type=int, default=10, help="epochs until then (default: %(default)s)")
+    add("--schedule-updates", type=int, default=5000, help="updates until then (default: %(default)s)")
+    add("--update", type=int, default=0, help="update whose rate it is, from 0 (default: %(default)s)")
     add("--mask-share", type=float, default=0.0, help="runs of words that become <mask>, 0 to 1 (default: %(default)s)")
     add("--top-k", type=int, default=3, help="candidates per word, best first (default: %(default)s)")
     add(
@@ -99,7 +100,7 @@ def _switched(arguments: argparse.Namespace) -> Iterator[tuple[str, SwitchedLine
         raise ConfigError(f"--mask-share: expected a share in [0, 1], found {a.mask_share}")
     try:
         policy = policy_named(a.policy, a.rate, a.mean_span, a.span, a.gate, a.insert)
-        rate = Schedule(a.schedule, a.rate, a.rate_end, a.schedule_epochs).rate(a.epoch)
+        rate = Schedule(a.schedule, a.rate, a.rate_end, a.schedule_updates).rate(a.update)
     except ValueError as error:
         raise ConfigError(str(error)) from None
     lines = read_parallel(a.input, a.aligned) if a.aligned else ((line, "") for line in read_lines(a.input))

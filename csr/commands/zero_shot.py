@@ -1,0 +1,98 @@
+"""``csr zero-shot``: fine-tune an encoder on one language, score it on others."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from csr.commands.run import guarded
+from csr.errors import ConfigError
+
+# Named here again, since importing csr.finetuning loads numpy, which no --help should wait for.
+EPOCHS = {"nli": 4, "ner": 3}
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``csr zero-shot finetune`` and ``csr zero-shot evaluate``."""
+    parser = subparsers.add_parser(
+        "zero-shot", help="fine-tune an encoder on one language, score it on others", description=__doc__
+    )
+    sub = parser.add_subparsers(dest="step", metavar="STEP", required=True)
+
+    found = sub.add_parser(
+        "finetune",
+        help="train on labelled text",
+        description="Train RUN/model.pt on a file of labelled text, with the hyper-parameters of Visser et al., "
+        "Table 2. After a kill the same command continues from the last checkpoint.",
+    )
+    add = found.add_argument
+    add("task", choices=tuple(EPOCHS), help="inference between sentences, or named entities")
+    _model(found, "pretrained encoder: a checkpoint of csr_masked_lm, or of csr import-hf")
+    add("--train", required=True, metavar="FILE", help="XNLI or MultiNLI; or tokens and tags as PAN-X and CoNLL")
+    add("--out", required=True, metavar="RUN", help="folder to make")
+    add("--epochs", type=int, help="(default: 4 for nli, 3 for ner)")
+    add("--lr", type=float, default=5e-5, help="highest learning rate (default: %(default)s)")
+    add("--batch", type=int, default=32, help="examples in a batch (default: %(default)s)")
+    add("--warmup-ratio", type=float, default=0.25, help="share of the updates it rises in (default: %(default)s)")
+    add("--weight-decay", type=float, default=0.01, help="(default: %(default)s)")
+    add("--max-length", type=int, default=128, metavar="N", help="ids of an example (default: %(default)s)")
+    add("--types", default="LOC,ORG,PER", help="types of entities, for ner (default: %(default)s)")
+    add("--seed", type=int, default=1, help="of head, order and dropout (default: %(default)s)")
+    add("--threads", type=int, default=1, metavar="N", help="(default: %(default)s)")
+    found.set_defaults(run=guarded(finetune))
+
+    found = sub.add_parser(
+        "evaluate",
+        help="score test sets",
+        description="Write RUN/predictions/NAME.txt and RUN/scores.json, and print a table: accuracy, or entity F1 by "
+        "seqeval, micro, macro and by type, 0 to 100.",
+    )
+    _model(found, "model.pt of csr zero-shot finetune")
+    found.add_argument("--test", required=True, nargs="+", metavar="NAME=FILE", help="test sets, such as de=de.tsv")
+    found.add_argument(
+        "--outside", default="", metavar="TYPE,...", help="types that the model does not know, to be read as none"
+    )
+    found.add_argument("--out", required=True, metavar="RUN", help="folder to write to")
+    found.add_argument("--device", choices=("cpu", "cuda"), help="(default: cuda if there is one)")
+    found.set_defaults(run=evaluate)
+
+
+def _model(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("--checkpoint", required=True, metavar="FILE", help=text)
+    parser.add_argument("--data", required=True, metavar="DIR", help="folder with its dictionary, dict.txt")
+    parser.add_argument("--sentencepiece-model", required=True, metavar="FILE", help="its SentencePiece model")
+
+
+def finetune(arguments: argparse.Namespace) -> None:
+    """Train a model."""
+    from csr import finetuning
+    from csr.settings import build
+
+    names = ("lr", "batch", "warmup_ratio", "weight_decay", "max_length")
+    raw: dict[str, Any] = {name: getattr(arguments, name) for name in names}
+    settings = build({"epochs": arguments.epochs or EPOCHS[arguments.task], **raw}, finetuning.Finetuning)
+    paths = (arguments.checkpoint, arguments.data, arguments.sentencepiece_model)
+    encoder = finetuning.Encoder(*map(Path, paths))
+    types = arguments.types.split(",")
+    finetuning.finetune(
+        arguments.task, encoder, arguments.train, arguments.out, settings, arguments.seed, types, arguments.threads
+    )
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    """Score test sets."""
+    from csr.evaluation import zero_shot
+    from csr.report.zero_shot import scores_table
+    from fairseq_plugins.labeller import read_labeller
+
+    tests: dict[str, str] = {}
+    for text in arguments.test:
+        name, equals, path = text.partition("=")
+        if not (name and equals and path) or name in tests:
+            raise ConfigError(f"--test: expected NAME=FILE with each name once, found {text!r}")
+        tests[name] = path
+    labeller = read_labeller(arguments.checkpoint, arguments.data, arguments.sentencepiece_model, arguments.device)
+    outside = [name for name in arguments.outside.split(",") if name]
+    scores = zero_shot.evaluate(labeller, tests, arguments.out, outside)
+    print(scores_table(scores).markdown())

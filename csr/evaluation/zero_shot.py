@@ -1,0 +1,60 @@
+"""Zero-shot transfer: the labels that a finetuned encoder gives to the test sets of several languages."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from csr.data.ner import Sentence, read_ner, write_ner
+from csr.data.nli import read_nli
+from csr.evaluation.classification import accuracy, entity_f1
+from csr.files import PathLike, write_json, write_text
+
+if TYPE_CHECKING:
+    from fairseq_plugins.labeller import Labeller
+
+
+def evaluate(
+    labeller: Labeller, tests: Mapping[str, PathLike], out: PathLike, outside: Collection[str] = ()
+) -> dict[str, Any]:
+    """Write ``predictions/NAME.txt`` for each test set and ``scores.json``; return the scores by name.
+
+    Args:
+        tests: files of labelled text by name, such as the language.
+        outside: types of entities that the model does not know, to be read as none.
+
+    Raises:
+        DataError: a test set is broken, or holds an entity of a type that the model does not know.
+    """
+    folder = Path(out) / "predictions"
+    scores = {
+        name: _tagged(labeller, path, outside, folder / f"{name}.txt")
+        if labeller.tags
+        else _classified(labeller, path, folder / f"{name}.txt")
+        for name, path in tests.items()
+    }
+    write_json(Path(out) / "scores.json", scores)
+    return scores
+
+
+def _tagged(labeller: Labeller, path: PathLike, outside: Collection[str], out: Path) -> dict[str, Any]:
+    types = {label[2:] for label in labeller.task.labels if label != "O"}
+    sentences, counts = read_ner(path, types, outside)
+    tags = labeller.tag([sentence.tokens for sentence in sentences])
+    write_ner((Sentence(s.tokens, tuple(found)) for s, found in zip(sentences, tags, strict=True)), out)
+    scores = entity_f1(tags, [sentence.tags for sentence in sentences])
+    return dataclasses.asdict(scores) | {"sentences": len(sentences), "repaired": counts["repaired"]}
+
+
+def _classified(labeller: Labeller, path: PathLike, out: Path) -> dict[str, Any]:
+    pairs = read_nli(path)
+    labels = labeller.classify(pairs)
+    with write_text(out) as stream:
+        stream.writelines(f"{label}\n" for label in labels)
+    truth = [pair.label for pair in pairs]
+    found = accuracy(labels, truth)
+    majority = Counter(truth).most_common(1)[0][1] / len(truth)
+    return {"accuracy": found.value, **dataclasses.asdict(found), "majority": majority}

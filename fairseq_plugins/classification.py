@@ -1,0 +1,189 @@
+"""Labels from a BERT encoder: the head, its loss, and what the tasks csr_tagging and csr_sentence_pair share."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+import numpy as np
+import torch
+from fairseq.criterions import FairseqCriterion, register_criterion
+from fairseq.data import Dictionary, data_utils
+from fairseq.dataclass import FairseqDataclass
+from fairseq.logging import metrics
+from fairseq.models.roberta import RobertaEncoder
+from fairseq.modules.transformer_sentence_encoder import init_bert_params
+from fairseq.tasks import FairseqTask
+from omegaconf import II, MISSING
+from torch import nn
+
+from csr.data.labelled import Example, Pieces
+from csr.errors import ConfigError, DataError
+from fairseq_plugins.datasets import NoisyDataset
+from fairseq_plugins.encoder import CsrBert
+
+
+class LabelDataset(NoisyDataset):
+    """Rows of ids with the positions that get a label."""
+
+    def __init__(self, examples: Sequence[Example], pad: int, seed: int, shuffle: bool) -> None:
+        sizes = np.array([len(example.ids) for example in examples], np.int64)
+        super().__init__(sizes, seed, shuffle, fixed_epoch=None)
+        self._examples, self._pad = examples, pad
+
+    def __getitem__(self, index: int) -> tuple[int, Example]:
+        return int(index), self._examples[index]
+
+    def collater(self, samples: list[tuple[int, Example]]) -> dict[str, Any]:
+        """Pad rows to a batch; ``positions`` [n_labels] count through its rows, ``target`` are their labels."""
+        if not samples:
+            return {}
+        numbers, examples = zip(*samples, strict=True)
+        rows = data_utils.collate_tokens([torch.from_numpy(example.ids) for example in examples], self._pad)
+        positions = [example.positions + i * rows.shape[1] for i, example in enumerate(examples)]
+        return {
+            "id": torch.tensor(numbers),
+            "nsentences": len(examples),
+            "ntokens": sum(len(example.ids) for example in examples),
+            "net_input": {"src_tokens": rows, "positions": torch.from_numpy(np.concatenate(positions))},
+            "target": torch.from_numpy(np.concatenate([example.labels for example in examples])),
+        }
+
+
+class Head(nn.Module):
+    """Dropout and a linear layer; ``pooled`` puts BERT's dense layer with tanh before them, as for sentences."""
+
+    def __init__(self, dim: int, labels: int, dropout: float, pooled: bool) -> None:
+        super().__init__()
+        self.dense = nn.Linear(dim, dim) if pooled else None
+        self.dropout = nn.Dropout(dropout)
+        self.out = nn.Linear(dim, labels)
+        self.apply(init_bert_params)
+
+    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Return the logits of vectors [n, dim] as [n, labels]."""
+        if self.dense is not None:
+            vectors = torch.tanh(self.dense(vectors))
+        return self.out(self.dropout(vectors))
+
+
+class Classifier(CsrBert):
+    """An encoder with a head in place of the one that predicts masked pieces; its task gives it that head."""
+
+    head: Head
+
+    def __init__(self, args: Namespace, encoder: RobertaEncoder) -> None:
+        super().__init__(args, encoder)
+        encoder.lm_head = None
+
+    def forward(self, src_tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        """Return the logits at positions [n] of a batch [n_rows, length], counted row by row: [n, labels]."""
+        features, _ = super().forward(src_tokens, features_only=True)
+        return self.head(features.flatten(0, 1)[positions])
+
+    def upgrade_state_dict_named(self, state_dict: dict[str, torch.Tensor], name: str) -> None:
+        """Take the encoder of a pretrained checkpoint, the head staying random, or both of a finetuned one.
+
+        Raises:
+            DataError: the checkpoint holds no BERT encoder, one of another vocabulary, or a head of other labels.
+        """
+        if "encoder.sentence_encoder.embed_tokens.weight" not in state_dict:
+            raise DataError("checkpoint: expected a BERT encoder such as csr_masked_lm trains, found another model")
+        super().upgrade_state_dict_named(state_dict, name)
+        for key in [key for key in state_dict if key.startswith("encoder.lm_head.")]:
+            del state_dict[key]
+        for key, value in self.head.state_dict(prefix="head.").items():
+            if state_dict.setdefault(key, value).shape != value.shape:
+                raise DataError(
+                    f"checkpoint: expected a head of {self.head.out.out_features} labels, found one of "
+                    f"{len(state_dict['head.out.weight'])}"
+                )
+
+
+@register_criterion("csr_classification", dataclass=FairseqDataclass)
+class ClassificationCriterion(FairseqCriterion):
+    """Cross-entropy of the labels, and how many are right."""
+
+    def forward(self, model: nn.Module, sample: dict[str, Any], reduce: bool = True) -> tuple[Any, int, dict[str, Any]]:
+        """Return the loss summed over labels, their number, and what is logged."""
+        logits, target = model(**sample["net_input"]), sample["target"]
+        loss = nn.functional.cross_entropy(logits.float(), target, reduction="sum")
+        logged = {"ntokens": sample["ntokens"], "nsentences": sample["nsentences"], "sample_size": len(target)}
+        return loss, len(target), logged | {"loss": loss.data, "correct": logits.argmax(1).eq(target).sum()}
+
+    @staticmethod
+    def reduce_metrics(logging_outputs: list[dict[str, Any]]) -> None:
+        """Log the loss in nats and the accuracy in percent."""
+        loss, correct, n = (sum(log[key] for log in logging_outputs) for key in ("loss", "correct", "sample_size"))
+        metrics.log_scalar("loss", loss / n, n, round=4)
+        metrics.log_scalar("accuracy", 100 * correct / n, n, round=2)
+
+    @staticmethod
+    def logging_outputs_can_be_summed() -> bool:
+        """Say that logs of several processes may be added up."""
+        return True
+
+
+@dataclass
+class ClassificationConfig(FairseqDataclass):
+    data: str = field(default=MISSING, metadata={"help": "folder with the encoder's dictionary, dict.txt"})
+    sentencepiece_model: str = field(default=MISSING, metadata={"help": "SentencePiece model of that dictionary"})
+    train: Optional[str] = field(default=None, metadata={"help": "file to train on"})
+    valid: Optional[str] = field(default=None, metadata={"help": "file to validate on"})
+    max_length: int = field(default=128, metadata={"help": "ids of an example (Visser et al., Table 2)"})
+    seed: int = II("common.seed")
+
+
+class ClassificationTask(FairseqTask):
+    """Fine-tuning on labelled text that is read as it is; subclasses say what is labelled."""
+
+    cfg: ClassificationConfig
+    labels: Sequence[str]
+    pooled: bool
+
+    def __init__(self, cfg: ClassificationConfig) -> None:
+        super().__init__(cfg)
+        path = os.path.join(cfg.data, "dict.txt")
+        self.pieces = Pieces(cfg.sentencepiece_model, path)
+        self.dictionary = Dictionary.load(path)
+        self.dictionary.add_symbol("<mask>")
+
+    @property
+    def source_dictionary(self) -> Dictionary:
+        """Return the encoder's dictionary."""
+        return self.dictionary
+
+    @property
+    def target_dictionary(self) -> None:
+        """Labels have no dictionary."""
+        return None
+
+    def max_positions(self) -> int:
+        """Return the longest example."""
+        return self.cfg.max_length
+
+    def build_model(self, cfg: Namespace, from_checkpoint: bool = False) -> Classifier:
+        """Return an encoder of any ``--arch csr_bert_*`` with a new head."""
+        model = Classifier.build_model(cfg, self)
+        if self.cfg.max_length > model.max_positions():
+            raise ConfigError(f"--max-length: expected at most {model.max_positions()} positions of the encoder")
+        model.head = Head(cfg.encoder_embed_dim, len(self.labels), cfg.dropout, self.pooled)
+        return model
+
+    def load_dataset(self, split: str, **kwargs: object) -> None:
+        """Read a split's file; an encoder sees its examples in another order with each seed."""
+        path = {"train": self.cfg.train, "valid": self.cfg.valid}.get(split)
+        if path is None:
+            raise ConfigError(f"--{split}: expected a file, found none")
+        self.datasets[split] = self.dataset(self.examples(path), split == "train")
+
+    def dataset(self, examples: Sequence[Example], shuffle: bool = False) -> LabelDataset:
+        """Return examples as fairseq takes them."""
+        return LabelDataset(examples, self.dictionary.pad(), self.cfg.seed, shuffle)
+
+    def examples(self, path: str) -> list[Example]:
+        """Read a file of labelled text."""
+        raise NotImplementedError

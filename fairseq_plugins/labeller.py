@@ -1,0 +1,103 @@
+"""A finetuned encoder, ready to tag tokens and to label sentence pairs."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from fairseq.data import data_utils
+from tqdm import tqdm
+
+from csr.backbone.checkpoints import read_checkpoint
+from csr.data.labelled import Example, pair_examples, unlabelled_examples
+from csr.data.nli import NliExample
+from csr.errors import ConfigError, DataError
+from csr.files import PathLike
+from fairseq_plugins.classification import ClassificationConfig, ClassificationTask, Classifier
+from fairseq_plugins.models import MAX_TOKENS
+from fairseq_plugins.sentence_pair import SentencePairTask
+from fairseq_plugins.tagging import TaggingConfig, TaggingTask
+
+
+@dataclass(frozen=True)
+class Labeller:
+    """A model in evaluation mode on its device, with the task it was trained for."""
+
+    model: Classifier
+    task: ClassificationTask
+    device: torch.device
+
+    @property
+    def tags(self) -> bool:
+        """Whether it labels tokens rather than sentence pairs."""
+        return isinstance(self.task, TaggingTask)
+
+    def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
+        """Return a tag for each token of each sentence; long ones are read in overlapping runs."""
+        limit = self.task.cfg.max_length
+        runs = [list(unlabelled_examples(tokens, self.task.pieces, limit)) for tokens in sentences]
+        labels = iter(self._labels([run for of_sentence in runs for run in of_sentence]))
+        return [[self.task.labels[i] for _ in of_sentence for i in next(labels)] for of_sentence in runs]
+
+    def classify(self, pairs: Sequence[NliExample]) -> list[str]:
+        """Return a label for each pair; its own is not looked at."""
+        examples = pair_examples(pairs, self.task.pieces, self.task.cfg.max_length)
+        return [self.task.labels[int(label[0])] for label in self._labels(examples)]
+
+    @torch.inference_mode()
+    def _labels(self, examples: Sequence[Example]) -> list[np.ndarray]:
+        """Return the most probable label at each position of each example."""
+        dataset = self.task.dataset(examples)
+        found: list[np.ndarray] = [np.zeros(0, np.int64)] * len(examples)
+        limit = max(MAX_TOKENS[self.device.type], self.task.cfg.max_length)
+        batches = data_utils.batch_by_size(
+            dataset.ordered_indices(), dataset.num_tokens, dataset.sizes[dataset.ordered_indices()], max_tokens=limit
+        )
+        for batch in tqdm(batches, desc="labels", unit="batch", disable=None):
+            collated = dataset.collater([dataset[i] for i in batch])["net_input"]
+            logits = self.model(**{name: tensor.to(self.device) for name, tensor in collated.items()})
+            counts = [len(examples[i].positions) for i in batch]
+            for i, labels in zip(batch, logits.argmax(1).cpu().split(counts), strict=True):
+                found[i] = labels.numpy()
+        return found
+
+
+def read_labeller(
+    checkpoint: PathLike, data: PathLike, sentencepiece_model: PathLike, device: str | None = None
+) -> Labeller:
+    """Read a model that was trained by csr_tagging or csr_sentence_pair.
+
+    Args:
+        data: folder with the encoder's ``dict.txt``.
+        device: ``cpu``, ``cuda`` or None for CUDA if it is there.
+
+    Raises:
+        DataError: the checkpoint is missing, damaged, of another task or of another vocabulary.
+        ConfigError: there is no such device.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device: expected cpu, found cuda, which is not available here")
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    state = read_checkpoint(checkpoint)
+    trained = (state.get("cfg") or {}).get("task") or {}
+    given: dict[str, Any] = {"data": str(data), "sentencepiece_model": str(sentencepiece_model), "seed": 1}
+    task: ClassificationTask
+    if trained.get("_name") == "csr_tagging":
+        task = TaggingTask(TaggingConfig(**given, max_length=trained["max_length"], types=trained["types"]))
+    elif trained.get("_name") == "csr_sentence_pair":
+        task = SentencePairTask(ClassificationConfig(**given, max_length=trained["max_length"]))
+    else:
+        raise DataError(
+            f"{checkpoint}: expected a model trained by csr_tagging or csr_sentence_pair, found one of "
+            f"{trained.get('_name', 'another program')}"
+        )
+    model = task.build_model(Namespace(**dict(state["cfg"]["model"])))
+    try:
+        model.load_state_dict(state["model"])
+    except DataError as error:
+        raise DataError(f"{checkpoint}: {error}") from None
+    return Labeller(model.to(place).eval(), task, place)

@@ -75,6 +75,12 @@ class Noise:
 
     rate: float = setting(0.35, low=0, high=1)
     mean_span: float = setting(3.5, low=0.01)
+    unit: Literal["word", "piece"] = "word"
+    """What is replaced; the lexicon of piece, as in the paper's released code, holds pieces (lexicon.method: file)."""
+    mask_share: float = setting(0.0, low=0, high=1)
+    """Probability that a run of words becomes a ``<mask>`` and not translations."""
+    prefer_aligned: bool = False
+    """Draw among the candidates that stand in the other side of the pair, if there are any."""
     sources: float = setting(0.1, low=0, high=1)
     """Arm iaft: share of the pairs whose sources get noise, drawn anew each epoch (section 5.1)."""
 

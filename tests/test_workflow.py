@@ -233,6 +233,22 @@ def test_finetuning_differs_between_arms_in_start_and_updates_alone():
     assert common("baseline") == common("csr") == common("random") == common("mask_restore_ft")
 
 
+def test_noise_settings_are_those_of_stage_one_alone():
+    noise = {"rate": 0.5, "unit": "piece", "mask_share": 0.25, "prefer_aligned": True}
+    plain, noisy = build(MINIMAL, Config), build({**MINIMAL, "noise": noise}, Config)
+    for stage in translation.STAGES:
+        command, usual = (translation.train_command(config, stage, 1) for config in (noisy, plain))
+        if stage == "restore":
+            assert _flag(command, "--switch-rate") == "0.5"
+            assert _flag(command, "--unit") == "piece"
+            assert (_flag(command, "--replace"), _flag(command, "--mask-share")) == ("mixture", "0.25")
+            assert "--prefer-aligned" in command
+        elif stage == "mask_restore":
+            assert _flag(command, "--switch-rate") == "0.5"
+        else:
+            assert command == usual
+
+
 def test_restore_command_of_the_paper(tmp_path, capsys):
     path = tmp_path / "mbart.yaml"
     backbone = {"checkpoint": "model.pt", "dictionary": "dict.txt", "sentencepiece": "spm.model"}

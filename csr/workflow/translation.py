@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from csr.config import Config, Training
+from csr.config import Config, Noise, Training
 from csr.errors import ConfigError
 from csr.workflow import fairseq
 
@@ -104,7 +104,8 @@ def train_command(config: Config, stage: str, seed: int, run: Path = Path()) -> 
         forward, backward = (run / file for file in lexicon_files(config))
         command += ["--lexicon", str(forward), "--reverse-lexicon", str(backward)]
         command += ["--top-k", str(config.lexicon.neighbors)]
-    if spec.restore:
+        command += _choices(config.noise)
+    if spec.restore and spec.start:  # a backbone has mBART's noise, which is the task's default
         command += ["--switch-rate", _number(config.noise.rate), "--mean-span", _number(config.noise.mean_span)]
     if spec.noisy:
         command += ["--noisy-sources", _number(config.noise.sources)]
@@ -208,6 +209,14 @@ def _task(config: Config, stage: str, run: Path) -> list[str]:
         *("--langs", ",".join(config.langs)),
         *("--bpe", "sentencepiece", "--sentencepiece-model", str(run / "data" / "spm.model")),
     ]
+
+
+def _choices(noise: Noise) -> list[str]:
+    """Return the options of stage one that are not the paper's."""
+    options = ["--unit", noise.unit] if noise.unit != "word" else []
+    if noise.mask_share:
+        options += ["--replace", "mixture", "--mask-share", _number(noise.mask_share)]
+    return options + (["--prefer-aligned"] if noise.prefer_aligned else [])
 
 
 def _number(value: float) -> str:

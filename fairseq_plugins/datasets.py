@@ -27,6 +27,7 @@ class Side:
     sizes: np.ndarray  # [n_sentences], with </s>
     symbol: int  # the language id
     marks: Sequence[torch.Tensor] | None = None  # csr.pieces.Mark of each piece, if csr prepare wrote them
+    limit: int | None = None  # pieces read of a row; ``sizes`` says so too
 
 
 @dataclass(frozen=True)
@@ -124,11 +125,11 @@ class ExampleDataset(NoisyDataset):
     def sentence(self, side: Side, index: int) -> np.ndarray:
         """Return the pieces of a sentence, without its end."""
         ids = side.data[index].numpy()
-        return ids[:-1] if len(ids) and ids[-1] == self.symbols.eos else ids
+        return (ids[:-1] if len(ids) and ids[-1] == self.symbols.eos else ids)[: side.limit]
 
     def marks(self, side: Side, index: int) -> np.ndarray:
         """Return what each piece of a sentence is to its words; nothing where that is not known."""
-        return NO_MARKS if side.marks is None else side.marks[index].numpy().astype(np.uint8)
+        return NO_MARKS if side.marks is None else side.marks[index].numpy()[: side.limit].astype(np.uint8)
 
     def collater(self, samples: list[dict]) -> dict:
         """Pad examples to a batch in fairseq's form."""
@@ -183,7 +184,8 @@ class RestoreDataset(ExampleDataset):
     """Noisy sentences with their originals, each side in its own language (Zan et al., objective 3).
 
     Example ``2 i`` restores the source of pair ``i``, ``2 i + 1`` its target: each pair gives both each epoch. With
-    ``parallel`` the noise sees the other side of the pair too. With a ``schedule`` the rate goes by the update that an
+    ``parallel`` the noise sees the other side of the pair too. Sides that are not ``paired`` are texts of their own, of
+    any lengths; they follow one another. With a ``schedule`` the rate goes by the update that an
     example is part of (``place``), else it is the noise's own.
     """
 
@@ -197,9 +199,12 @@ class RestoreDataset(ExampleDataset):
         fixed_epoch: int | None,
         parallel: bool = False,
         schedule: Schedule | None = None,
+        paired: bool = True,
     ) -> None:
-        sizes = np.stack([side.sizes for side in sides], axis=1).reshape(-1) + 1
+        rows = [side.sizes for side in sides]
+        sizes = 1 + (np.stack(rows, axis=1).reshape(-1) if paired else np.concatenate(rows))
         super().__init__(sizes, symbols, seed, shuffle, fixed_epoch)
+        self._starts = None if paired else np.cumsum([0, *map(len, rows)])  # of each side, and the end
         self._sides, self._noises, self._parallel = sides, noises, parallel
         self.schedule = schedule
         # Shared, as the epoch is.
@@ -217,8 +222,15 @@ class RestoreDataset(ExampleDataset):
             np.repeat(updates, [len(batch) for batch in batches]).astype(np.int32)
         )
 
+    def _row(self, index: int) -> tuple[int, int]:
+        """Return the row and the side of an example."""
+        if self._starts is None:
+            return divmod(index, len(self._sides))
+        number = int(np.searchsorted(self._starts, index, "right")) - 1
+        return index - int(self._starts[number]), number
+
     def __getitem__(self, index: int) -> dict:
-        pair, number = divmod(int(index), len(self._sides))
+        pair, number = self._row(int(index))
         side = self._sides[number]
         ids = self.sentence(side, pair)
         aligned, aligned_marks = NO_PIECES, NO_MARKS

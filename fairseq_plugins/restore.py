@@ -38,6 +38,13 @@ class CsrRestoreConfig(CsrTranslationConfig):
     reverse_lexicon: Optional[str] = field(
         default=None, metadata={"help": "target-to-source lexicons (default: --lexicon with its sides swapped)"}
     )
+    monolingual: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "instead of a language pair: comma-separated languages, each with a text of its own, in "
+            "SPLIT.LANG.bin; several can be restored from masks alone"
+        },
+    )
     lexicon_draw: str = field(
         default="sentence",
         metadata={"help": "of several lexicons, one is drawn for each sentence, or for each word: sentence or word"},
@@ -98,11 +105,34 @@ class CsrRestoreTask(CsrTranslationTask):
 
     cfg: CsrRestoreConfig
 
+    @classmethod
+    def setup_task(cls, cfg: CsrRestoreConfig, **kwargs: object) -> "CsrRestoreTask":
+        """Load the dictionary; texts without a pair have that of the first one on both sides."""
+        if cfg.monolingual:
+            first, *others = cfg.monolingual.split(",")
+            if cfg.replace != "mask" and others:
+                raise ConfigError(f"--monolingual: expected one language with --replace {cfg.replace}, found several")
+            if cfg.prefer_aligned:
+                raise ConfigError("--prefer-aligned: expected pairs, found --monolingual")
+            cfg.source_lang = cfg.target_lang = first
+        return super().setup_task(cfg, **kwargs)
+
+    @property
+    def side_languages(self) -> list[str]:
+        """Return the language of each side of an example."""
+        cfg = self.cfg
+        return cfg.monolingual.split(",") if cfg.monolingual else [cfg.source_lang, cfg.target_lang]
+
     def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs: object) -> None:
         """Load a split as sentences to restore."""
         train = split == self.cfg.train_subset
+        if self.cfg.monolingual:
+            folder = self.folder(split, epoch)
+            sides = [self.side(f"{folder}/{split}.{language}", language) for language in self.side_languages]
+        else:
+            sides = list(self.sides(split, epoch))
         self.datasets[split] = RestoreDataset(
-            self.sides(split, epoch),
+            sides,
             self.noises(),
             self.symbols,
             self.cfg.seed,
@@ -110,6 +140,7 @@ class CsrRestoreTask(CsrTranslationTask):
             fixed_epoch=None if train else VALID_EPOCH,
             parallel=self.cfg.prefer_aligned,
             schedule=self.schedule() if train else None,
+            paired=not self.cfg.monolingual,
         )
 
     def get_batch_iterator(self, dataset, *args, **kwargs):  # type: ignore[no-untyped-def]
@@ -141,8 +172,8 @@ class CsrRestoreTask(CsrTranslationTask):
             raise ConfigError(f"noise: {error}") from None
         return None if schedule.shape == "constant" else schedule
 
-    def noises(self) -> tuple[Noise, Noise]:
-        """Return the noise of the source and of the target side, made once."""
+    def noises(self) -> list[Noise]:
+        """Return the noise of each side, made once."""
         if not hasattr(self, "_noises"):
             cfg = self.cfg
             _check_choice("--unit", cfg.unit, ("word", "piece"))
@@ -159,23 +190,23 @@ class CsrRestoreTask(CsrTranslationTask):
             if cfg.replace == "mask":
                 mask = self.src_dict.index("<mask>")
                 masker = Masker(mask, roles, policy, cfg.seed, unit=unit, permute=cfg.permute_sentences)
-                self._noises: tuple[Noise, Noise] = (masker, masker)
+                self._noises: list[Noise] = [masker] * len(self.side_languages)
             else:
-                forward, reverse = self._lexicons()
-                self._noises = (
-                    self._switcher(forward, roles, policy),
-                    self._switcher(reverse, roles, policy),
-                )
+                self._noises = [self._switcher(lexicons, roles, policy) for lexicons in self._lexicons()]
         return self._noises
 
-    def _lexicons(self) -> tuple[list[EncodedLexicon], list[EncodedLexicon]]:
+    def _lexicons(self) -> list[list[EncodedLexicon]]:
+        """Return the lexicons of each side."""
         cfg = self.cfg
         if cfg.lexicon is None:
             raise ConfigError("--lexicon: expected a lexicon (source<TAB>target<TAB>weight), found none")
         forward = cfg.lexicon.split(":")
-        if cfg.reverse_lexicon:
-            return self._encoded(forward, inverted=False), self._encoded(cfg.reverse_lexicon.split(":"), inverted=False)
-        return self._encoded(forward, inverted=False), self._encoded(forward, inverted=True)
+        sides = [self._encoded(forward, inverted=False)]
+        if cfg.reverse_lexicon and not cfg.monolingual:
+            sides.append(self._encoded(cfg.reverse_lexicon.split(":"), inverted=False))
+        elif not cfg.monolingual:
+            sides.append(self._encoded(forward, inverted=True))
+        return sides
 
     def _encoded(self, paths: list[str], inverted: bool) -> list[EncodedLexicon]:
         cfg = self.cfg
@@ -256,7 +287,7 @@ class CsrRestoreTask(CsrTranslationTask):
     def reduce_metrics(self, logging_outputs, criterion):  # type: ignore[no-untyped-def]
         """Log, per side, shares over what was seen since the last line."""
         super().reduce_metrics(logging_outputs, criterion)
-        for side, language in enumerate((self.cfg.source_lang, self.cfg.target_lang)):
+        for side, language in enumerate(self.side_languages):
             total = {name: sum(log.get(f"_switching_{side}_{name}", 0) for log in logging_outputs) for name in STATS}
             for name, part, whole in (
                 ("rate", "switched", "words"),  # share of words replaced

@@ -88,25 +88,37 @@ class CsrTranslationTask(TranslationTask):
 
     def sides(self, split: str, epoch: int) -> tuple[Side, Side]:
         """Return both sides of a split as fairseq-preprocess wrote it; an epoch reads its shard."""
-        paths = utils.split_paths(self.cfg.data)
-        folder = paths[(epoch - 1) % len(paths)] if split == self.cfg.train_subset else paths[0]
+        folder = self.folder(split, epoch)
         src, tgt = self.cfg.source_lang, self.cfg.target_lang
         sides = []
         for language in (src, tgt):
-            for pair in (f"{src}-{tgt}", f"{tgt}-{src}"):
-                path = os.path.join(folder, f"{split}.{pair}.{language}")
-                data = data_utils.load_indexed_dataset(path, self.tgt_dict, self.cfg.dataset_impl)
-                if data is not None:
-                    break
-            else:
-                raise FileNotFoundError(f"{folder}: expected {split}.{src}-{tgt}.{language}.bin, found no such file")
-            sides.append(Side(data, data.sizes, self.language_id(language), self._marks(path, data.sizes)))
+            paths = [os.path.join(folder, f"{split}.{pair}.{language}") for pair in (f"{src}-{tgt}", f"{tgt}-{src}")]
+            there = [path for path in paths if os.path.exists(f"{path}.idx")]
+            sides.append(self.side((there or paths)[0], language))
         if len(sides[0].sizes) != len(sides[1].sizes):
             raise ConfigError(
                 f"{folder}: expected as many {src} as {tgt} sentences in {split}, found "
                 f"{len(sides[0].sizes):,} and {len(sides[1].sizes):,}"
             )
         return sides[0], sides[1]
+
+    def folder(self, split: str, epoch: int) -> str:
+        """Return the folder of a split; an epoch of the training data reads its shard."""
+        paths = utils.split_paths(self.cfg.data)
+        return paths[(epoch - 1) % len(paths)] if split == self.cfg.train_subset else paths[0]
+
+    def side(self, path: str, language: str) -> Side:
+        """Return the sentences of ``path.{bin,idx}``, with ``--truncate-source`` cut to the model's positions."""
+        data = data_utils.load_indexed_dataset(path, self.tgt_dict, self.cfg.dataset_impl)
+        if data is None:
+            raise FileNotFoundError(
+                f"{os.path.dirname(path)}: expected {os.path.basename(path)}.bin, found no such file"
+            )
+        sizes, limit = data.sizes, None
+        if self.cfg.truncate_source:
+            limit = min(self.cfg.max_source_positions, self.cfg.max_target_positions) - 2
+            sizes = np.minimum(sizes, limit + 1)
+        return Side(data, sizes, self.language_id(language), self._marks(path, data.sizes), limit)
 
     def _marks(self, path: str, sizes: np.ndarray) -> Sequence[torch.Tensor] | None:
         """Return the word boundaries that ``csr prepare`` wrote beside the data, if it did."""

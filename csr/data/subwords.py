@@ -175,7 +175,8 @@ def piece_marks(pieces: Sequence[str], language: str | None = None) -> np.ndarra
 
 def _surfaces(pieces: Sequence[str]) -> list[str]:
     """Return the text of each piece; of the bytes of a character the first has it and the others nothing."""
-    texts = [piece.replace(MARK, " ") for piece in pieces]
+    # A control symbol shows nothing; a line end belongs to no word.
+    texts = ["\n" if piece in CONTROL else piece.replace(MARK, " ") for piece in pieces]
     i = 0
     while i < len(pieces):
         n = 0

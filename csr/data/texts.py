@@ -1,0 +1,114 @@
+"""Monolingual text of several languages: a common vocabulary, and rows for a backbone that is trained on masks."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+import csr
+from csr.data import bitext, subwords
+from csr.data.rows import Vocabulary
+from csr.errors import ConfigError, DataError
+from csr.files import PathLike, read_lines, sha256, write_folder, write_json, write_text
+from csr.words import segments
+
+
+def prepare_texts(
+    texts: Mapping[str, Sequence[PathLike]],
+    out: PathLike,
+    *,
+    pieces: int = 8000,
+    valid_size: int = 500,
+    max_words: int = 250,
+    sentencepiece_model: PathLike | None = None,
+    dictionary: PathLike | None = None,
+) -> dict[str, Any]:
+    """Clean text, train a vocabulary on the same number of lines of each language, and encode it for training.
+
+    The folder ``out`` gets ``text/{train,valid}.LANG``, ``spm.model``, ``spm.vocab``, ``dict.txt``, the rows
+    ``bin/{train,valid}.LANG.{bin,idx}`` that ``csr_restore --monolingual`` reads, and, last of all, ``prepare.json``.
+
+    Args:
+        texts: files of each language, one sentence a line.
+        pieces: size of the vocabulary to train.
+        valid_size: lines of each language to hold out; at most a tenth of them.
+        sentencepiece_model, dictionary: a backbone's own vocabulary, instead of training one.
+
+    Raises:
+        ConfigError: a language's segmenter is not installed, or one of model and dictionary is missing.
+        DataError: a file is missing, not UTF-8 or without a line of text.
+    """
+    if (sentencepiece_model is None) != (dictionary is None):
+        raise ConfigError("a SentencePiece model and a dictionary go together: expected both or none, found one")
+    for language in texts:
+        segments("", language)  # without its segmenter, better stop now
+    sets: dict[tuple[str, str], list[str]] = {}
+    counts = {}
+    for language, files in texts.items():
+        lines, counts[language] = _clean(files, max_words, language)
+        ranked = sorted(lines, key=lambda line: hashlib.sha256(line.encode()).digest())
+        held_out = set(ranked[: min(valid_size, len(lines) // 10)])
+        sets["train", language] = [line for line in lines if line not in held_out]
+        sets["valid", language] = sorted(held_out)
+    with write_folder(out, "prepare.json") as part:
+        for (split, language), lines in sets.items():
+            with write_text(part / "text" / f"{split}.{language}") as stream:
+                stream.writelines(f"{line}\n" for line in lines)
+        if sentencepiece_model and dictionary:
+            copy_vocabulary(sentencepiece_model, dictionary, part)
+        else:
+            subwords.train([sets["train", language] for language in texts], pieces, part / "spm.model")
+            model = subwords.load(part / "spm.model")
+            subwords.write_vocabulary(model, part / "spm.vocab")
+            subwords.write_dictionary(subwords.model_pieces(model), {}, part / "dict.txt")
+        vocabulary = Vocabulary(part / "spm.model", part / "dict.txt")
+        for (split, language), lines in sets.items():
+            shown = tqdm(lines, f"encoding {split}.{language}", disable=None)
+            vocabulary.write(shown, part / "bin" / f"{split}.{language}", language)
+        for language in texts:
+            shutil.copyfile(part / "dict.txt", part / "bin" / f"dict.{language}.txt")
+        record = {
+            "languages": list(texts),
+            "lines": {f"{split}.{language}": len(lines) for (split, language), lines in sets.items()},
+            "counts": {language: dict(counted) for language, counted in counts.items()},
+            "options": {"pieces": pieces, "valid_size": valid_size, "max_words": max_words},
+            "inputs": {str(file): sha256(file) for files in texts.values() for file in files},
+            "versions": {"csr": csr.__version__},
+        }
+        write_json(part / "prepare.json", record)
+    return record
+
+
+def copy_vocabulary(sentencepiece_model: PathLike, dictionary: PathLike, folder: Path) -> None:
+    """Copy a vocabulary to ``spm.model`` and ``dict.txt`` of a folder."""
+    for source, name in ((sentencepiece_model, "spm.model"), (dictionary, "dict.txt")):
+        if not Path(source).is_file():
+            raise DataError(f"{source}: no such file")
+        shutil.copyfile(source, folder / name)
+
+
+def _clean(files: Sequence[PathLike], max_words: int, language: str) -> tuple[list[str], Counter[str]]:
+    """Return the lines of a language once each, in order, and what was dropped."""
+    kept: dict[str, None] = {}
+    counts: Counter[str] = Counter()
+    for file in files:
+        for raw in tqdm(read_lines(file), f"cleaning {language}", disable=None):
+            counts["read"] += 1
+            line = bitext.normalized(raw)
+            if bitext.is_empty((line, line)):
+                counts["empty"] += 1
+            elif bitext.n_words(line) > max_words:
+                counts["long"] += 1
+            elif line in kept:
+                counts["duplicate"] += 1
+            else:
+                kept[line] = None
+    if not kept:
+        raise DataError(f"{files[0] if files else language}: expected lines of text, found none")
+    return list(kept), counts

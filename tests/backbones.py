@@ -99,6 +99,7 @@ def make_state(rows: int, layers: int = 2, dim: int = 16, seed: int = 1, scale: 
         norm(f"{side}.layer_norm")
     weights[EMBEDDINGS[-1]] = embedding
     settings = {"arch": "mbart_large", "task": "multilingual_denoising", "activation_fn": "gelu"}
+    settings |= {"train_subset": "train", "valid_subset": "valid"}
     settings |= {"max_source_positions": 1024, "max_target_positions": 1024, "layernorm_embedding": True}
     settings |= {"share_all_embeddings": True, "share_decoder_input_output_embed": True, "no_scale_embedding": False}
     for side in ("encoder", "decoder"):

@@ -39,20 +39,22 @@ class Architecture:
     dim: int | None
     ffn: int | None
     positions: int | None
-    embedding_norm: bool
-    final_norm: bool
+    embedding_norm: bool | None
+    final_norm: bool | None
     heads: int | None = None
     activation: str | None = None
 
-    def differences(self, other: Architecture) -> list[str]:
-        """Return where two models differ, this one's value first; what is None is not compared."""
-        return [
-            f"{field.name.replace('_', ' ')} {mine} and {others}"
-            for field in fields(self)
-            if (mine := getattr(self, field.name)) is not None
-            and (others := getattr(other, field.name)) is not None
-            and mine != others
-        ]
+    def __str__(self) -> str:
+        """Return the sizes as one reads them."""
+        return (
+            f"{self.vocabulary:,} embeddings, {self.encoder_layers} + {self.decoder_layers} layers, {self.dim} "
+            f"dimensions, {self.ffn} in between, {self.heads} heads, {self.activation}"
+        )
+
+    def differences(self, other: Architecture) -> dict[str, tuple[Any, Any]]:
+        """Return in what two models differ: this one's value and the other's; what either leaves open is the same."""
+        pairs = {field.name: (getattr(self, field.name), getattr(other, field.name)) for field in fields(self)}
+        return {name: pair for name, pair in pairs.items() if None not in pair and pair[0] != pair[1]}
 
 
 def read_checkpoint(path: PathLike) -> dict[str, Any]:
@@ -86,6 +88,22 @@ def model_settings(state: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of the model in a fairseq checkpoint: of its ``cfg``, or ``args`` before fairseq 0.11."""
     settings = (state.get("cfg") or {}).get("model") or state.get("args") or {}
     return dict(vars(settings) if isinstance(settings, argparse.Namespace) else settings)
+
+
+def described(settings: Mapping[str, Any]) -> Architecture:
+    """Return the sizes that fairseq's settings of a model name, all but that of the vocabulary."""
+    return Architecture(
+        vocabulary=None,
+        encoder_layers=settings.get("encoder_layers"),
+        decoder_layers=settings.get("decoder_layers"),
+        dim=settings.get("encoder_embed_dim"),
+        ffn=settings.get("encoder_ffn_embed_dim"),
+        positions=settings.get("max_source_positions"),
+        embedding_norm=settings.get("layernorm_embedding"),
+        final_norm=settings.get("encoder_normalize_before"),
+        heads=settings.get("encoder_attention_heads"),
+        activation=settings.get("activation_fn"),
+    )
 
 
 def architecture(state: Mapping[str, Any]) -> Architecture:
@@ -127,8 +145,9 @@ def _unpickled(path: Path) -> Any:
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            return torch.load(path, map_location="cpu", mmap=zipfile.is_zipfile(path), weights_only=True)
+        # For good: what allows a class for a while takes it from those who have allowed it before, too.
+        torch.serialization.add_safe_globals([argparse.Namespace])
+        return torch.load(path, map_location="cpu", mmap=zipfile.is_zipfile(path), weights_only=True)
     except (RuntimeError, OSError, EOFError, LookupError, TypeError, ValueError, pickle.UnpicklingError) as error:
         raise unreadable(path, error) from None
 

@@ -68,8 +68,8 @@ class Preset:
         else:
             reason = "checkpoint and dictionary are of different models"
         raise DataError(
-            f"{checkpoint}: expected {expected:,} embeddings ({pieces:,} lines of {dictionary} + {len(SPECIAL)} special "
-            f"symbols + {len(self.languages)} languages + {MASK}), found {rows:,}: {reason}"
+            f"{checkpoint}: expected {expected:,} embeddings ({pieces:,} lines of {dictionary} + {len(SPECIAL)} "
+            f"special symbols + {len(self.languages)} languages + {MASK}), found {rows:,}: {reason}"
         )
 
 

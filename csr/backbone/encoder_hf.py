@@ -1,0 +1,320 @@
+"""BERT encoders between Hugging Face folders and fairseq checkpoints: the same numbers under other names.
+
+fairseq's RoBERTa is ``XLMRobertaForMaskedLM`` weight by weight. ``BertForMaskedLM`` counts positions from 0 where
+RoBERTa counts from 2, and says of each piece which sentence it is of, which ours do not tell apart.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from csr.backbone.checkpoints import model_settings, read_checkpoint, write_checkpoint
+from csr.backbone.huggingface import CHECKPOINT, DICTIONARY, SENTENCEPIECE
+from csr.backbone.tokenizer import MODEL_FILE, aligned_pieces, encoder_tokenizer
+from csr.data.subwords import read_dictionary, write_dictionary
+from csr.errors import ConfigError, DataError
+from csr.files import PathLike, read_json, write_json, write_whole
+
+if TYPE_CHECKING:
+    import torch
+
+Weights = Mapping[str, "torch.Tensor"]
+Layout = Literal["xlm-roberta", "bert"]
+LAYOUTS: tuple[Layout, ...] = ("xlm-roberta", "bert")
+
+_OURS = "encoder.sentence_encoder"
+_EMBEDDING = f"{_OURS}.embed_tokens.weight"
+_POSITIONS = f"{_OURS}.embed_positions.weight"
+_OUTPUT = "encoder.lm_head.weight"  # tied to the embedding
+# RoBERTa's positions start after the id of <pad>, which is 1: two rows that are never read.
+_OFFSET = 2
+_EPSILON = 1e-5  # of fairseq's normalisation
+
+# (ours, theirs) of each layer, both followed by .weight and .bias.
+_LAYER = (
+    *(
+        (f"self_attn.{short}_proj", f"attention.self.{name}")
+        for short, name in zip("qkv", ("query", "key", "value"), strict=True)
+    ),
+    ("self_attn.out_proj", "attention.output.dense"),
+    ("self_attn_layer_norm", "attention.output.LayerNorm"),
+    ("fc1", "intermediate.dense"),
+    ("fc2", "output.dense"),
+    ("final_layer_norm", "output.LayerNorm"),
+)
+
+
+@dataclass(frozen=True)
+class _Names:
+    """What a layout calls the parts around the layers."""
+
+    stem: str
+    dense: str
+    norm: str
+    bias: str
+    output: str
+    architecture: str
+
+
+_NAMES: dict[Layout, _Names] = {
+    "xlm-roberta": _Names(
+        "roberta", "lm_head.dense", "lm_head.layer_norm", "lm_head.bias", "lm_head.decoder", "XLMRobertaForMaskedLM"
+    ),
+    "bert": _Names(
+        "bert",
+        "cls.predictions.transform.dense",
+        "cls.predictions.transform.LayerNorm",
+        "cls.predictions.bias",
+        "cls.predictions.decoder",
+        "BertForMaskedLM",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes of an encoder."""
+
+    vocabulary: int
+    layers: int
+    dim: int
+    ffn: int
+    heads: int
+    positions: int
+
+    def __str__(self) -> str:
+        return f"{self.layers} layers of {self.dim}, {self.vocabulary:,} dictionary entries, {self.positions} positions"
+
+
+def is_encoder(folder: PathLike) -> bool:
+    """Tell whether a Hugging Face folder holds a model for ``import_encoder``."""
+    return read_json(Path(folder) / "config.json").get("model_type") in LAYOUTS
+
+
+def import_encoder(folder: PathLike, out: PathLike) -> Sizes:
+    """Write a Hugging Face folder of XLM-R, or of a BERT with a SentencePiece vocabulary, as a fairseq checkpoint.
+
+    ``out`` gets ``model.pt`` for ``--arch csr_bert_*``, ``dict.txt`` and ``sentence.bpe.model``.
+
+    Raises:
+        DataError: a file is missing or damaged, or the model is another one.
+    """
+    folder, out = Path(folder), Path(out)
+    path = folder / "config.json"
+    config = read_json(path)
+    layout = config.get("model_type")
+    if layout not in LAYOUTS:
+        raise DataError(f"{path}: expected model_type {' or '.join(LAYOUTS)}, found {layout}")
+    if not (folder / MODEL_FILE).is_file():
+        found = "vocab.txt, a WordPiece vocabulary as mBERT's" if (folder / "vocab.txt").is_file() else "no such file"
+        raise DataError(f"{folder}: expected the SentencePiece model {MODEL_FILE}, found {found}")
+    pieces = aligned_pieces(folder / MODEL_FILE)
+    sizes = _sizes(config, path, layout)
+    if sizes.vocabulary != len(pieces) + 5:
+        raise DataError(
+            f"{path}: expected a vocabulary of the {len(pieces):,} pieces of {MODEL_FILE}, 4 special symbols and "
+            f"<mask>, found {sizes.vocabulary:,}"
+        )
+    weights = _our_weights(read_checkpoint(folder)["model"], sizes, layout, folder)
+    write_dictionary(pieces, {}, out / DICTIONARY)
+    with write_whole(out / SENTENCEPIECE) as part:
+        shutil.copyfile(folder / MODEL_FILE, part)
+    state = {
+        "model": weights,
+        "cfg": {"model": _model_settings(sizes, config), "task": {"_name": "csr_masked_lm"}},
+        "optimizer_history": [{"num_updates": 0, "lr_scheduler_state": {}, "optimizer_name": "FairseqAdam"}],
+        "extra_state": {"train_iterator": {"epoch": 1, "iterations_in_epoch": 0}},
+    }
+    write_checkpoint(state, out / CHECKPOINT)
+    return sizes
+
+
+def export_encoder(
+    checkpoint: PathLike,
+    out: PathLike,
+    dictionary: PathLike | None = None,
+    sentencepiece_model: PathLike | None = None,
+    layout: Layout = "xlm-roberta",
+) -> Sizes:
+    """Write a fairseq checkpoint of csr_masked_lm as a Hugging Face folder: weights, configuration, tokenizer.
+
+    Args:
+        dictionary, sentencepiece_model: the model's; those beside the checkpoint if None.
+
+    Raises:
+        DataError: a file is missing or damaged, the files do not belong together, or the model is no BERT encoder.
+        ConfigError: the folder is there already.
+    """
+    from safetensors.torch import save_file
+
+    checkpoint, out = Path(checkpoint), Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"{out}: expected a new folder, found one with files in it")
+    dictionary = dictionary or checkpoint.parent / DICTIONARY
+    sentencepiece_model = sentencepiece_model or checkpoint.parent / SENTENCEPIECE
+    pieces = aligned_pieces(sentencepiece_model)
+    if [piece for piece in read_dictionary(dictionary) if piece != "<mask>"] != pieces:
+        raise DataError(f"{dictionary}: expected the pieces of {sentencepiece_model} in its order, found others")
+    state = read_checkpoint(checkpoint)
+    weights, settings = state["model"], model_settings(state)
+    if _EMBEDDING not in weights or _OUTPUT not in weights:
+        raise DataError(f"{checkpoint}: expected a BERT encoder such as csr_masked_lm trains, found another model")
+    sizes = Sizes(
+        len(weights[_EMBEDDING]),
+        settings["encoder_layers"],
+        settings["encoder_embed_dim"],
+        settings["encoder_ffn_embed_dim"],
+        settings["encoder_attention_heads"],
+        len(weights[_POSITIONS]) - _OFFSET,
+    )
+    if sizes.vocabulary != len(pieces) + 5:
+        raise DataError(
+            f"{checkpoint}: expected embeddings of the {len(pieces):,} pieces of {dictionary}, 4 special symbols and "
+            f"<mask>, found {sizes.vocabulary:,}"
+        )
+    tokenizer = encoder_tokenizer(sentencepiece_model, sizes.positions)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as name:
+        part = Path(name, out.name)
+        tokenizer.save_pretrained(part)
+        theirs = {key: weight.contiguous() for key, weight in _their_weights(weights, sizes, layout).items()}
+        save_file(theirs, part / "model.safetensors", {"format": "pt"})
+        dtype = str(weights[_EMBEDDING].dtype).removeprefix("torch.")
+        write_json(part / "config.json", _config(sizes, settings, layout, dtype))
+        if out.exists():
+            out.rmdir()
+        os.rename(part, out)
+    return sizes
+
+
+def _names(sizes: Sizes, layout: Layout) -> dict[str, str]:
+    """Return their name of each weight of ours but the positions and the tied output."""
+    theirs = _NAMES[layout]
+    parts = {f"{_OURS}.layernorm_embedding": f"{theirs.stem}.embeddings.LayerNorm"}
+    parts |= {"encoder.lm_head.dense": theirs.dense, "encoder.lm_head.layer_norm": theirs.norm}
+    for i in range(sizes.layers):
+        parts |= {f"{_OURS}.layers.{i}.{a}": f"{theirs.stem}.encoder.layer.{i}.{b}" for a, b in _LAYER}
+    names = {f"{a}.{kind}": f"{b}.{kind}" for a, b in parts.items() for kind in ("weight", "bias")}
+    return names | {_EMBEDDING: f"{theirs.stem}.embeddings.word_embeddings.weight", "encoder.lm_head.bias": theirs.bias}
+
+
+def _their_weights(weights: Weights, sizes: Sizes, layout: Layout) -> dict[str, torch.Tensor]:
+    stem = f"{_NAMES[layout].stem}.embeddings"
+    theirs = {name: weights[ours] for ours, name in _names(sizes, layout).items()}
+    positions = weights[_POSITIONS]
+    theirs[f"{stem}.position_embeddings.weight"] = positions if layout == "xlm-roberta" else positions[_OFFSET:]
+    theirs[f"{stem}.token_type_embeddings.weight"] = positions.new_zeros(1, sizes.dim)
+    return theirs
+
+
+def _our_weights(weights: Weights, sizes: Sizes, layout: Layout, folder: Path) -> dict[str, torch.Tensor]:
+    """Return the weights of a Hugging Face model by fairseq's names.
+
+    Raises:
+        DataError: a weight is missing or of another size, the output is not tied to the embedding, or fairseq's model
+            has no place for a weight.
+    """
+    import torch
+
+    theirs = _NAMES[layout]
+    names = _names(sizes, layout)
+    stem = f"{theirs.stem}.embeddings"
+    placed = {*names.values(), f"{stem}.position_embeddings.weight", f"{stem}.token_type_embeddings.weight"}
+    for name in placed:
+        if name not in weights:
+            raise DataError(f"{folder}: expected a weight {name}, found none")
+    # The pooler and the prediction of the next sentence have no part in masked pieces.
+    tied = {f"{theirs.output}.weight": names[_EMBEDDING], f"{theirs.output}.bias": theirs.bias}
+    ignored = (f"{stem}.position_ids", f"{theirs.stem}.pooler.", "cls.seq_relationship.")
+    for name in weights.keys() - placed:
+        if name in tied and torch.equal(weights[name], weights[tied[name]]):
+            continue
+        if not name.startswith(ignored):
+            raise DataError(f"{folder}: expected {theirs.architecture} with tied output, found a weight {name}")
+    ours = {name: weights[given] for name, given in names.items()}
+    # All pieces are of the first sentence: what is added to each is added to its position.
+    positions = weights[f"{stem}.position_embeddings.weight"] + weights[f"{stem}.token_type_embeddings.weight"][0]
+    if layout == "bert":
+        positions = torch.cat([positions.new_zeros(_OFFSET, sizes.dim), positions])
+    ours |= {_POSITIONS: positions, _OUTPUT: ours[_EMBEDDING], f"{_OURS}.version": torch.tensor([3.0])}
+    expected = {_EMBEDDING: (sizes.vocabulary, sizes.dim), _POSITIONS: (sizes.positions + _OFFSET, sizes.dim)}
+    for name, shape in expected.items():
+        if tuple(ours[name].shape) != shape:
+            raise DataError(f"{folder}: expected {name} of {shape}, found one of {tuple(ours[name].shape)}")
+    return ours
+
+
+def _sizes(config: Mapping[str, Any], path: Path, layout: Layout) -> Sizes:
+    """Return the sizes that a configuration names, if fairseq's model can be like that."""
+    expected: dict[str, tuple[Any, ...]] = {
+        "hidden_act": ("gelu",),
+        "pad_token_id": (1,),
+        "layer_norm_eps": (_EPSILON,),
+        "position_embedding_type": ("absolute", None),
+        "is_decoder": (False, None),
+        "tie_word_embeddings": (True, None),
+    }
+    # What the library takes where a configuration is silent.
+    given = {
+        "hidden_act": "gelu",
+        "pad_token_id": 1 if layout == "xlm-roberta" else 0,
+        "layer_norm_eps": 1e-12,
+        **config,
+    }
+    for key, values in expected.items():
+        if given.get(key) not in values:
+            raise DataError(f"{path}: expected {key} to be {values[0]}, found {given.get(key)}")
+    keys = ("vocab_size", "num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads")
+    numbers = []
+    for key in (*keys, "max_position_embeddings"):
+        if not isinstance(config.get(key), int) or config[key] < 1:
+            raise DataError(f"{path}: expected a number for {key}, found {config.get(key)}")
+        numbers.append(config[key])
+    return Sizes(*numbers[:-1], numbers[-1] - (_OFFSET if layout == "xlm-roberta" else 0))
+
+
+def _model_settings(sizes: Sizes, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of fairseq's model."""
+    return {
+        "_name": "csr_bert_base",
+        "arch": "csr_bert_base",
+        "encoder_layers": sizes.layers,
+        "encoder_embed_dim": sizes.dim,
+        "encoder_ffn_embed_dim": sizes.ffn,
+        "encoder_attention_heads": sizes.heads,
+        "max_positions": sizes.positions,
+        "activation_fn": "gelu",
+        "dropout": config.get("hidden_dropout_prob", 0.1),
+        "attention_dropout": config.get("attention_probs_dropout_prob", 0.1),
+    }
+
+
+def _config(sizes: Sizes, settings: Mapping[str, Any], layout: Layout, dtype: str) -> dict[str, Any]:
+    """Return the configuration that ``transformers`` reads."""
+    return {
+        "architectures": [_NAMES[layout].architecture],
+        "model_type": layout,
+        "vocab_size": sizes.vocabulary,
+        "hidden_size": sizes.dim,
+        "num_hidden_layers": sizes.layers,
+        "num_attention_heads": sizes.heads,
+        "intermediate_size": sizes.ffn,
+        "max_position_embeddings": sizes.positions + (_OFFSET if layout == "xlm-roberta" else 0),
+        "type_vocab_size": 1,
+        "hidden_act": settings.get("activation_fn", "gelu"),
+        "hidden_dropout_prob": settings.get("dropout", 0.1),
+        "attention_probs_dropout_prob": settings.get("attention_dropout", 0.1),
+        "layer_norm_eps": _EPSILON,
+        "position_embedding_type": "absolute",
+        "tie_word_embeddings": True,
+        "bos_token_id": 0,
+        "pad_token_id": 1,
+        "eos_token_id": 2,
+        "torch_dtype": dtype,
+    }

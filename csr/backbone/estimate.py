@@ -1,0 +1,135 @@
+"""The memory that training takes, from the sizes of the model and of a batch, before anything is run.
+
+Counted are the tensors that PyTorch keeps for the backward pass and fairseq's copies of the weights. Attention weights
+and masks of dropout count in full: fused kernels of a GPU keep less. What the program takes itself, the caches of an
+allocator and the buffers of a GPU's libraries are not counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Precision = Literal["fp32", "fp16", "bf16"]
+_FLOAT = 4  # bytes
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """An mBART: as many layers in encoder and decoder, one embedding for both sides and the output."""
+
+    vocabulary: int
+    layers: int = 12
+    dim: int = 1024
+    ffn: int = 4096
+    heads: int = 16
+    positions: int = 1024
+
+    @property
+    def embedding(self) -> int:
+        """Return how many parameters the embedding of the vocabulary has."""
+        return self.vocabulary * self.dim
+
+    @property
+    def parameters(self) -> int:
+        """Return how many parameters there are.
+
+        >>> Sizes(250_027).parameters
+        610851840
+        """
+        norm = 2 * self.dim
+        attention = 4 * (self.dim**2 + self.dim)
+        feed_forward = 2 * self.dim * self.ffn + self.dim + self.ffn
+        encoder_layer = attention + feed_forward + 2 * norm
+        decoder_layer = 2 * attention + feed_forward + 3 * norm
+        # fairseq counts positions from the id of <pad> on, which is 1; a norm comes before and after the layers.
+        sides = 2 * ((self.positions + 2) * self.dim + 2 * norm)
+        return self.embedding + sides + self.layers * (encoder_layer + decoder_layer)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How it is trained: the numbers it counts in, and what is given up for less memory."""
+
+    precision: Precision = "fp32"
+    memory_efficient: bool = False
+    """fp16 and bf16: without a copy of weights and gradients in fp32."""
+    freeze_embeddings: bool = False
+    checkpoint_activations: bool = False
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that training takes; the peak is less than the sum, for not all are there at the same time."""
+
+    weights: int
+    gradients: int
+    optimizer: int
+    activations: int
+    """What the forward pass leaves for the backward pass, the loss included."""
+    peak: int
+
+
+def estimate(sizes: Sizes, setup: Setup, tokens: int, length: int) -> Memory:
+    """Return what training with Adam takes, from the second update on.
+
+    Args:
+        tokens: of a batch, padding included, on each side (``--max-tokens``).
+        length: of its sentences.
+    """
+    half = setup.precision != "fp32"
+    number = 2 if half else _FLOAT
+    trained = sizes.parameters - (sizes.embedding if setup.freeze_embeddings else 0)
+    # Adam in fairseq: two moments in fp32; unless memory-efficient, half precision keeps weights and gradients in fp32.
+    copies = _FLOAT if half and not setup.memory_efficient else 0
+    weights = number * sizes.parameters + copies * trained
+    gradients, gradient_copies = number * trained, copies * trained
+    optimizer = 2 * _FLOAT * trained
+
+    encoder, decoder = (number * tokens * layer for layer in _kept_per_token(sizes, length))
+    ends = number * tokens * 8 * sizes.dim  # embeddings, norms before and after the layers, dropout
+    if setup.checkpoint_activations:
+        layers = number * tokens * 2 * sizes.dim * sizes.layers  # the input of each layer
+        again = decoder  # one layer at a time is computed again
+    else:
+        layers, again = sizes.layers * (encoder + decoder), 0
+    # The loss is in fp32 whatever the precision: log-probabilities, their gradient and that of the logits.
+    log_probs = _FLOAT * tokens * sizes.vocabulary
+
+    embedding = 0 if setup.freeze_embeddings else number * sizes.embedding
+    largest = _largest(sizes, setup)
+    moments = (
+        # the loss has been computed, its gradient goes back to the logits
+        layers + ends + 3 * log_probs,
+        # the output projection: gradient of the logits and of the embedding
+        layers + ends + again + log_probs * number // _FLOAT + embedding,
+        # the decoder's embedding: the gradients of two uses of one tensor are added to a third
+        layers // 2 + (gradients - embedding) // 2 + 3 * embedding,
+        # the encoder's embedding, or the first layer
+        gradients + max(embedding, again + encoder),
+        # the optimiser: temporary tensors of the size of the largest
+        gradients + (3 if half and setup.memory_efficient else 1) * _FLOAT * largest,
+    )
+    return Memory(
+        weights=weights,
+        gradients=gradients + gradient_copies,
+        optimizer=optimizer,
+        activations=layers + ends + log_probs,
+        peak=weights + gradient_copies + optimizer + max(moments),
+    )
+
+
+def _kept_per_token(sizes: Sizes, length: int) -> tuple[int, int]:
+    """Return how many numbers an encoder and a decoder layer keep for the backward pass, per token.
+
+    Multiples of the width: the inputs of norms and linear maps, queries, keys, values, masks of dropout. Attention:
+    softmax, mask of dropout, product of both.
+    """
+    attention = 3 * sizes.heads * length
+    return 10 * sizes.dim + 2 * sizes.ffn + attention + 4, 17 * sizes.dim + 2 * sizes.ffn + 2 * attention + 6
+
+
+def _largest(sizes: Sizes, setup: Setup) -> int:
+    """Return how many numbers the largest trained tensor has."""
+    feed_forward = sizes.dim * sizes.ffn
+    return feed_forward if setup.freeze_embeddings else max(sizes.embedding, feed_forward)

@@ -1,0 +1,320 @@
+"""mBART between Hugging Face folders and fairseq checkpoints: the same numbers under other names."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from csr.backbone.checkpoints import (
+    EMBEDDINGS,
+    Architecture,
+    architecture,
+    described,
+    dictionary_hash,
+    model_settings,
+    read_checkpoint,
+    write_checkpoint,
+)
+from csr.backbone.presets import Preset, preset_of
+from csr.backbone.tokenizer import CLASSES, MODEL_FILE, aligned_pieces, fast_tokenizer
+from csr.data.subwords import read_dictionary, write_dictionary
+from csr.errors import ConfigError, DataError
+from csr.examples import LanguageIds, language_symbol
+from csr.files import PathLike, write_json, write_whole
+
+if TYPE_CHECKING:
+    import torch
+
+# The files of a backbone's folder: those of fairseq's own mBART archives.
+CHECKPOINT, DICTIONARY, SENTENCEPIECE = "model.pt", "dict.txt", "sentence.bpe.model"
+
+_SHARED = "model.shared.weight"
+_TIED = {_SHARED, "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight", "lm_head.weight"}
+_BIAS = "final_logits_bias"
+# fairseq writes the version of a stack of layers into its checkpoints; below 2 it drops the last normalisation.
+_VERSIONS = {"encoder.version": 3.0, "decoder.version": 3.0}
+
+
+def import_folder(folder: PathLike, out: PathLike) -> tuple[Preset, Architecture]:
+    """Write a Hugging Face mBART folder as a backbone's: checkpoint, dictionary and SentencePiece model.
+
+    Returns what the model is.
+
+    Raises:
+        DataError: a file is missing or damaged, or the model is neither mBART-cc25 nor mBART-50.
+    """
+    import torch
+
+    folder, out = Path(folder), Path(out)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: expected a Hugging Face folder, found none")
+    pieces = aligned_pieces(folder / MODEL_FILE)
+    read = read_checkpoint(folder)
+    settings = _settings(read["config"], folder / "config.json")
+    weights, embedding = _our_weights(read["model"], folder)
+    preset = _preset(len(embedding), pieces, folder, folder / MODEL_FILE)
+    state = {
+        "args": argparse.Namespace(**settings, langs=",".join(preset.languages)),
+        "model": {
+            **{name: torch.tensor([version]) for name, version in _VERSIONS.items()},
+            **dict.fromkeys(EMBEDDINGS, embedding),
+            **weights,
+        },
+        "optimizer_history": [{"num_updates": 0, "lr_scheduler_state": {}}],
+        "extra_state": {"train_iterator": {"epoch": 1, "iterations_in_epoch": 0}},
+        "task_state": {"dictionary": dictionary_hash(preset.vocabulary(pieces))},
+    }
+    sizes = _checked(state, weights, folder)
+    write_dictionary(pieces, {}, out / DICTIONARY)
+    with write_whole(out / SENTENCEPIECE) as part:
+        shutil.copyfile(folder / MODEL_FILE, part)
+    write_checkpoint(state, out / CHECKPOINT)
+    return preset, sizes
+
+
+def export_checkpoint(
+    checkpoint: PathLike,
+    out: PathLike,
+    dictionary: PathLike | None = None,
+    sentencepiece_model: PathLike | None = None,
+    languages: tuple[str | None, str | None] = (None, None),
+) -> tuple[Preset, Architecture]:
+    """Write a fairseq mBART checkpoint as a Hugging Face folder: weights, configuration, tokenizer.
+
+    Args:
+        dictionary, sentencepiece_model: the model's; those beside the checkpoint if None.
+        languages: source and target that the folder translates unless told otherwise; those of the checkpoint's task
+            where they are None.
+
+    Raises:
+        DataError: a file is missing or damaged, the files do not belong together, or the model is no mBART.
+        ConfigError: the model has no such language, or the folder is there already.
+    """
+    from safetensors.torch import save_file
+
+    checkpoint, out = Path(checkpoint), Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"{out}: expected a new folder, found one with files in it")
+    dictionary = dictionary or checkpoint.parent / DICTIONARY
+    sentencepiece_model = sentencepiece_model or checkpoint.parent / SENTENCEPIECE
+    pieces = aligned_pieces(sentencepiece_model)
+    _check_dictionary(dictionary, pieces, sentencepiece_model)
+    state = read_checkpoint(checkpoint)
+    if "config" in state:
+        raise DataError(f"{checkpoint}: expected a fairseq checkpoint, found a folder")
+    weights = {k: v for k, v in state["model"].items() if k not in EMBEDDINGS and k not in _VERSIONS}
+    sizes = _checked(state, weights, checkpoint)
+    embedding = state["model"][EMBEDDINGS[0]]
+    preset = _preset(len(embedding), pieces, checkpoint, dictionary)
+    task = _task_settings(state, preset, checkpoint)
+    source, target = (
+        code and language_symbol(code, preset.languages)[1:-1]
+        for code in (languages[0] or task.get("source_lang"), languages[1] or task.get("target_lang"))
+    )
+    tokenizer = fast_tokenizer(sentencepiece_model, preset, source, target)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as name:
+        part = Path(name, out.name)
+        tokenizer.save_pretrained(part)
+        write_json(part / "config.json", _config(sizes, preset, str(embedding.dtype).removeprefix("torch.")))
+        language = None if target is None else tokenizer.convert_tokens_to_ids(target)
+        write_json(part / "generation_config.json", _generation(preset, language))
+        theirs = {f"model.{key}": weight.contiguous() for key, weight in weights.items()}
+        bias = embedding.new_zeros(1, len(embedding))
+        save_file({_BIAS: bias, _SHARED: embedding, **theirs}, part / "model.safetensors", {"format": "pt"})
+        if out.exists():
+            out.rmdir()
+        os.rename(part, out)
+    return preset, sizes
+
+
+def _settings(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Return the settings of fairseq's mbart_large that a Hugging Face configuration stands for."""
+    # What the library leaves out has these values anyhow, but for the scale.
+    given = {"scale_embedding": False, "activation_function": "gelu", "max_position_embeddings": 1024, **config}
+    expected: dict[str, tuple[Any, ...]] = {
+        "model_type": ("mbart",),
+        "scale_embedding": (True,),
+        "normalize_before": (True,),
+        "normalize_embedding": (True,),
+        "add_final_layer_norm": (True,),
+        "static_position_embeddings": (False,),
+        "pad_token_id": (1,),
+        "activation_function": ("gelu", "relu"),  # relu: the finetuned mBART-50 models
+    }
+    for key, values in expected.items():
+        if given.get(key, values[0]) not in values:
+            raise DataError(f"{path}: expected {key} to be {' or '.join(map(str, values))}, found {given[key]}")
+    settings = {
+        "arch": "mbart_large",
+        "task": "multilingual_denoising",
+        "train_subset": "train",  # without these two fairseq cannot read the settings of that task
+        "valid_subset": "valid",
+        "activation_fn": given["activation_function"],
+        "layernorm_embedding": True,
+        "no_scale_embedding": False,
+        "share_all_embeddings": True,
+        "share_decoder_input_output_embed": True,
+    }
+    sizes = {"layers": "layers", "ffn_embed_dim": "ffn_dim", "attention_heads": "attention_heads"}
+    for side, text in (("encoder", "source"), ("decoder", "target")):
+        settings |= {f"{side}_learned_pos": True, f"{side}_normalize_before": True}
+        settings[f"{side}_embed_dim"] = _whole(given, "d_model", path)
+        settings[f"max_{text}_positions"] = _whole(given, "max_position_embeddings", path)
+        for ours, theirs in sizes.items():
+            settings[f"{side}_{ours}"] = _whole(given, f"{side}_{theirs}", path)
+    return settings
+
+
+def _whole(config: Mapping[str, Any], key: str, path: Path) -> int:
+    value = config.get(key)
+    if not isinstance(value, int) or value < 1:
+        raise DataError(f"{path}: expected a number for {key}, found {value}")
+    return value
+
+
+def _our_weights(weights: Mapping[str, torch.Tensor], folder: Path) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """Return the weights of a Hugging Face mBART by fairseq's names, and the embedding.
+
+    Raises:
+        DataError: fairseq's model has no place for a weight.
+    """
+    import torch
+
+    embeddings = [weights[name] for name in sorted(_TIED & weights.keys(), reverse=True)]
+    if not embeddings:
+        raise DataError(f"{folder}: expected the weights {_SHARED}, found none")
+    if not all(weight is embeddings[0] or torch.equal(weight, embeddings[0]) for weight in embeddings):
+        raise DataError(f"{folder}: expected one embedding for both sides and the output, found several")
+    if _BIAS in weights and weights[_BIAS].any():
+        raise DataError(f"{folder}: expected a {_BIAS} of zeros, found others, for which fairseq has no place")
+    ours = {name.removeprefix("model."): weight for name, weight in weights.items() if name not in {*_TIED, _BIAS}}
+    return ours, embeddings[0]
+
+
+def _checked(state: Mapping[str, Any], weights: Mapping[str, torch.Tensor], path: Path) -> Architecture:
+    """Return the sizes of a fairseq mBART, all of whose weights but the embedding are there and of these sizes."""
+    settings, sizes = model_settings(state), architecture(state)
+    for name, (found, expected) in sizes.differences(described(settings)).items():
+        said = name.replace("_", " ")
+        raise DataError(f"{path}: expected {said} {expected}, as its settings say, found weights of {found}")
+    if None in (sizes.heads, sizes.activation) or settings.get("no_scale_embedding"):
+        raise DataError(f"{path}: expected the settings of an mBART, with heads, activation and scaled embeddings")
+    expected_shapes = _shapes(sizes)
+    for name, shape in expected_shapes.items():
+        if name not in weights or tuple(weights[name].shape) != shape:
+            found = f"one of {tuple(weights[name].shape)}" if name in weights else "none"
+            raise DataError(f"{path}: expected a weight {name} of {shape}, found {found}")
+    if more := weights.keys() - expected_shapes.keys():
+        raise DataError(f"{path}: expected the weights of an mBART and no others, found {min(more)}")
+    return sizes
+
+
+def _shapes(sizes: Architecture) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the weights of fairseq's mBART by name, but for the tied embedding."""
+    dim, ffn = sizes.dim or 0, sizes.ffn or 0
+    shapes: dict[str, tuple[int, ...]] = {}
+    for side, layers in (("encoder", sizes.encoder_layers or 0), ("decoder", sizes.decoder_layers or 0)):
+        norms = [f"{side}.layernorm_embedding", f"{side}.layer_norm"]
+        for layer in (f"{side}.layers.{i}" for i in range(layers)):
+            for attention in ("self_attn", "encoder_attn") if side == "decoder" else ("self_attn",):
+                norms.append(f"{layer}.{attention}_layer_norm")
+                for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
+                    shapes[f"{layer}.{attention}.{part}.weight"] = (dim, dim)
+                    shapes[f"{layer}.{attention}.{part}.bias"] = (dim,)
+            norms.append(f"{layer}.final_layer_norm")
+            shapes |= {f"{layer}.fc1.weight": (ffn, dim), f"{layer}.fc1.bias": (ffn,)}
+            shapes |= {f"{layer}.fc2.weight": (dim, ffn), f"{layer}.fc2.bias": (dim,)}
+        shapes |= {f"{norm}.{part}": (dim,) for norm in norms for part in ("weight", "bias")}
+        shapes[f"{side}.embed_positions.weight"] = ((sizes.positions or 0) + 2, dim)
+    return shapes
+
+
+def _preset(rows: int, pieces: list[str], model: Path, vocabulary: PathLike) -> Preset:
+    preset = preset_of(rows, len(pieces))
+    if preset is None:
+        raise DataError(
+            f"{model}: expected the embeddings of mBART-cc25 or mBART-50, {len(pieces):,} pieces of {vocabulary} + 4 "
+            f"special symbols + 25 or 52 languages + <mask>, found {rows:,}"
+        )
+    return preset
+
+
+def _check_dictionary(path: PathLike, pieces: list[str], model: PathLike) -> None:
+    """Raise DataError unless a dictionary has the pieces of a SentencePiece model in its order."""
+    lines = read_dictionary(path)
+    for number, (found, expected) in enumerate(zip(lines, pieces, strict=False), 1):
+        if found != expected:
+            raise DataError(f"{path}:{number}: expected {expected!r}, as in {model}, found {found!r}")
+    if len(lines) != len(pieces):
+        raise DataError(f"{path}: expected the {len(pieces):,} pieces of {model}, found {len(lines):,}")
+
+
+def _task_settings(state: Mapping[str, Any], preset: Preset, path: Path) -> dict[str, Any]:
+    """Return the settings of the task that a checkpoint was trained on, whose languages must be the preset's."""
+    settings = (state.get("cfg") or {}).get("task") or state.get("args") or {}
+    settings = dict(vars(settings) if isinstance(settings, argparse.Namespace) else settings)
+    languages = settings.get("langs")
+    if languages and tuple(languages.split(",")) != preset.languages:
+        raise DataError(f"{path}: expected the languages of {preset.title} in its order, found {languages}")
+    return settings
+
+
+def _config(sizes: Architecture, preset: Preset, dtype: str) -> dict[str, Any]:
+    """Return the configuration that ``transformers`` reads."""
+    return {
+        "architectures": ["MBartForConditionalGeneration"],
+        "model_type": "mbart",
+        "tokenizer_class": CLASSES[preset.name],
+        "vocab_size": sizes.vocabulary,
+        "d_model": sizes.dim,
+        "encoder_layers": sizes.encoder_layers,
+        "decoder_layers": sizes.decoder_layers,
+        "num_hidden_layers": sizes.encoder_layers,
+        "encoder_ffn_dim": sizes.ffn,
+        "decoder_ffn_dim": sizes.ffn,
+        "encoder_attention_heads": sizes.heads,
+        "decoder_attention_heads": sizes.heads,
+        "max_position_embeddings": sizes.positions,
+        "activation_function": sizes.activation,
+        "scale_embedding": True,
+        "normalize_before": True,
+        "normalize_embedding": True,
+        "add_final_layer_norm": True,
+        "static_position_embeddings": False,
+        "dropout": 0.1,
+        "attention_dropout": 0.0,
+        "activation_dropout": 0.0,
+        "is_encoder_decoder": True,
+        "tie_word_embeddings": True,
+        "bos_token_id": 0,
+        "pad_token_id": 1,
+        "eos_token_id": 2,
+        "torch_dtype": dtype,
+    }
+
+
+def _generation(preset: Preset, language: int | None) -> dict[str, Any]:
+    """Return how ``transformers`` generates: as fairseq does, into the language with that id if there is one."""
+    config: dict[str, Any] = {
+        "bos_token_id": 0,
+        "pad_token_id": 1,
+        "eos_token_id": 2,
+        "forced_eos_token_id": 2,
+        "decoder_start_token_id": 2,
+        "num_beams": 5,
+        "early_stopping": True,  # once there are as many hypotheses as beams
+        "max_length": 200,
+        "suppress_tokens": [1],  # fairseq never writes <pad>
+    }
+    if language is not None:
+        key = "decoder_start_token_id" if preset.language_ids is LanguageIds.APPEND else "forced_bos_token_id"
+        config[key] = language
+    elif preset.language_ids is LanguageIds.APPEND:
+        del config["decoder_start_token_id"]
+    return config

@@ -1,0 +1,97 @@
+"""The tokenizer of a Hugging Face folder, with the ids of our dictionary: published and trimmed vocabularies alike."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from csr.backbone.presets import MASK, SPECIAL, Preset
+from csr.data import subwords
+from csr.errors import DataError
+from csr.files import PathLike
+
+if TYPE_CHECKING:
+    from sentencepiece import SentencePieceProcessor
+
+# Names of the Hugging Face library's classes and of its file.
+CLASSES = {"cc25": "MBartTokenizer", "ml50": "MBart50Tokenizer"}
+MODEL_FILE = "sentencepiece.bpe.model"
+
+
+def aligned_pieces(path: PathLike) -> list[str]:
+    """Return the pieces of a SentencePiece model in the order of their ids, as fairseq's dictionary has them.
+
+    The Hugging Face library takes the id of a piece to be SentencePiece's plus one, so that the model must begin with
+    the three control symbols.
+
+    Raises:
+        DataError: the file is no SentencePiece model, or begins otherwise.
+    """
+    model = subwords.load(path)
+    first = [model.id_to_piece(i) for i in range(min(3, len(model)))]
+    if first != list(subwords.CONTROL):
+        raise DataError(f"{path}: expected {', '.join(subwords.CONTROL)} as its first pieces, found {', '.join(first)}")
+    return subwords.model_pieces(model)
+
+
+def fast_tokenizer(path: PathLike, preset: Preset, source: str | None, target: str | None) -> Any:
+    """Return the ``transformers`` tokenizer of a SentencePiece model and a preset's languages.
+
+    Its own conversion needs protocol buffers of a version that other packages may forbid; it reads the model here.
+
+    Args:
+        source, target: languages it starts with, such as ``de_DE``.
+    """
+    import transformers
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+    model = subwords.load(path)
+    vocabulary = [(symbol, 0.0) for symbol in SPECIAL]
+    vocabulary += [(model.id_to_piece(i), model.get_score(i)) for i in range(3, len(model))]
+    vocabulary += [(symbol, 0.0) for symbol in (*preset.languages, MASK)]
+    tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=SPECIAL.index("<unk>"), byte_fallback=False))
+    steps = [normalizers.Strip(left=False, right=True), normalizers.Replace(Regex(" {2,}"), "▁")]
+    if charsmap := _characters(model):
+        steps.insert(0, normalizers.Precompiled(charsmap))
+    tokenizer.normalizer = normalizers.Sequence(steps)
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
+    tokenizer.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="always")
+    kind = getattr(transformers, f"{CLASSES[preset.name]}Fast")
+    names = {"src_lang": source, "tgt_lang": target}
+    return kind(vocab_file=str(path), tokenizer_object=tokenizer, model_max_length=1024, **names)
+
+
+def _characters(model: SentencePieceProcessor) -> bytes:
+    """Return the table by which a model rewrites characters: ``ModelProto.normalizer_spec.precompiled_charsmap``."""
+    for number, spec in _fields(model.serialized_model_proto()):
+        if number == 3:
+            return next((value for number, value in _fields(spec) if number == 2), b"")
+    return b""
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield number and content of the fields of a protocol buffer that have a length, in their order."""
+    position = 0
+
+    def varint() -> int:
+        nonlocal position
+        value = shift = 0
+        while True:
+            byte = message[position]
+            position += 1
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value
+            shift += 7
+
+    while position < len(message):
+        number, kind = divmod(varint(), 8)
+        if kind == 0:
+            varint()
+        elif kind == 2:
+            size = varint()
+            yield number, message[position : position + size]
+            position += size
+        else:
+            position += struct.calcsize({1: "d", 5: "f"}[kind])

@@ -16,6 +16,7 @@ COMMANDS = {
     "data": ("sample", "prepare"),
     "mixture": ("mixture",),
     "lexicon": ("lexicon",),
+    "backbone": ("import-hf", "export-hf"),
     "switch": ("switch",),
     "inspect": ("inspect",),
     "evaluate": ("evaluate",),

@@ -30,6 +30,18 @@ class LanguageIds(Enum):
         return row
 
 
+def joined_pair(first: np.ndarray, second: np.ndarray, eos: int, limit: int) -> np.ndarray:
+    """Return two sentences as one, ``X </s> Y``; what is longer than ``limit`` ids loses the end of its longer part.
+
+    >>> joined_pair(np.arange(10, 18), np.arange(20, 22), eos=2, limit=7).tolist()
+    [10, 11, 12, 13, 2, 20, 21]
+    """
+    room = limit - 1
+    shorter = min(len(first), len(second), room // 2)
+    first, second = (side[: max(room - shorter, shorter)] for side in (first, second))
+    return np.concatenate([first, [eos], second])
+
+
 def language_symbol(language: str, languages: Sequence[str]) -> str:
     """Return the dictionary symbol of a language among a model's languages: ``de`` -> ``[de_DE]``.
 

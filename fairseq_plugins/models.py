@@ -21,10 +21,13 @@ from csr.data.subwords import load, model_pieces, write_dictionary
 from csr.errors import ConfigError, DataError
 from csr.files import PathLike
 from fairseq_plugins.datasets import Side, TranslationDataset
+from fairseq_plugins.nli import CsrNliConfig, CsrNliTask
 from fairseq_plugins.translation import CsrTranslationConfig, CsrTranslationTask
 
 # In a batch: on a CPU larger ones are slower, since they leave its caches.
 MAX_TOKENS = {"cpu": 1024, "cuda": 8192}
+# Settings of the task a model was trained with that still hold when it is used.
+_OF_THE_MODEL = ("source_lang", "target_lang", "langs", "language_ids", "max_source_positions", "max_target_positions")
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def read_model(
     Args:
         data: folder with ``dict.LANG.txt``; without one, the dictionary is that of ``sentencepiece_model``, as with
             ``csr prepare`` and mBART.
-        languages: needed where the model was not trained by csr_restore or csr_translation.
+        languages: needed where the model was not trained by a task of ours.
         device: ``cpu``, ``cuda`` or None for CUDA if it is there.
 
     Raises:
@@ -117,7 +120,8 @@ def read_model(
         for language in (settings.source_lang, settings.target_lang):
             if not Path(settings.data, f"dict.{language}.txt").is_file():
                 raise DataError(f"{data}: expected dict.{language}.txt in it, found no such file")
-        task = CsrTranslationTask.setup_task(settings)
+        kind = CsrNliTask if state["cfg"].task["_name"] == "csr_nli" else CsrTranslationTask
+        task = kind.setup_task(settings)
     expected, found = len(state["model"]["encoder.embed_tokens.weight"]), len(task.source_dictionary)
     if expected != found:
         raise DataError(f"{checkpoint}: expected a dictionary of {expected:,} with language ids, found {found:,}")
@@ -149,11 +153,12 @@ def _settings(trained: DictConfig, languages: Languages | None, checkpoint: Path
     values: dict[str, Any] = {"dataset_impl": None, "seed": 1, "train_subset": "train", "required_seq_len_multiple": 1}
     if languages:
         values |= {"source_lang": languages.source, "target_lang": languages.target, "langs": ",".join(languages.all)}
-    elif trained.get("_name") in ("csr_restore", "csr_translation"):
-        values |= {key: trained[key] for key in ("source_lang", "target_lang", "langs", "language_ids")}
+    elif trained.get("_name") in ("csr_restore", "csr_translation", "csr_nli"):
+        values |= {key: trained[key] for key in _OF_THE_MODEL}
     else:
         raise DataError(
-            f"{checkpoint}: expected a model trained by csr_restore or csr_translation, or to be told its languages, "
-            f"found one of {trained.get('_name')}"
+            f"{checkpoint}: expected a model trained by csr_restore, csr_translation or csr_nli, or to be told its "
+            f"languages, found one of {trained.get('_name')}"
         )
-    return DictConfig(OmegaConf.merge(OmegaConf.structured(CsrTranslationConfig), values))
+    config = CsrNliConfig if trained.get("_name") == "csr_nli" else CsrTranslationConfig
+    return DictConfig(OmegaConf.merge(OmegaConf.structured(config), values))

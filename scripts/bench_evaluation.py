@@ -104,7 +104,8 @@ def _distance(sentences: int, single: int) -> float:
     alone = [vectors(model, Side([rows[i]], lengths[i : i + 1], language)) for i in range(single)]
     one_by_one = (time.perf_counter() - started) / single
     difference = float(np.abs(together[:single] - np.concatenate(alone)).max())
-    print(f"sentence vectors, {layers}+{layers} layers, {dim} dimensions, {sentences} sentences, {torch.get_num_threads()} threads")
+    size = f"{layers}+{layers} layers, {dim} dimensions, {torch.get_num_threads()} threads"
+    print(f"sentence vectors of {sentences} sentences, {size}")
     print(
         f"in batches {1e3 * batched:.2f} ms, one by one {1e3 * one_by_one:.2f} ms a sentence, "
         f"{one_by_one / batched:.1f} times faster, largest difference {difference:.1e}"

@@ -37,9 +37,8 @@ def joined_pair(first: np.ndarray, second: np.ndarray, eos: int, limit: int) -> 
     [10, 11, 12, 13, 2, 20, 21]
     """
     room = limit - 1
-    shorter = min(len(first), len(second), room // 2)
-    first, second = (side[: max(room - shorter, shorter)] for side in (first, second))
-    return np.concatenate([first, [eos], second])
+    first = first[: max(room - len(second), (room + 1) // 2)]
+    return np.concatenate([first, [eos], second[: room - len(first)]])
 
 
 def language_symbol(language: str, languages: Sequence[str]) -> str:

@@ -155,6 +155,9 @@ def _settings(trained: DictConfig, languages: Languages | None, checkpoint: Path
         values |= {"source_lang": languages.source, "target_lang": languages.target, "langs": ",".join(languages.all)}
     elif trained.get("_name") in ("csr_restore", "csr_translation", "csr_nli"):
         values |= {key: trained[key] for key in _OF_THE_MODEL}
+        # Tasks without pairs fill these in after fairseq has noted its settings.
+        values["source_lang"] = values["source_lang"] or trained["monolingual"].split(",")[0]
+        values["target_lang"] = values["target_lang"] or values["source_lang"]
     else:
         raise DataError(
             f"{checkpoint}: expected a model trained by csr_restore, csr_translation or csr_nli, or to be told its "

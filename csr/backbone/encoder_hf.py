@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from csr.backbone.checkpoints import model_settings, read_checkpoint, write_checkpoint
 from csr.backbone.huggingface import CHECKPOINT, DICTIONARY, SENTENCEPIECE
-from csr.backbone.tokenizer import MODEL_FILE, aligned_pieces, encoder_tokenizer
+from csr.backbone.presets import MASK
+from csr.backbone.tokenizer import MODEL_FILE, aligned_pieces, unigram
 from csr.data.subwords import read_dictionary, write_dictionary
 from csr.errors import ConfigError, DataError
 from csr.files import PathLike, read_json, write_json, write_whole
@@ -94,7 +95,13 @@ class Sizes:
 
 def is_encoder(folder: PathLike) -> bool:
     """Tell whether a Hugging Face folder holds a model for ``import_encoder``."""
-    return read_json(Path(folder) / "config.json").get("model_type") in LAYOUTS
+    config = Path(folder) / "config.json"
+    return config.is_file() and read_json(config).get("model_type") in LAYOUTS
+
+
+def trained_encoder(checkpoint: PathLike) -> bool:
+    """Tell whether a fairseq checkpoint holds a model for ``export_encoder``."""
+    return _EMBEDDING in read_checkpoint(checkpoint)["model"]
 
 
 def import_encoder(folder: PathLike, out: PathLike) -> Sizes:
@@ -159,7 +166,7 @@ def export_encoder(
     dictionary = dictionary or checkpoint.parent / DICTIONARY
     sentencepiece_model = sentencepiece_model or checkpoint.parent / SENTENCEPIECE
     pieces = aligned_pieces(sentencepiece_model)
-    if [piece for piece in read_dictionary(dictionary) if piece != "<mask>"] != pieces:
+    if [piece for piece in read_dictionary(dictionary) if piece != MASK] != pieces:
         raise DataError(f"{dictionary}: expected the pieces of {sentencepiece_model} in its order, found others")
     state = read_checkpoint(checkpoint)
     weights, settings = state["model"], model_settings(state)
@@ -191,6 +198,20 @@ def export_encoder(
             out.rmdir()
         os.rename(part, out)
     return sizes
+
+
+def encoder_tokenizer(sentencepiece_model: PathLike, positions: int) -> Any:
+    """Return the ``transformers`` tokenizer of an encoder: XLM-R's rows of one sentence and of two."""
+    from tokenizers.processors import TemplateProcessing
+    from transformers import XLMRobertaTokenizerFast
+
+    tokenizer = unigram(sentencepiece_model, [MASK])
+    tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    return XLMRobertaTokenizerFast(
+        vocab_file=str(sentencepiece_model), tokenizer_object=tokenizer, model_max_length=positions
+    )
 
 
 def _names(sizes: Sizes, layout: Layout) -> dict[str, str]:
@@ -270,13 +291,21 @@ def _sizes(config: Mapping[str, Any], path: Path, layout: Layout) -> Sizes:
     for key, values in expected.items():
         if given.get(key) not in values:
             raise DataError(f"{path}: expected {key} to be {values[0]}, found {given.get(key)}")
-    keys = ("vocab_size", "num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads")
-    numbers = []
-    for key in (*keys, "max_position_embeddings"):
-        if not isinstance(config.get(key), int) or config[key] < 1:
-            raise DataError(f"{path}: expected a number for {key}, found {config.get(key)}")
-        numbers.append(config[key])
-    return Sizes(*numbers[:-1], numbers[-1] - (_OFFSET if layout == "xlm-roberta" else 0))
+
+    def number(key: str) -> int:
+        value = config.get(key)
+        if not isinstance(value, int) or value < 1:
+            raise DataError(f"{path}: expected a number for {key}, found {value}")
+        return value
+
+    return Sizes(
+        vocabulary=number("vocab_size"),
+        layers=number("num_hidden_layers"),
+        dim=number("hidden_size"),
+        ffn=number("intermediate_size"),
+        heads=number("num_attention_heads"),
+        positions=number("max_position_embeddings") - (_OFFSET if layout == "xlm-roberta" else 0),
+    )
 
 
 def _model_settings(sizes: Sizes, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from csr.backbone.presets import MASK, SPECIAL, Preset
@@ -13,6 +13,7 @@ from csr.files import PathLike
 
 if TYPE_CHECKING:
     from sentencepiece import SentencePieceProcessor
+    from tokenizers import Tokenizer
 
 # Names of the Hugging Face library's classes and of its file.
 CLASSES = {"cc25": "MBartTokenizer", "ml50": "MBart50Tokenizer"}
@@ -38,28 +39,38 @@ def aligned_pieces(path: PathLike) -> list[str]:
 def fast_tokenizer(path: PathLike, preset: Preset, source: str | None, target: str | None) -> Any:
     """Return the ``transformers`` tokenizer of a SentencePiece model and a preset's languages.
 
-    Its own conversion needs protocol buffers of a version that other packages may forbid; it reads the model here.
-
     Args:
         source, target: languages it starts with, such as ``de_DE``.
     """
     import transformers
+
+    kind = getattr(transformers, f"{CLASSES[preset.name]}Fast")
+    names = {"src_lang": source, "tgt_lang": target}
+    tokenizer = unigram(path, (*preset.languages, MASK))
+    return kind(vocab_file=str(path), tokenizer_object=tokenizer, model_max_length=1024, **names)
+
+
+def unigram(path: PathLike, symbols: Iterable[str]) -> Tokenizer:
+    """Return a ``tokenizers`` tokenizer of a SentencePiece model, with symbols after its pieces.
+
+    The library's own conversion needs protocol buffers of a version that other packages may forbid; it reads the model
+    here.
+    """
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
     model = subwords.load(path)
     vocabulary = [(symbol, 0.0) for symbol in SPECIAL]
     vocabulary += [(model.id_to_piece(i), model.get_score(i)) for i in range(3, len(model))]
-    vocabulary += [(symbol, 0.0) for symbol in (*preset.languages, MASK)]
-    tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=SPECIAL.index("<unk>"), byte_fallback=False))
+    vocabulary += [(symbol, 0.0) for symbol in symbols]
+    falls_back = any(map(model.is_byte, range(len(model))))
+    tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=SPECIAL.index("<unk>"), byte_fallback=falls_back))
     steps = [normalizers.Strip(left=False, right=True), normalizers.Replace(Regex(" {2,}"), "▁")]
     if charsmap := _characters(model):
         steps.insert(0, normalizers.Precompiled(charsmap))
     tokenizer.normalizer = normalizers.Sequence(steps)
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
     tokenizer.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="always")
-    kind = getattr(transformers, f"{CLASSES[preset.name]}Fast")
-    names = {"src_lang": source, "tgt_lang": target}
-    return kind(vocab_file=str(path), tokenizer_object=tokenizer, model_max_length=1024, **names)
+    return tokenizer
 
 
 def _characters(model: SentencePieceProcessor) -> bytes:

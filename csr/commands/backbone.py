@@ -7,14 +7,15 @@ import argparse
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``csr import-hf`` and ``csr export-hf``."""
-    _register_import(subparsers.add_parser("import-hf", help="make a backbone of a Hugging Face mBART folder"))
-    _register_export(subparsers.add_parser("export-hf", help="make a Hugging Face folder of a trained mBART"))
+    _register_import(subparsers.add_parser("import-hf", help="make a backbone of a Hugging Face folder"))
+    _register_export(subparsers.add_parser("export-hf", help="make a Hugging Face folder of a trained model"))
 
 
 def _register_import(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Convert mBART-cc25 or mBART-50, published or trimmed, safetensors or .bin, in one file or several. OUT gets "
-        "model.pt, dict.txt and sentence.bpe.model, what backbone.folder of csr run takes. Nothing is downloaded."
+        "Convert mBART-cc25, mBART-50 or XLM-R, published or trimmed, safetensors or .bin, in one file or several. OUT "
+        "gets model.pt, dict.txt and sentence.bpe.model, what backbone.folder of csr run takes, or, of XLM-R, what "
+        "csr_masked_lm starts from. Nothing is downloaded."
     )
     parser.add_argument("folder", metavar="FOLDER", help="with config.json, weights and sentencepiece.bpe.model")
     parser.add_argument("out", metavar="OUT", help="folder to write")
@@ -23,9 +24,9 @@ def _register_import(parser: argparse.ArgumentParser) -> None:
 
 def _register_export(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Convert a fairseq checkpoint of mBART-cc25 or mBART-50, published or trimmed, trained or not. OUT gets "
-        "model.safetensors, config.json, generation_config.json and the tokenizer: AutoModelForSeq2SeqLM and "
-        "AutoTokenizer load it."
+        "Convert a fairseq checkpoint of mBART-cc25 or mBART-50, published or trimmed, trained or not, or of "
+        "csr_masked_lm. OUT gets model.safetensors, config.json, generation_config.json of mBART, and the tokenizer: "
+        "AutoModelForSeq2SeqLM or AutoModelForMaskedLM and AutoTokenizer load it."
     )
     add = parser.add_argument
     add("checkpoint", metavar="CHECKPOINT", help="fairseq checkpoint")
@@ -38,23 +39,35 @@ def _register_export(parser: argparse.ArgumentParser) -> None:
     )
     add("--source-lang", metavar="CODE", help="language to translate from (default: the one it was trained on)")
     add("--target-lang", metavar="CODE", help="language to translate into (default: the one it was trained on)")
+    add(
+        "--layout",
+        choices=("xlm-roberta", "bert"),
+        default="xlm-roberta",
+        help="what an encoder of csr_masked_lm becomes: the class that it names, ForMaskedLM (default: %(default)s)",
+    )
     parser.set_defaults(run=export_hf)
 
 
 def import_hf(arguments: argparse.Namespace) -> None:
     """Convert a Hugging Face folder."""
+    from csr.backbone.encoder_hf import import_encoder, is_encoder
     from csr.backbone.huggingface import import_folder
 
+    if is_encoder(arguments.folder):
+        print(f"{arguments.out}: an encoder, {import_encoder(arguments.folder, arguments.out)}")
+        return
     preset, sizes = import_folder(arguments.folder, arguments.out)
     print(f"{arguments.out}: {preset.title} (preset {preset.name}), {sizes}")
 
 
 def export_hf(arguments: argparse.Namespace) -> None:
     """Convert a fairseq checkpoint."""
+    from csr.backbone.encoder_hf import export_encoder, trained_encoder
     from csr.backbone.huggingface import export_checkpoint
 
-    languages = arguments.source_lang, arguments.target_lang
-    preset, sizes = export_checkpoint(
-        arguments.checkpoint, arguments.out, arguments.dict, arguments.sentencepiece_model, languages
-    )
+    files = arguments.checkpoint, arguments.out, arguments.dict, arguments.sentencepiece_model
+    if trained_encoder(arguments.checkpoint):
+        print(f"{arguments.out}: an encoder, {export_encoder(*files, arguments.layout)}")
+        return
+    preset, sizes = export_checkpoint(*files, (arguments.source_lang, arguments.target_lang))
     print(f"{arguments.out}: {preset.title}, {sizes}")

@@ -20,6 +20,7 @@ COMMANDS = {
     "switch": ("switch",),
     "inspect": ("inspect",),
     "evaluate": ("evaluate",),
+    "zero_shot": ("zero-shot",),
     "distance": ("distance",),
     "dynamics": ("dynamics",),
     "domain": ("domain",),

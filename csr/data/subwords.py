@@ -201,15 +201,37 @@ def write_marks(pieces: PathLike, language: str | None, prefix: PathLike) -> Non
 
 
 # fairseq's numbers of the element types.
-_TYPES = {"uint8": 1, "int32": 4, "uint16": 8}
+_TYPES = {1: np.uint8, 4: np.int32, 5: np.int64, 8: np.uint16}
+_HEAD = struct.Struct("<9sQBQ")  # name, version, type, rows
 
 
 def write_index(prefix: PathLike, sizes: np.ndarray, element: np.dtype) -> None:
     """Write ``prefix.idx``, which makes fairseq's memory-mapped format of the rows in ``prefix.bin``."""
+    number = next(number for number, kind in _TYPES.items() if kind == element)
     starts = np.cumsum(sizes, dtype=np.int64) - sizes
     with write_whole(f"{prefix}.idx") as part, open(part, "wb") as stream:
-        stream.write(b"MMIDIDX\x00\x00" + struct.pack("<QBQ", 1, _TYPES[element.name], len(sizes)))
+        stream.write(_HEAD.pack(b"MMIDIDX\x00\x00", 1, number, len(sizes)))
         stream.write(sizes.astype(np.int32).tobytes() + (starts * element.itemsize).tobytes())
+
+
+def read_rows(prefix: PathLike) -> tuple[np.ndarray, np.ndarray]:
+    """Return the elements of all rows one after the other, mapped from disk, and the size of each row, int32.
+
+    Raises:
+        DataError: the files are missing, of another format, or do not belong together.
+    """
+    for path in (f"{prefix}.idx", f"{prefix}.bin"):
+        if not Path(path).is_file():
+            raise DataError(f"{path}: no such file")
+    head = np.fromfile(f"{prefix}.idx", np.uint8, _HEAD.size).tobytes()
+    name, version, number, n_rows = _HEAD.unpack(head) if len(head) == _HEAD.size else (b"", 0, 0, 0)
+    sizes = np.fromfile(f"{prefix}.idx", np.int32, n_rows, offset=_HEAD.size)
+    if (name, version) != (b"MMIDIDX\x00\x00", 1) or number not in _TYPES or len(sizes) < n_rows:
+        raise DataError(f"{prefix}.idx: expected fairseq's memory-mapped format, found another or a part of it")
+    expected, found = int(sizes.sum()) * np.dtype(_TYPES[number]).itemsize, Path(f"{prefix}.bin").stat().st_size
+    if expected != found or not found:
+        raise DataError(f"{prefix}.bin: expected the {expected:,} bytes of its .idx, found {found:,}")
+    return np.memmap(f"{prefix}.bin", _TYPES[number], "r"), sizes
 
 
 def binarize(

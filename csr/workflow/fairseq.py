@@ -39,7 +39,8 @@ class Job:
     command: Sequence[str]
     """The command, run in the run folder; its ``--save-dir`` is ``checkpoints`` in ``folder``."""
     folder: Path
-    updates: int
+    updates: int | None
+    """How many it is trained for; without a number the command itself says when to end, and its best one counts."""
     inputs: Sequence[Path]
     """The files it reads besides those of ``data``."""
     start: Path | None = None
@@ -73,14 +74,16 @@ def train(job: Job, run: Path, threads: int) -> None:
     with locked(folder) as lock:
         _claim(work, _fingerprint(job, run), log)
         state = _resume_point(work)
-        if state is None or state["updates"] < job.updates:
+        if state is None or job.updates is None or state["updates"] < job.updates:
             with open(log, "a", encoding="utf-8") as stream:
                 _run(job.command, run, threads, log, stdout=stream, lock=lock)
             state = _resume_point(work)
-        if state is None or state["updates"] < job.updates:
-            raise StepError(f"{log}: fairseq-train ended before update {job.updates}")
+        if state is None or state["updates"] < (job.updates or 1):
+            raise StepError(f"{log}: fairseq-train ended before update {job.updates or 1}")
         write_json(folder / "timing.json", {"seconds": state["seconds"] - before, "updates": state["updates"]})
-        _publish(work, folder / "model.pt", job.keep_every)
+        name = "checkpoint_best.pt" if job.updates is None else "checkpoint_last.pt"
+        read_checkpoint(work / name)  # a kill may have cut the best one short, which is no more to be had then
+        _publish(work / name, folder / "model.pt", job.keep_every)
 
 
 def generate(command: Sequence[str], folder: Path, n_sentences: int, run: Path, threads: int) -> None:
@@ -185,14 +188,14 @@ def read_checkpoint(path: Path) -> dict[str, float]:
         raise DataError(f"{path}: expected a whole fairseq checkpoint, found {found}") from None
 
 
-def _publish(work: Path, model: Path, keep_every: int | None) -> None:
-    """Name the last checkpoint ``model`` too, and drop the others that are not to be kept."""
+def _publish(checkpoint: Path, model: Path, keep_every: int | None) -> None:
+    """Name a checkpoint ``model`` too, and drop the others that are not to be kept."""
     part = model.with_name(".model.pt.part")
     part.unlink(missing_ok=True)
-    os.link(work / "checkpoint_last.pt", part)
+    os.link(checkpoint, part)
     os.utime(part)
     os.replace(part, model)
-    for file in work.glob("checkpoint_*_*.pt"):
+    for file in checkpoint.parent.glob("checkpoint_*_*.pt"):
         updates = int(file.stem.rpartition("_")[2])
         if not keep_every or updates % keep_every:
             file.unlink()

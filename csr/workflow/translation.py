@@ -8,7 +8,8 @@ from pathlib import Path
 
 from csr.config import Config, Noise, Training
 from csr.errors import ConfigError
-from csr.workflow import fairseq
+from csr.workflow import fairseq, flags
+from csr.workflow.flags import number
 
 
 @dataclass(frozen=True)
@@ -106,30 +107,12 @@ def train_command(config: Config, stage: str, seed: int, run: Path = Path()) -> 
         command += ["--top-k", str(config.lexicon.neighbors)]
         command += _choices(config.noise)
     if spec.restore and spec.start:  # a backbone has mBART's noise, which is the task's default
-        command += ["--switch-rate", _number(config.noise.rate), "--mean-span", _number(config.noise.mean_span)]
+        command += ["--switch-rate", number(config.noise.rate), "--mean-span", number(config.noise.mean_span)]
     if spec.noisy:
-        command += ["--noisy-sources", _number(config.noise.sources)]
-    sizes = config.backbone
-    for side in ("encoder", "decoder"):
-        command += [f"--{side}-layers", str(sizes.layers), f"--{side}-embed-dim", str(sizes.dim)]
-        command += [f"--{side}-ffn-embed-dim", str(sizes.ffn), f"--{side}-attention-heads", str(sizes.heads)]
-        command += [f"--{side}-normalize-before"]
-    # mBART: one embedding for both sides and the output, normalised and scaled (Liu et al. 2020).
-    command += ["--arch", "mbart_large", "--layernorm-embedding", "--share-all-embeddings"]
-    command += ["--dropout", _number(settings.dropout), "--attention-dropout", _number(settings.attention_dropout)]
-    command += ["--criterion", "label_smoothed_cross_entropy", "--label-smoothing", _number(settings.label_smoothing)]
-    command += ["--optimizer", "adam", "--adam-betas", "(0.9, 0.98)", "--adam-eps", "1e-06"]
-    command += ["--lr-scheduler", "polynomial_decay", "--lr", _number(settings.lr)]
-    command += ["--warmup-updates", str(settings.warmup), "--total-num-update", str(settings.updates)]
-    command += ["--max-update", str(settings.updates), "--max-tokens", str(settings.max_tokens)]
-    command += ["--update-freq", str(settings.update_freq), "--seed", str(seed), "--num-workers", str(config.workers)]
-    # Checkpoints by updates alone: an epoch of a small corpus takes seconds.
-    command += ["--save-dir", str(work), "--save-interval", "1000000", "--validate-interval", "1000000"]
-    command += ["--save-interval-updates", str(settings.save_every), "--keep-interval-updates", "1"]
-    if stage in measured_stages(config):
-        command += ["--keep-interval-updates-pattern", str(config.dynamics.every)]
-    command += ["--no-epoch-checkpoints", "--skip-invalid-size-inputs-valid-test"]
-    command += ["--log-format", "json", "--log-interval", str(max(1, min(100, settings.updates // 50)))]
+        command += ["--noisy-sources", number(config.noise.sources)]
+    keep_every = config.dynamics.every if stage in measured_stages(config) else None
+    command += flags.architecture(config.backbone)
+    command += flags.generation(settings, seed, config.workers, work, keep_every)
     if start := start_model(config, stage, seed):
         command += ["--finetune-from-model", str(run / start)]
     return command
@@ -215,9 +198,5 @@ def _choices(noise: Noise) -> list[str]:
     """Return the options of stage one that are not the paper's."""
     options = ["--unit", noise.unit] if noise.unit != "word" else []
     if noise.mask_share:
-        options += ["--replace", "mixture", "--mask-share", _number(noise.mask_share)]
+        options += ["--replace", "mixture", "--mask-share", number(noise.mask_share)]
     return options + (["--prefer-aligned"] if noise.prefer_aligned else [])
-
-
-def _number(value: float) -> str:
-    return f"{value:g}"

@@ -1,0 +1,50 @@
+"""The parts of a fairseq-train command that several kinds of experiment share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from csr.config import Backbone, Training
+
+
+def number(value: float) -> str:
+    """Return a number as a command line takes it."""
+    return f"{value:g}"
+
+
+def architecture(sizes: Backbone) -> list[str]:
+    """Return the flags of an mBART of the given sizes."""
+    flags = []
+    for side in ("encoder", "decoder"):
+        flags += [f"--{side}-layers", str(sizes.layers), f"--{side}-embed-dim", str(sizes.dim)]
+        flags += [f"--{side}-ffn-embed-dim", str(sizes.ffn), f"--{side}-attention-heads", str(sizes.heads)]
+        flags += [f"--{side}-normalize-before"]
+    # mBART: one embedding for both sides and the output, normalised and scaled (Liu et al. 2020).
+    return [*flags, "--arch", "mbart_large", "--layernorm-embedding", "--share-all-embeddings"]
+
+
+def dropouts(settings: Training) -> list[str]:
+    """Return the flags of both dropouts."""
+    return ["--dropout", number(settings.dropout), "--attention-dropout", number(settings.attention_dropout)]
+
+
+def adam() -> list[str]:
+    """Return the flags of the optimizer (Zan et al., section 5.1)."""
+    return ["--optimizer", "adam", "--adam-betas", "(0.9, 0.98)", "--adam-eps", "1e-06"]
+
+
+def generation(settings: Training, seed: int, workers: int, work: Path, keep_every: int | None = None) -> list[str]:
+    """Return the flags of training to write text: loss, schedule, batches, and checkpoints in the folder ``work``."""
+    flags = dropouts(settings)
+    flags += ["--criterion", "label_smoothed_cross_entropy", "--label-smoothing", number(settings.label_smoothing)]
+    flags += [*adam(), "--lr-scheduler", "polynomial_decay", "--lr", number(settings.lr)]
+    flags += ["--warmup-updates", str(settings.warmup), "--total-num-update", str(settings.updates)]
+    flags += ["--max-update", str(settings.updates), "--max-tokens", str(settings.max_tokens)]
+    flags += ["--update-freq", str(settings.update_freq), "--seed", str(seed), "--num-workers", str(workers)]
+    # Checkpoints by updates alone: an epoch of a small corpus takes seconds.
+    flags += ["--save-dir", str(work), "--save-interval", "1000000", "--validate-interval", "1000000"]
+    flags += ["--save-interval-updates", str(settings.save_every), "--keep-interval-updates", "1"]
+    if keep_every:
+        flags += ["--keep-interval-updates-pattern", str(keep_every)]
+    flags += ["--no-epoch-checkpoints", "--skip-invalid-size-inputs-valid-test"]
+    return [*flags, "--log-format", "json", "--log-interval", str(max(1, min(100, settings.updates // 50)))]

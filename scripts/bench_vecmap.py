@@ -1,22 +1,27 @@
-"""Compare csr's VecMap with the published scripts (github.com/artetxem/vecmap) on the same embeddings.
+"""Compare csr's VecMap with the published scripts (github.com/artetxem/vecmap), and tell how its cost grows.
 
-    python scripts/bench_vecmap.py run VECMAP_FOLDER src.vec tgt.vec gold.txt --start identical --seeds 3
-    python scripts/bench_vecmap.py step VECMAP_FOLDER --words 20000 --dim 300
+    python scripts/bench_vecmap.py step VECMAP_FOLDER --words 20000
+    python scripts/bench_vecmap.py run VECMAP_FOLDER src.vec tgt.vec gold.txt --vocabulary 5000 --seeds 1 2 3
+    python scripts/bench_vecmap.py growth --words 20000 50000
 
-``run`` maps the embeddings to the end with both, once per seed, and prints seconds, steps and precision@1 (CSLS
-retrieval, gold words that have a vector). ``step`` times single self-learning steps on random vectors, in turn, which
-tells the ratio for sizes at which the published scripts take hours. Seconds are of the processor, summed over threads:
-set OMP_NUM_THREADS=1 and NUMBA_NUM_THREADS=1, so that no thread waits busily for another.
+``step`` times single steps of self-learning on random vectors, in turn: sizes at which the published scripts take hours
+to the end. ``run`` maps embeddings to the end with both, from files to files, and judges both by CSLS retrieval over
+the gold words that have a vector. ``growth`` times a step and the retrieval that follows, each size in a process of its
+own. Both sides take as many threads as OMP_NUM_THREADS and NUMBA_NUM_THREADS say; seconds are of the clock.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,111 +29,167 @@ import numpy as np
 from csr.induction import vecmap
 from csr.induction.dictionaries import read_muse
 from csr.induction.embeddings import Embeddings, read_embeddings, write_embeddings
+from csr.induction.retrieval import neighbors, similarity
+from csr.lexicon import Lexicon
 from csr.quality import gold_precision
 
+ITERATION = re.compile(r"ITERATION \d+ \((.*)s\)")
 
-def published(folder: Path, src: Path, tgt: Path, start: str, seed: int, max_steps: int | None = None) -> list[float]:
-    """Run map_embeddings.py, writing ``src.mapped`` and ``tgt.mapped``; return the processor seconds at each step."""
-    command = [sys.executable, "map_embeddings.py", f"--{start}", "--seed", str(seed), "-v"]
-    paths = [str(path.resolve()) for path in (src, tgt)]
+
+def random_sides(n_words: int, dim: int) -> tuple[Embeddings, Embeddings]:
+    """Return two sides of vectors without structure: what a step costs hardly depends on it."""
+    words = [f"w{i}" for i in range(n_words)]
+    src, tgt = np.random.default_rng(1).normal(size=(2, n_words, dim)).astype(np.float32)
+    return Embeddings(words, src), Embeddings(words, tgt)
+
+
+def published(
+    folder: Path, sides: Sequence[Path], options: Sequence[str], max_steps: int | None = None
+) -> tuple[list[float], int]:
+    """Run map_embeddings.py, writing ``*.mapped`` beside the sides; return the seconds of each step, peak MiB."""
+    paths = [str(path.resolve()) for path in sides]
+    command = [sys.executable, "map_embeddings.py", *options, "-v", *paths, *(f"{path}.mapped" for path in paths)]
     seconds = []
-    with subprocess.Popen(
-        [*command, *paths, *(f"{path}.mapped" for path in paths)], cwd=folder, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith("ITERATION"):
-                seconds.append(processor_seconds(process.pid))
-                if len(seconds) == max_steps:
-                    process.kill()
-    if max_steps is None and process.returncode:
-        raise SystemExit(f"the published scripts ended with status {process.returncode}")
+    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if found := ITERATION.match(line):
+            seconds.append(float(found[1]))
+            if len(seconds) == max_steps:
+                process.kill()
+    _, status, usage = os.wait4(process.pid, 0)
+    if max_steps is None and status:
+        raise SystemExit(f"the published scripts ended with status {status}")
+    return seconds, usage.ru_maxrss // 1024
+
+
+def own_steps(src: Embeddings, tgt: Embeddings, keep: float, n_steps: int) -> list[float]:
+    """Return the seconds of each step of self-learning."""
+    x, z = vecmap.normalized(src.vectors), vecmap.normalized(tgt.vectors)
+    pairs = vecmap.word_pairs(src.words, tgt.words, "identical")
+    similarities = similarity(len(x), len(z))
+    seconds = []
+    for seed in range(n_steps):
+        began = time.perf_counter()
+        pairs, _ = vecmap.learn_step(x, z, pairs, similarities, keep, seed)
+        seconds.append(time.perf_counter() - began)
     return seconds
 
 
-def processor_seconds(pid: int | str) -> float:
-    """Return the user and system time that a process of Linux has taken so far, over all its threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def step(arguments: argparse.Namespace) -> None:
+    """Time single steps of both, and print a row per repeat; the first step of a process only warms up."""
+    sides = random_sides(arguments.words, arguments.dim)
+    own_steps(*random_sides(50, 5), keep=0.5, n_steps=1)  # compiles
+    ratios: dict[float, list[float]] = {keep: [] for keep in arguments.keep}
+    print("keep\ts a step\tpublished\tratio\tpublished MiB")
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / "src", Path(folder) / "tgt"]
+        for side, path in zip(sides, paths, strict=True):
+            write_embeddings(side, path)
+        for _ in range(arguments.repeats):
+            for keep in arguments.keep:
+                options = ["--identical", "--stochastic_initial", str(keep)]
+                steps, peak = published(arguments.vecmap, paths, options, max_steps=2)
+                theirs, ours = steps[1], statistics.median(own_steps(*sides, keep, n_steps=4)[1:])
+                ratios[keep].append(theirs / ours)
+                print(f"{keep}\t{ours:.2f}\t{theirs:.2f}\t{theirs / ours:.2f}\t{peak:,}", flush=True)
+    for keep, found in ratios.items():
+        print(f"keep {keep}: {statistics.median(found):.2f} times as fast (median)")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Map to the end with both and print a row per seed."""
     gold = read_muse(arguments.gold)
-    warm_up()
+    vecmap.map_embeddings(*random_sides(50, 5), "identical")  # compiles
     rows = []
-    print("seed\tsteps\tseconds\tprecision@1\tpublished steps\tseconds\tprecision@1")
+    print("seed\tby\tsteps\tseconds\tcoverage\tprecision@1")
     with tempfile.TemporaryDirectory() as folder:
         copies = [Path(folder) / "src.vec", Path(folder) / "tgt.vec"]
+        mapped = [Path(f"{copy}.mapped") for copy in copies]
         for path, copy in zip((arguments.src, arguments.tgt), copies, strict=True):
             write_embeddings(read_embeddings(path), copy)
-        for seed in range(1, arguments.seeds + 1):
-            began = processor_seconds("self")
-            mapped = vecmap.map_embeddings(*map(read_embeddings, copies), arguments.start, seed)
-            ours = processor_seconds("self") - began, precision(mapped.src, mapped.tgt, gold)
-            steps = published(arguments.vecmap, *copies, arguments.start, seed)
-            theirs = steps[-1], precision(*(read_embeddings(f"{c}.mapped") for c in copies), gold)
-            rows.append((*ours, *theirs))
-            cells = seed, mapped.steps, *ours, len(steps), *theirs
-            print(*(f"{cell:.4g}" for cell in cells), sep="\t", flush=True)
-    ours_s, ours_p, theirs_s, theirs_p = (statistics.mean(column) for column in zip(*rows, strict=True))
-    print(f"mean: {theirs_s / ours_s:.2f} times as fast, precision@1 {ours_p:.4f} against {theirs_p:.4f}")
+        for seed in arguments.seeds:
+            began = time.perf_counter()
+            src, tgt = map(read_embeddings, copies)
+            found = vecmap.map_embeddings(src, tgt, arguments.start, seed, arguments.vocabulary)
+            for side, path in ((found.src, mapped[0]), (found.tgt, mapped[1])):
+                write_embeddings(side, path)
+            ours = time.perf_counter() - began, *judged(mapped, gold)
+            print(row(seed, "csr", found.steps, *ours), flush=True)
+            if arguments.only_own:
+                continue
+            began = time.perf_counter()
+            options = [f"--{arguments.start}", "--seed", str(seed), "--vocabulary_cutoff", str(arguments.vocabulary)]
+            steps, _ = published(arguments.vecmap, copies, options)
+            theirs = time.perf_counter() - began, *judged(mapped, gold)
+            print(row(seed, "published", len(steps), *theirs), flush=True)
+            rows.append((theirs[0] / ours[0], ours[2], theirs[2]))
+    if rows:
+        ratio, ours_p, theirs_p = (statistics.mean(column) for column in zip(*rows, strict=True))
+        print(f"mean: {ratio:.2f} times as fast, precision@1 {ours_p:.4f} against {theirs_p:.4f}")
 
 
-def warm_up() -> None:
-    """Compile the loops before any clock runs."""
-    side = Embeddings([f"w{i}" for i in range(50)], np.random.default_rng(1).normal(size=(50, 5)).astype(np.float32))
-    vecmap.map_embeddings(side, side, "identical")
+def judged(mapped: Sequence[Path], gold: Lexicon) -> tuple[float, float]:
+    """Return coverage and precision@1 of the CSLS neighbors."""
+    src, tgt = map(read_embeddings, mapped)
+    lexicon = vecmap.induce(src, tgt, start="mapped", n_neighbors=1).forward
+    found = gold_precision(lexicon, gold, (1,))
+    return found["coverage"], found["precision@1"]
 
 
-def precision(src: Embeddings, tgt: Embeddings, gold: vecmap.Lexicon) -> float:
-    """Return precision@1 of the CSLS neighbors."""
-    return gold_precision(vecmap.induce(src, tgt, start="mapped", n_neighbors=1).forward, gold, (1,))["precision@1"]
+def row(seed: int, by: str, n_steps: int, seconds: float, coverage: float, precision: float) -> str:
+    """Return a line of the table."""
+    return f"{seed}\t{by}\t{n_steps}\t{seconds:.1f}\t{coverage:.4f}\t{precision:.4f}"
 
 
-def step(arguments: argparse.Namespace) -> None:
-    """Time single steps of both on random vectors."""
-    rng = np.random.default_rng(1)
-    with tempfile.TemporaryDirectory() as folder:
-        sides = []
-        for name in ("src", "tgt"):
-            vectors = rng.normal(size=(arguments.words, arguments.dim)).astype(np.float32)
-            sides.append(Embeddings([f"w{i}" for i in range(arguments.words)], vectors))
-            write_embeddings(sides[-1], Path(folder) / name)
-        rows = []
-        warm_up()
-        for _ in range(arguments.repeats):
-            x, z = (vecmap.normalized(side.vectors) for side in sides)
-            pairs = vecmap.word_pairs(sides[0].words, sides[1].words, "identical")
-            began = processor_seconds("self")
-            # A threshold that no step after the first reaches: two steps for each of five keep probabilities.
-            n_steps = vecmap.self_learn(x, z, pairs, rng, arguments.words, patience=1, threshold=1.0)[1]
-            ours = (processor_seconds("self") - began) / n_steps
-            steps = published(arguments.vecmap, Path(folder) / "src", Path(folder) / "tgt", "identical", 1, max_steps=2)
-            theirs = steps[1] - steps[0]
-            rows.append(theirs / ours)
-            print(f"{ours:.2f} s a step, published {theirs:.2f} s: {theirs / ours:.2f} times as fast", flush=True)
-    print(f"median: {statistics.median(rows):.2f} times as fast")
+def growth(arguments: argparse.Namespace) -> None:
+    """Print a row per size; each is measured by this script in a process of its own."""
+    print("words a side\ts a step\ts retrieval\tpeak MiB", flush=True)
+    for n_words in arguments.words:
+        subprocess.run([sys.executable, __file__, "size", str(n_words), "--dim", str(arguments.dim)], check=True)
+
+
+def size(arguments: argparse.Namespace) -> None:
+    """Measure one size: a step at keep 0.1, the mapping at the end left out, and retrieval in both directions."""
+    src, tgt = random_sides(arguments.words, arguments.dim)
+    own_steps(*random_sides(50, 5), keep=0.5, n_steps=1)  # compiles
+    seconds = own_steps(src, tgt, keep=0.1, n_steps=2)[1]
+    began = time.perf_counter()
+    neighbors(src.vectors, tgt.vectors, 10)
+    retrieval = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(f"{arguments.words:,}\t{seconds:.1f}\t{retrieval:.1f}\t{peak:,}")
 
 
 def main() -> None:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
+    single = commands.add_parser("step", help="single steps of both")
+    single.add_argument("vecmap", type=Path, help="folder of the published scripts")
+    single.add_argument("--words", type=int, default=20_000, help="per side")
+    single.add_argument("--dim", type=int, default=300)
+    single.add_argument("--keep", type=float, nargs="+", default=[0.1, 1.0], help="keep probabilities")
+    single.add_argument("--repeats", type=int, default=3)
+    single.set_defaults(run=step)
     whole = commands.add_parser("run", help="both to the end")
     whole.add_argument("vecmap", type=Path, help="folder of the published scripts")
     whole.add_argument("src", type=Path, help="source embeddings")
     whole.add_argument("tgt", type=Path, help="target embeddings")
     whole.add_argument("gold", help="dictionary")
     whole.add_argument("--start", choices=("unsupervised", "identical"), default="unsupervised")
-    whole.add_argument("--seeds", type=int, default=3)
+    whole.add_argument("--vocabulary", type=int, default=20_000, help="most frequent words per side that take part")
+    whole.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    whole.add_argument("--only-own", action="store_true", help="leave the published scripts out")
     whole.set_defaults(run=run)
-    single = commands.add_parser("step", help="single steps of both")
-    single.add_argument("vecmap", type=Path, help="folder of the published scripts")
-    single.add_argument("--words", type=int, default=20_000, help="per side")
-    single.add_argument("--dim", type=int, default=300)
-    single.add_argument("--repeats", type=int, default=3)
-    single.set_defaults(run=step)
+    sizes = commands.add_parser("growth", help="time and memory by size")
+    sizes.add_argument("--words", type=int, nargs="+", default=[10_000, 20_000, 50_000], help="per side")
+    sizes.add_argument("--dim", type=int, default=300)
+    sizes.set_defaults(run=growth)
+    one = commands.add_parser("size", help="one row of growth")
+    one.add_argument("words", type=int)
+    one.add_argument("--dim", type=int, default=300)
+    one.set_defaults(run=size)
     arguments = parser.parse_args()
     arguments.run(arguments)
 

@@ -80,7 +80,7 @@ def test_neighbors_are_those_of_a_full_sort(n_src, n_tgt, k, held, seed):
 def test_dropout_keeps_the_share_asked_for_and_each_direction_draws_for_itself(keep):
     x, z = unit(random(1, 900, 30)), unit(random(2, 1100, 30))
     similarities = x @ z.T
-    for engine in (CompiledSimilarity(900, 1100), TorchSimilarity("cpu")):
+    for engine in (CompiledSimilarity(900, 1100), TorchSimilarity(900, 1100, "cpu")):
         engine.update(x, z)
         none = np.zeros(900, np.float32), np.zeros(1100, np.float32)
         forward, backward = engine.sample_best(*none, keep=keep, seed=1)
@@ -101,7 +101,7 @@ def test_dropout_keeps_the_share_asked_for_and_each_direction_draws_for_itself(k
 def test_torch_and_compiled_loops_agree():
     x, z = unit(random(3, 700, 8)), unit(random(4, 600, 8))
     minus = np.abs(random(5, 700)), np.abs(random(6, 600))
-    compiled, torch = CompiledSimilarity(700, 600), TorchSimilarity("cpu", block_bytes=4 * 600 * 100)
+    compiled, torch = CompiledSimilarity(700, 600), TorchSimilarity(700, 600, "cpu", block_bytes=4 * 600 * 100)
     for engine in (compiled, torch):
         engine.update(x, z)
     for ours, theirs in zip(compiled.top(10, *minus), torch.top(10, *minus), strict=True):

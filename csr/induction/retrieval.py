@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol, TypeVar
 
 import numba
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from csr.errors import ConfigError
 
 # Similarities that fit into this many bytes are computed once for both passes of a self-learning step.
 HELD_BYTES = 2 << 30
-_ROWS = 512  # of one matrix product
-_PANEL = 512  # columns that one thread takes
+_ROWS = 1024  # of one matrix product
+_SLICE = 64  # rows of it that are read in both directions while they are in the cache
+_PANEL = 512  # columns whose draws are held at once
 _CHUNK = 64  # similarities compared with the worst of the k best at once
 
-_outer = numba.njit(parallel=True, cache=True)
-_inner = numba.njit(cache=True)
+T = TypeVar("T")
+
+_compiled = numba.njit(cache=True, nogil=True)
+_blas = ThreadpoolController()
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """Return a context in which a matrix product takes one thread; contexts of several threads go inside another."""
+    return _blas.limit(limits=1, user_api="blas")
 
 
 class Top(NamedTuple):
@@ -31,6 +42,8 @@ class Top(NamedTuple):
 
 class Similarity(Protocol):
     """Similarities x z^T of unit vectors x [n_src, dim] and z [n_tgt, dim], never all of them in memory if many."""
+
+    shape: tuple[int, int]  # n_src, n_tgt
 
     def update(self, x: np.ndarray, z: np.ndarray) -> None:
         """Take the vectors to compare; float32, of the same shapes as before."""
@@ -49,7 +62,7 @@ class Similarity(Protocol):
 
 def similarity(n_src: int, n_tgt: int, device: str = "cpu") -> Similarity:
     """Return the implementation for a device: ``cpu`` (numba) or a device of torch."""
-    return CompiledSimilarity(n_src, n_tgt) if device == "cpu" else TorchSimilarity(device)
+    return CompiledSimilarity(n_src, n_tgt) if device == "cpu" else TorchSimilarity(n_src, n_tgt, device)
 
 
 def neighbors(
@@ -91,66 +104,95 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 class CompiledSimilarity:
-    """Similarities on the CPU: BLAS for the products, compiled loops that read each product once."""
+    """Similarities on the CPU: a thread multiplies a block of rows by BLAS and reads the product while it is new.
+
+    As many threads as numba is set to, each with a BLAS of one: threads of BLAS wait busily, in the way of the others.
+    """
 
     def __init__(self, n_src: int, n_tgt: int, held_bytes: int = HELD_BYTES) -> None:
-        self._held = 4 * n_src * n_tgt <= held_bytes
-        self._products = np.empty((n_src if self._held else min(n_src, _ROWS), n_tgt), np.float32)
-        self._n_known = 0
+        self.shape = n_src, n_tgt
+        self._held = np.empty(self.shape, np.float32) if 4 * n_src * n_tgt <= held_bytes else None
+        self._known: set[int] = set()
+        self._n_threads = min(numba.get_num_threads(), -(-n_src // _ROWS))
+        self._pool = ThreadPoolExecutor(self._n_threads)
 
     def update(self, x: np.ndarray, z: np.ndarray) -> None:
         self._x, self._z = x, z
-        self._n_known = 0
+        self._known.clear()
 
-    def _blocks(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield (first row, similarities) of consecutive rows."""
-        for start in range(0, len(self._x), _ROWS):
-            stop = min(start + _ROWS, len(self._x))
-            block = self._products[start:stop] if self._held else self._products[: stop - start]
-            if not self._held or self._n_known < stop:
-                np.matmul(self._x[start:stop], self._z.T, out=block)
-                self._n_known = stop
-            yield start, block
+    def _in_threads(self, work: Callable[[Iterator[tuple[int, np.ndarray]]], T]) -> list[T]:
+        """Call ``work`` in each thread with its share of the blocks, (first row, similarities); return the results."""
+        n_src, n_tgt = self.shape
+        starts = iter(range(0, n_src, _ROWS))
+
+        def blocks() -> Iterator[tuple[int, np.ndarray]]:
+            held = self._held
+            room = np.empty((min(n_src, _ROWS), n_tgt), np.float32) if held is None else held
+            for start in starts:  # the threads draw from one iterator
+                rows = slice(start, min(start + _ROWS, n_src))
+                block = room[: rows.stop - start] if held is None else held[rows]
+                if start not in self._known:
+                    np.matmul(self._x[rows], self._z.T, out=block)
+                    if held is not None:
+                        self._known.add(start)
+                for first in range(0, len(block), _SLICE):
+                    yield start + first, block[first : first + _SLICE]
+
+        with one_blas_thread():
+            return list(self._pool.map(work, (blocks() for _ in range(self._n_threads))))
 
     def top(self, k: int, src_penalty: np.ndarray, tgt_penalty: np.ndarray) -> Top:
-        n_src, n_tgt = len(self._x), len(self._z)
-        src_shape, tgt_shape = (n_src, min(k, n_tgt)), (n_tgt, min(k, n_src))
-        found = Top(
-            np.full(src_shape, -np.inf, np.float32),
-            np.zeros(src_shape, np.int32),
-            np.full(tgt_shape, -np.inf, np.float32),
-            np.zeros(tgt_shape, np.int32),
-        )
-        for start, block in self._blocks():
-            rows = slice(start, start + len(block))
-            _top_of_rows(block, tgt_penalty, found.src_values[rows], found.src_indices[rows])
-            _top_of_columns(block, src_penalty[rows], start, found.tgt_values, found.tgt_indices)
-        return found
+        n_src, n_tgt = self.shape
+        src_values, src_indices = _nothing(n_src, min(k, n_tgt))
+
+        def work(blocks: Iterator[tuple[int, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+            tgt_values, tgt_indices = _nothing(n_tgt, min(k, n_src))
+            for start, block in blocks:
+                rows = slice(start, start + len(block))
+                _top_of_rows(block, tgt_penalty, src_values[rows], src_indices[rows])
+                _top_of_columns(block, src_penalty[rows], start, tgt_values, tgt_indices)
+            return tgt_values, tgt_indices
+
+        (tgt_values, tgt_indices), *others = self._in_threads(work)
+        for other in others:
+            _merge(*other, tgt_values, tgt_indices)
+        return Top(src_values, src_indices, tgt_values, tgt_indices)
 
     def sample_best(
         self, src_penalty: np.ndarray, tgt_penalty: np.ndarray, keep: float, seed: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        n_src, n_tgt = len(self._x), len(self._z)
-        n_panels = -(-n_tgt // _PANEL)
-        src_best = np.empty(n_src, np.int32)
-        tgt_values, tgt_best = np.full(n_tgt, -np.inf, np.float32), np.zeros(n_tgt, np.int32)
-        for start, block in self._blocks():
-            rows = slice(start, start + len(block))
-            values = np.full((n_panels, len(block)), -np.inf, np.float32)
-            indices = np.zeros((n_panels, len(block)), np.int32)
-            _sample_best(
-                block, start, src_penalty[rows], tgt_penalty, round(keep * 65536), seed, values, indices,
-                tgt_values, tgt_best,
-            )  # fmt: skip
-            src_best[rows] = np.take_along_axis(indices, values.argmax(axis=0)[None], axis=0)[0]
-        return src_best, tgt_best
+        if keep >= 1:
+            top = self.top(1, src_penalty, tgt_penalty)
+            return top.src_indices[:, 0], top.tgt_indices[:, 0]
+        n_src, n_tgt = self.shape
+        src_values, src_indices = _nothing(n_src, 1)
+
+        def work(blocks: Iterator[tuple[int, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+            tgt_values, tgt_indices = _nothing(n_tgt, 1)
+            for start, block in blocks:
+                rows = slice(start, start + len(block))
+                _sample_best(
+                    block, start, src_penalty[rows], tgt_penalty, round(keep * 65536), seed,
+                    src_values[rows, 0], src_indices[rows, 0], tgt_values[:, 0], tgt_indices[:, 0],
+                )  # fmt: skip
+            return tgt_values, tgt_indices
+
+        (tgt_values, tgt_indices), *others = self._in_threads(work)
+        for other in others:
+            _merge(*other, tgt_values, tgt_indices)
+        return src_indices[:, 0], tgt_indices[:, 0]
+
+
+def _nothing(n: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return values and indices of the k best of each of n, none found yet."""
+    return np.full((n, k), -np.inf, np.float32), np.zeros((n, k), np.int32)
 
 
 # The loops over one chunk or panel are functions of whole contiguous arrays, each doing one thing: so the compiler
 # turns them into vector instructions.
 
 
-@_inner
+@_compiled
 def _count_above(row, minus, floor):  # type: ignore[no-untyped-def]
     count = 0
     for j in range(len(row)):
@@ -158,46 +200,54 @@ def _count_above(row, minus, floor):  # type: ignore[no-untyped-def]
     return count
 
 
-@_inner
+@_compiled
 def _insert(value, index, values, indices):  # type: ignore[no-untyped-def]
-    """Insert into a list sorted from best to worst, dropping the worst; earlier of equals first."""
-    if value > values[-1]:
-        at = len(values) - 1
-        while at > 0 and value > values[at - 1]:
+    """Insert into a list sorted from best to worst, of equals by index, dropping the last."""
+    at = len(values)
+    while at > 0 and (value > values[at - 1] or (value == values[at - 1] and index < indices[at - 1])):
+        if at < len(values):
             values[at], indices[at] = values[at - 1], indices[at - 1]
-            at -= 1
+        at -= 1
+    if at < len(values):
         values[at], indices[at] = value, index
 
 
-@_outer
+@_compiled
+def _merge(values, indices, into_values, into_indices):  # type: ignore[no-untyped-def]
+    """Insert the best that one thread found into those of another."""
+    for i in range(values.shape[0]):
+        for j in range(values.shape[1]):
+            _insert(values[i, j], indices[i, j], into_values[i], into_indices[i])
+
+
+@_compiled
 def _top_of_rows(block, penalty, values, indices):  # type: ignore[no-untyped-def]
     """Keep the best of each row, minus the penalty of its column, in ``values`` (best first) and ``indices``."""
-    for i in numba.prange(block.shape[0]):
+    for i in range(block.shape[0]):
         for start in range(0, block.shape[1], _CHUNK):
             row, minus = block[i][start : start + _CHUNK], penalty[start : start + _CHUNK]
             if _count_above(row, minus, values[i, -1]):
                 for j in range(len(row)):
-                    _insert(row[j] - minus[j], start + j, values[i], indices[i])
+                    if row[j] - minus[j] > values[i, -1]:
+                        _insert(row[j] - minus[j], start + j, values[i], indices[i])
 
 
-@_outer
+@_compiled
 def _top_of_columns(block, penalty, first, values, indices):  # type: ignore[no-untyped-def]
     """Keep the best of each column, minus the penalty of its row, going through the rows ``first`` and following."""
     n_rows, n_columns = block.shape
-    for panel in numba.prange(-(-n_columns // _PANEL)):
-        left, right = panel * _PANEL, min((panel + 1) * _PANEL, n_columns)
-        worst = values[left:right, -1].copy()
-        for i in range(n_rows):
-            for start in range(left, right, _CHUNK):
-                row = block[i][start : min(start + _CHUNK, right)]
-                floor = worst[start - left : start - left + len(row)]
-                if _count_above(row, floor, penalty[i]):
-                    for j in range(len(row)):
+    worst = values[:, -1].copy()
+    for i in range(n_rows):
+        for start in range(0, n_columns, _CHUNK):
+            row, floor = block[i][start : start + _CHUNK], worst[start : start + _CHUNK]
+            if _count_above(row, floor, penalty[i]):
+                for j in range(len(row)):
+                    if row[j] - penalty[i] > floor[j]:
                         _insert(row[j] - penalty[i], first + i, values[start + j], indices[start + j])
                         floor[j] = values[start + j, -1]
 
 
-@_inner
+@_compiled
 def _mixed(h):  # type: ignore[no-untyped-def]
     """Scramble 32 bits: the finalizer of MurmurHash3."""
     h = np.uint32((h ^ (h >> np.uint32(16))) * np.uint32(0x85EBCA6B))
@@ -205,25 +255,25 @@ def _mixed(h):  # type: ignore[no-untyped-def]
     return np.uint32(h ^ (h >> np.uint32(16)))
 
 
-@_inner
+@_compiled
 def _draw(key, first, out):  # type: ignore[no-untyped-def]
     for j in range(len(out)):
         out[j] = _mixed(np.uint32(key ^ np.uint32(np.uint32(first + j) * np.uint32(0x9E3779B1))))
 
 
-@_inner
+@_compiled
 def _kept_for_row(row, minus, draws, keep, out):  # type: ignore[no-untyped-def]
     for j in range(len(out)):
         out[j] = row[j] - minus[j] if np.uint32(draws[j] & np.uint32(0xFFFF)) < keep else np.float32(-np.inf)
 
 
-@_inner
+@_compiled
 def _kept_for_column(row, minus, draws, keep, out):  # type: ignore[no-untyped-def]
     for j in range(len(out)):
         out[j] = row[j] - minus if np.uint32(draws[j] >> np.uint32(16)) < keep else np.float32(-np.inf)
 
 
-@_inner
+@_compiled
 def _take_better(values, index, best_values, best_indices):  # type: ignore[no-untyped-def]
     for j in range(len(values)):
         better = values[j] > best_values[j]
@@ -231,39 +281,43 @@ def _take_better(values, index, best_values, best_indices):  # type: ignore[no-u
         best_indices[j] = index if better else best_indices[j]
 
 
-@_outer
+@_compiled
 def _sample_best(  # type: ignore[no-untyped-def]
     block, first, row_penalty, column_penalty, keep, seed, row_values, row_indices, column_values, column_indices
 ):
-    """Keep the best similarity of each row within each panel of columns, and of each column, among those drawn.
+    """Keep the best similarity of each row and of each column among those drawn.
 
     Whether (i, j) is drawn depends on (seed, i, j) alone: the low 16 bits of a hash decide for the row, the high 16
     for the column, each against ``keep`` of 65536.
     """
     n_rows, n_columns = block.shape
-    for panel in numba.prange(row_values.shape[0]):
-        left, right = panel * _PANEL, min((panel + 1) * _PANEL, n_columns)
-        draws, kept = np.empty(right - left, np.uint32), np.empty(right - left, np.float32)
-        nothing = np.zeros(_CHUNK, np.float32)
-        for i in range(n_rows):
-            row = block[i][left:right]
-            _draw(_mixed(np.uint32(np.uint32(seed) + _mixed(np.uint32(first + i)))), left, draws)
-            _kept_for_row(row, column_penalty[left:right], draws, np.uint32(keep), kept)
-            for start in range(0, len(kept), _CHUNK):
-                part = kept[start : start + _CHUNK]
-                if _count_above(part, nothing[: len(part)], row_values[panel, i]):
+    draws, kept = np.empty(_PANEL, np.uint32), np.empty(_PANEL, np.float32)
+    nothing = np.zeros(_CHUNK, np.float32)
+    for i in range(n_rows):
+        key = _mixed(np.uint32(np.uint32(seed) + _mixed(np.uint32(first + i))))
+        for left in range(0, n_columns, _PANEL):
+            panel = slice(left, min(left + _PANEL, n_columns))
+            row = block[i][panel]
+            drawn, values = draws[: len(row)], kept[: len(row)]
+            _draw(key, left, drawn)
+            _kept_for_row(row, column_penalty[panel], drawn, np.uint32(keep), values)
+            for start in range(0, len(row), _CHUNK):
+                part = values[start : start + _CHUNK]
+                if _count_above(part, nothing[: len(part)], row_values[i]):
                     for j in range(len(part)):
-                        if part[j] > row_values[panel, i]:
-                            row_values[panel, i], row_indices[panel, i] = part[j], left + start + j
-            _kept_for_column(row, row_penalty[i], draws, np.uint32(keep), kept)
-            _take_better(kept, np.int32(first + i), column_values[left:right], column_indices[left:right])
+                        if part[j] > row_values[i]:
+                            row_values[i], row_indices[i] = part[j], left + start + j
+            _kept_for_column(row, row_penalty[i], drawn, np.uint32(keep), values)
+            _take_better(values, np.int32(first + i), column_values[panel], column_indices[panel])
 
 
 class TorchSimilarity:
     """Similarities on a device of torch; blocks are computed anew for each pass."""
 
-    def __init__(self, device: str, block_bytes: int = HELD_BYTES) -> None:
+    def __init__(self, n_src: int, n_tgt: int, device: str, block_bytes: int = HELD_BYTES) -> None:
         import torch
+
+        self.shape = n_src, n_tgt
 
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise ConfigError(f"device {device}: torch finds no such device here; use cpu")

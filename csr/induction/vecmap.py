@@ -16,7 +16,7 @@ from csr.errors import ConfigError, DataError
 from csr.files import PathLike
 from csr.induction import embeddings
 from csr.induction.embeddings import Embeddings
-from csr.induction.retrieval import mean_similarities, neighbors, similarity, unit
+from csr.induction.retrieval import Similarity, mean_similarities, neighbors, one_blas_thread, similarity, unit
 from csr.lexicon import Lexicon
 from csr.quality import cooccurrence_precision, read_bitext
 
@@ -135,7 +135,10 @@ def induce(
 
     if start != "auto":
         return attempt(start)
-    attempts = [attempt(name, vocabulary=TRIED_WORDS, patience=TRIED_PATIENCE) for name in _possible(src, tgt)]
+    names = _possible(src, tgt)
+    with one_blas_thread(), ThreadPoolExecutor(len(names)) as pool:
+        schedule = {"vocabulary": TRIED_WORDS, "patience": TRIED_PATIENCE}
+        attempts = list(pool.map(lambda name: attempt(name, **schedule), names))
     tried = {each.start: each.scores for each in attempts}
     best = max(attempts, key=_preference)
     dictionary = _best_pairs(best.forward) + [(a, b) for b, a in _best_pairs(best.reverse)]
@@ -305,29 +308,39 @@ def self_learn(
     """Alternate between the orthogonal map and the dictionary it induces (section 3.3); return the last dictionary.
 
     Each similarity is kept with probability ``keep``, which doubles whenever ``patience`` steps have not raised the
-    mean similarity of the nearest neighbors by ``threshold``; when that happens at 1, learning ends.
+    mean similarity of the nearest neighbors by ``threshold``; when that happens at 1, or a step at 1 changes nothing,
+    learning ends.
     """
-    frequent_x, frequent_z = x[:vocabulary], z[:vocabulary]
-    similarities = similarity(len(frequent_x), len(frequent_z), device)
-    no_penalty = np.zeros(len(frequent_x), np.float32), np.zeros(len(frequent_z), np.float32)
+    similarities = similarity(min(len(x), vocabulary), min(len(z), vocabulary), device)
     best, best_step = -np.inf, 0
-    with tqdm(desc=f"vecmap {name}".rstrip(), unit=" steps", disable=None) as bar:
+    with one_blas_thread(), tqdm(desc=f"vecmap {name}".rstrip(), unit=" steps", disable=None) as bar:
         for step in itertools.count(1):
             if step - best_step > patience:
                 if keep >= 1:
                     return pairs, step - 1, best
                 keep, best_step = min(1.0, 2 * keep), step
-            similarities.update(frequent_x @ procrustes(x[pairs[0]], z[pairs[1]]), frequent_z)
-            nearest = similarities.top(CSLS, *no_penalty)
-            r_src, r_tgt = mean_similarities(nearest)
-            # x_i z_j - r_j / 2 has the same best j as CSLS. What is not kept counts for nothing.
-            pairs = _joined(*similarities.sample_best(r_src / 2, r_tgt / 2, keep, int(rng.integers(2**32))))
-            objective = (nearest.src_values[:, 0].mean(dtype=float) + nearest.tgt_values[:, 0].mean(dtype=float)) / 2
+            before = pairs
+            pairs, objective = learn_step(x, z, pairs, similarities, keep, int(rng.integers(2**32)))
             if objective - best >= threshold:
-                best, best_step = float(objective), step
+                best, best_step = objective, step
             bar.update()
             bar.set_postfix(keep=keep, similarity=f"{objective:.4f}", refresh=False)
+            if keep >= 1 and all(map(np.array_equal, before, pairs)):  # nothing random: so will all further steps be
+                return pairs, step, best
     raise AssertionError("unreachable")
+
+
+def learn_step(
+    x: np.ndarray, z: np.ndarray, pairs: Pairs, similarities: Similarity, keep: float, seed: int
+) -> tuple[Pairs, float]:
+    """Return the dictionary that a dictionary induces through its orthogonal map, and the mean best similarity."""
+    n_src, n_tgt = similarities.shape
+    similarities.update(x[:n_src] @ procrustes(x[pairs[0]], z[pairs[1]]), z[:n_tgt])
+    nearest = similarities.top(CSLS, np.zeros(n_src, np.float32), np.zeros(n_tgt, np.float32))
+    r_src, r_tgt = mean_similarities(nearest)
+    objective = (nearest.src_values[:, 0].mean(dtype=float) + nearest.tgt_values[:, 0].mean(dtype=float)) / 2
+    # x_i z_j - r_j / 2 has the same best j as CSLS. What is not kept counts for nothing.
+    return _joined(*similarities.sample_best(r_src / 2, r_tgt / 2, keep, seed)), float(objective)
 
 
 def procrustes(x: np.ndarray, z: np.ndarray) -> np.ndarray:

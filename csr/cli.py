@@ -17,6 +17,8 @@ COMMANDS = {
     "mixture": ("mixture",),
     "lexicon": ("lexicon",),
     "backbone": ("import-hf", "export-hf"),
+    "trim": ("trim",),
+    "strip": ("strip",),
     "switch": ("switch",),
     "inspect": ("inspect",),
     "evaluate": ("evaluate",),

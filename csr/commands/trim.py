@@ -1,0 +1,64 @@
+"""``csr trim``: a backbone with the pieces that a text and its lexicons need."""
+
+from __future__ import annotations
+
+import argparse
+
+from csr.errors import ConfigError
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``csr trim``."""
+    parser = subparsers.add_parser("trim", help="drop the pieces that a text and its lexicons do not need")
+    parser.description = (
+        "Write a smaller backbone: its dictionary, SentencePiece model and embeddings without the pieces that neither "
+        "the texts nor the lexicons can produce. Special symbols, languages, <mask> and single characters stay. "
+        "DIR gets trim.json, which says what was kept and what is lost."
+    )
+    add = parser.add_argument
+    add(
+        "backbone", metavar="BACKBONE", help="folder with model.pt, dict.txt and sentence.bpe.model, or of Hugging Face"
+    )
+    add("out", metavar="DIR", help="new folder, of the same kind")
+    add("--text", nargs="+", required=True, metavar="FILE", help="texts of either language, plain, .gz or .xz")
+    add("--lexicon", nargs="+", default=[], metavar="FILE", help="source-to-target lexicons, as for csr_restore")
+    add(
+        "--reverse-lexicon",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="target-to-source lexicons (default: --lexicon with its sides swapped)",
+    )
+    add("--top-k", type=int, default=3, metavar="N", help="candidates a word has in training (default: %(default)s)")
+    add(
+        "--min-count",
+        type=int,
+        default=1,
+        metavar="N",
+        help="how often a piece must occur in the texts; pieces of the lexicons always stay (default: %(default)s)",
+    )
+    add("--held-out", nargs="+", default=[], metavar="FILE", help="texts only to say how many of their tokens change")
+    parser.set_defaults(run=trim)
+
+
+def trim(arguments: argparse.Namespace) -> None:
+    """Trim a backbone and say what is lost."""
+    from csr.backbone.trim import Use, trim
+
+    if arguments.reverse_lexicon and not arguments.lexicon:
+        raise ConfigError("--reverse-lexicon: expected beside --lexicon, found alone")
+    for option in ("top_k", "min_count"):
+        if getattr(arguments, option) < 1:
+            raise ConfigError(f"--{option.replace('_', '-')}: expected at least 1, found {getattr(arguments, option)}")
+    use = Use(arguments.text, arguments.lexicon, arguments.reverse_lexicon, arguments.top_k, arguments.min_count)
+    record = trim(arguments.backbone, arguments.out, use, arguments.held_out)
+    pieces, rows, parameters = record["pieces"], record["rows"], record["parameters"]
+    print(
+        f"pieces: {pieces['after']:,} of {pieces['before']:,} ({pieces['always kept']:,} always kept, "
+        f"{pieces['in the texts']:,} in the texts, {pieces['switched in']:,} switched in)"
+    )
+    print(f"embeddings: {rows['after']:,} of {rows['before']:,}")
+    print(f"parameters: {parameters['after']:,} of {parameters['before']:,}")
+    for path, tokens in record["tokens"].items():
+        share = tokens["changed"] / max(1, tokens["all"])
+        print(f"{path}: {tokens['changed']:,} of {tokens['all']:,} tokens change ({share:.2%})")

@@ -1,7 +1,5 @@
 """Labels from a BERT encoder: the head, its loss, and what the tasks csr_tagging and csr_sentence_pair share."""
 
-from __future__ import annotations
-
 import os
 from argparse import Namespace
 from collections.abc import Sequence
@@ -178,9 +176,9 @@ class ClassificationTask(FairseqTask):
         path = {"train": self.cfg.train, "valid": self.cfg.valid}.get(split)
         if path is None:
             raise ConfigError(f"--{split}: expected a file, found none")
-        self.datasets[split] = self.dataset(self.examples(path), split == "train")
+        self.datasets[split] = self.as_dataset(self.examples(path), split == "train")
 
-    def dataset(self, examples: Sequence[Example], shuffle: bool = False) -> LabelDataset:
+    def as_dataset(self, examples: Sequence[Example], shuffle: bool = False) -> LabelDataset:
         """Return examples as fairseq takes them."""
         return LabelDataset(examples, self.dictionary.pad(), self.cfg.seed, shuffle)
 

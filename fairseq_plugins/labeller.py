@@ -51,7 +51,7 @@ class Labeller:
     @torch.inference_mode()
     def _labels(self, examples: Sequence[Example]) -> list[np.ndarray]:
         """Return the most probable label at each position of each example."""
-        dataset = self.task.dataset(examples)
+        dataset = self.task.as_dataset(examples)
         found: list[np.ndarray] = [np.zeros(0, np.int64)] * len(examples)
         limit = max(MAX_TOKENS[self.device.type], self.task.cfg.max_length)
         batches = data_utils.batch_by_size(

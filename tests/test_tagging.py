@@ -147,7 +147,7 @@ def test_a_batch_by_hand(folder: Path) -> None:
         Sentence(("Rome", "left"), ("B-LOC", "O")),
     ]
     examples = tag_examples(given, task.pieces, tag_names(TYPES), 64)
-    dataset = task.dataset(examples)
+    dataset = task.as_dataset(examples)
     batch = dataset.collater([dataset[0], dataset[1]])
     rows, positions = batch["net_input"]["src_tokens"], batch["net_input"]["positions"]
     assert rows[1].tolist() == [*examples[1].ids, *[task.dictionary.pad()] * (len(rows[0]) - len(examples[1].ids))]

@@ -415,17 +415,16 @@ def lexicon_starts(run: Run) -> Table:
     """Return how the starts of VecMap that ``auto`` tried compare, without gold data; the one it kept is marked."""
     measures = {"cooccurrence_precision": "co-occurrence %", "cooccurrence_by_chance": "by chance %"}
     measures |= {"round_trip": "round trip %", "mutual_csls": "mutual CSLS", "mean_similarity": "similarity"}
+    # Both directions come from one mapping.
+    quality: dict[str, Any] = next((lexicon["quality"] for lexicon in run["lexicons"].values()), {})
     rows: list[list[Cell]] = []
-    for name, lexicon in run["lexicons"].items():
-        chosen = lexicon["quality"].get("start")
-        for start, found in lexicon["quality"].get("starts", {}).items():
-            cells: list[Cell] = []
-            for key, label in measures.items():
-                scale = 100 if label.endswith("%") else 1
-                cells.append(Number((scale * found[key],), 1 if scale == 100 else 3) if key in found else "–")
-            kept = "kept" if start == chosen else ""
-            rows.append([name.replace("-", "→"), start, kept, *cells, Number((found["steps"],), 0)])
-    labels = ("direction", "start", "", *measures.values(), "steps")
+    for start, found in quality.get("starts", {}).items():
+        cells: list[Cell] = []
+        for key, label in measures.items():
+            scale = 100 if label.endswith("%") else 1
+            cells.append(Number((scale * found[key],), 1 if scale == 100 else 3) if key in found else "–")
+        rows.append([start, "kept" if start == quality["start"] else "", *cells, Number((found["steps"],), 0)])
+    labels = ("start", "", *measures.values(), "steps")
     note = "Co-occurrence: how often the first candidate of a word is in the aligned sentence, and how often a random "
     note += "one is. Round trip: words that are their translation's translation."
     return Table("starts", f"{direction(run)}: starts of VecMap", [Column(label) for label in labels], rows, note)

@@ -224,7 +224,7 @@ def add_noise(
     new: dict[int, str] = {}
     masked = []
     forms = {form for word in aligned for form in (word, *(case(word.lower()) for case in CASES))}
-    for start, end in _runs(chosen.words):
+    for start, end in runs(chosen.words):
         if mask_share >= 1 or (mask_share > 0 and stream.random() < mask_share):
             masked.append((start, end))
             continue
@@ -255,7 +255,7 @@ def permuted(sentences: Sequence[str], stream: Stream) -> list[str]:
     return [sentences[i] for i in stream.permutation(len(sentences))]
 
 
-def _runs(positions: Sequence[int]) -> list[tuple[int, int]]:
+def runs(positions: Sequence[int]) -> list[tuple[int, int]]:
     """Return the runs of neighbouring positions, from and up to."""
     runs: list[tuple[int, int]] = []
     for i in positions:

@@ -343,7 +343,10 @@ def test_csr_inspect_prints_rows_as_text(data, capsys):
 
     options = ["--task", "csr_restore", "--source-lang", "xx", "--target-lang", "yy", "--replace", "mask"]
     assert main(["inspect", "--rows", "1", str(data / "bin"), *options, "--switch-rate", "1"]) == 0
-    assert capsys.readouterr().out.splitlines() == [
+    shown = capsys.readouterr().out
+    assert main(["inspect", str(data / "bin"), *options, "--rows", "1", "--switch-rate", "1"]) == 0
+    assert capsys.readouterr().out == shown
+    assert shown.splitlines() == [
         "encoder input  <mask> . </s> [xx]",
         "decoder input  [xx] w0 w0 w0 . </s>",
         "target         w0 w0 w0 . </s> [xx]",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from csr import compiled
 from csr.compiled import STATS, Masker, Switcher, find_words
+from csr.draws import candidate_cells, chi_square, span_cells
 from csr.lexicon import Lexicon
 from csr.noise import (
     FixedSpans,
@@ -303,3 +305,26 @@ def test_csr_switch_prints_what_it_did(tmp_path, capsys):
         "switch points at 100.0 % of the word boundaries\n"
     )
     assert main([*command, "--mask-share", "2"]) == 2
+
+
+def test_statistics_accept_right_draws_and_reject_wrong_ones(tmp_path, capsys):
+    from csr.cli import main
+
+    (tmp_path / "lexicon.tsv").write_text("".join(f"{w}\t{w}1\t3\n{w}\t{w}2\t1\n" for w in WORDS))
+    words = [WORDS[(i * i) % 6] for i in range(20)]
+    (tmp_path / "in.txt").write_text(f"{' '.join(words)}\n" * 300)
+    command = ["switch", "--lexicon", str(tmp_path / "lexicon.tsv"), "--input", str(tmp_path / "in.txt")]
+    assert main([*command, "--temperature", "1", "--statistics"]) == 0
+    shown = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
+    assert shown["words replaced"].strip() == "35.00 %"  # 7 of 20 words in each sentence
+    assert shown["rate asked for"].strip() == "35.00 %, 35.00 % rounded up in each sentence"
+    assert float(shown["chi-square"].split("p = ")[1]) > 0.01
+    assert float(shown["candidates"].split("p = ")[1].split(",")[0]) > 0.01
+
+    lengths = [1, 2, 3, 4, 5, 6] * 300
+    assert chi_square(span_cells(lengths, 3.5), 9).p < 1e-6
+    assert sum(expected for _, expected in span_cells(lengths, 3.5)) == pytest.approx(1800)
+    even = {"aa": Counter({"aa1": 60, "aa2": 60})}
+    cells, degrees = candidate_cells(even, Lexicon({"aa": {"aa1": 3.0, "aa2": 1.0}}))
+    # (60 - 90)^2 / 90 + (60 - 30)^2 / 30 = 40
+    assert (chi_square(cells, degrees).statistic, degrees) == (40.0, 1)

@@ -9,11 +9,11 @@ import sys
 from collections.abc import Iterator
 
 from csr.code_mixing import code_mixing
+from csr.draws import Draws, RecordingStream
 from csr.errors import ConfigError
 from csr.files import read_lines, read_parallel, write_text
 from csr.lexicon import Lexicon, read_lexicon
 from csr.noise import Schedule, SwitchedLine, one_of, policy_named, switch_line
-from csr.streams import Stream
 from csr.words import segments
 
 _COLOR = "\033[1;36m{}\033[0m"
@@ -41,6 +41,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("--input", default="-", metavar="FILE", help="text, a sentence a line (default: stdin)")
     add("--aligned", metavar="FILE", help="its translation, line by line: candidates that stand there go first")
     add("--language", metavar="CODE", help="cut words by this language's segmenter (zh, ja, th, vi, km, lo, my)")
+    add("--aligned-language", metavar="CODE", help="cut the words of --aligned by this language's segmenter")
     add("--output", default="-", metavar="FILE", help="where to write (default: stdout)")
     add("--policy", choices=("poisson", "fixed", "independent"), default="poisson", help="(default: %(default)s)")
     add("--rate", type=float, default=0.35, help="share of words replaced (default: %(default)s)")
@@ -67,6 +68,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--side-by-side", action="store_true", help="print line<TAB>switched line, the replaced words in [brackets]"
     )
     form.add_argument("--tsv", action="store_true", help="print line<TAB>word<TAB>replacement for each replaced word")
+    form.add_argument(
+        "--statistics",
+        action="store_true",
+        help="print figures in place of text: the rate, and chi-square tests of span lengths and of candidates",
+    )
     form.add_argument("--json", action="store_true", help="print an object a line, with what was replaced by what")
     parser.set_defaults(run=run)
 
@@ -76,11 +82,17 @@ def run(arguments: argparse.Namespace) -> None:
     seen = []
     n_covered = 0
     color = sys.stdout.isatty() and arguments.output == "-"
+    draws = Draws()
     with write_text(arguments.output) as out:
-        for number, (line, result) in enumerate(_switched(arguments), 1):
-            out.write(_shown(number, line, result, arguments, color))
-            seen.append((result.n_words, result.positions))
-            n_covered += result.n_covered
+        for number, (line, switched, lexicon, stream) in enumerate(_switched(arguments), 1):
+            if arguments.statistics:
+                draws.add(switched, lexicon, stream)
+            else:
+                out.write(_shown(number, line, switched, arguments, color))
+            seen.append((switched.n_words, switched.positions))
+            n_covered += switched.n_covered
+        if arguments.statistics:
+            out.writelines(f"{name:14}  {value}\n" for name, value in draws.report(arguments.rate, arguments.mean_span))
     mixed = code_mixing(seen)
     print(
         f"{mixed.n_words:,} words, {100 * n_covered / max(mixed.n_words, 1):.1f} % with a translation, "
@@ -90,7 +102,7 @@ def run(arguments: argparse.Namespace) -> None:
     )
 
 
-def _switched(arguments: argparse.Namespace) -> Iterator[tuple[str, SwitchedLine]]:
+def _switched(arguments: argparse.Namespace) -> Iterator[tuple[str, SwitchedLine, Lexicon, RecordingStream]]:
     a = arguments
     lexicons = [read_lexicon(path).top(a.top_k).tempered(a.temperature) for path in a.lexicon]
     if a.draw == "word":
@@ -105,20 +117,13 @@ def _switched(arguments: argparse.Namespace) -> Iterator[tuple[str, SwitchedLine
         raise ConfigError(str(error)) from None
     lines = read_parallel(a.input, a.aligned) if a.aligned else ((line, "") for line in read_lines(a.input))
     for index, (line, other) in enumerate(lines):
-        stream = Stream(a.seed, a.epoch, index)
-        yield (
-            line,
-            switch_line(
-                line,
-                one_of(lexicons, stream),
-                policy,
-                stream,
-                rate=rate,
-                mask_share=a.mask_share,
-                aligned=[text for text, is_word in segments(other) if is_word],
-                language=a.language,
-            ),
+        stream = RecordingStream(a.seed, a.epoch, index)
+        lexicon = one_of(lexicons, stream)
+        aligned = [text for text, is_word in segments(other, a.aligned_language) if is_word]
+        switched = switch_line(
+            line, lexicon, policy, stream, rate=rate, mask_share=a.mask_share, aligned=aligned, language=a.language
         )
+        yield line, switched, lexicon, stream
 
 
 def _shown(number: int, line: str, result: SwitchedLine, arguments: argparse.Namespace, color: bool) -> str:

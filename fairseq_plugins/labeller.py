@@ -12,7 +12,7 @@ import torch
 from fairseq.data import data_utils
 from tqdm import tqdm
 
-from csr.backbone.checkpoints import read_checkpoint
+from csr.backbone.checkpoints import model_settings, read_checkpoint
 from csr.data.labelled import Example, pair_examples, unlabelled_examples
 from csr.data.nli import NliExample
 from csr.errors import ConfigError, DataError
@@ -95,7 +95,7 @@ def read_labeller(
             f"{checkpoint}: expected a model trained by csr_tagging or csr_sentence_pair, found one of "
             f"{trained.get('_name', 'another program')}"
         )
-    model = task.build_model(Namespace(**dict(state["cfg"]["model"])))
+    model = task.build_model(Namespace(**model_settings(state)))
     try:
         model.load_state_dict(state["model"])
     except DataError as error:

@@ -317,7 +317,10 @@ def _noise(  # type: ignore[no-untyped-def]
                 stands[c - first] = _stands(
                     candidate[c], word_starts, word_pieces, aligned, aligned_starts, aligned_ends
                 )
-        w = candidate[_draw(first, after, cumulative, stands, state)] * 6 + form_kind[form]
+        # Words that touch, as in Chinese, get a space between their translations: kinds are odd after a space.
+        touches = i > 0 and chosen[i - 1] and ends[i - 1] == starts[i]
+        kind = form_kind[form] | np.uint8(touches)
+        w = candidate[_draw(first, after, cumulative, stands, state)] * 6 + kind
         picked[i] = w
         total += (word_starts[w + 1] - word_starts[w]) - (ends[i] - starts[i])
     stats = _stats(chosen, n_available, len(ids), total, limit)

@@ -284,11 +284,16 @@ class SwitchedLine:
     positions: tuple[int, ...]  # the replaced words, counted among the words
 
     def text(self, pattern: str = "{}") -> str:
-        """Return the switched line, each replacement written into a pattern."""
-        parts = [
-            (pattern.format(new) if new else "") if (new := self.switched.get(i)) is not None else segment
-            for i, segment in enumerate(self.segments)
-        ]
+        """Return the switched line, each replacement written into a pattern.
+
+        Words that touch, as in Chinese, get a space between their translations.
+        """
+        parts = []
+        for i, segment in enumerate(self.segments):
+            new = self.switched.get(i)
+            if new and self.switched.get(i - 1):
+                parts.append(" ")
+            parts.append(segment if new is None else pattern.format(new) if new else "")
         return "".join(parts)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from csr import compiled
+from csr import compiled, segmenters
 from csr.compiled import STATS, Masker, Switcher, find_words
 from csr.draws import candidate_cells, chi_square, span_cells
 from csr.lexicon import Lexicon
@@ -160,8 +161,18 @@ def test_words_are_where_the_marks_say():
     ids = np.array([INDEX["▁a"], INDEX["a"], INDEX["a"], INDEX["a"]])
     assert switcher(ids, 1, 0)[0].tolist() == ids.tolist()
     out, _ = switcher(ids, 1, 0, np.array([1, 2, 1, 2], np.uint8))
-    assert [PIECES[i] for i in out] == ["▁b", "b", "b", "b"]
+    assert [PIECES[i] for i in out] == ["▁b", "b", "▁b", "b"]  # a space keeps the translations apart
     assert switcher(ids, 1, 0, np.array([1, 2, 1], np.uint8))[0].tolist() == ids.tolist()
+
+
+def test_translations_of_words_that_touch_are_kept_apart(monkeypatch):
+    monkeypatch.setattr(segmenters, "segmenter", lambda language: lambda text: re.findall("..", text))
+    lexicon = Lexicon({"我们": {"we": 1.0}, "今天": {"today": 1.0}})
+    line = switch_line("我们今天我们。", lexicon, PoissonSpans(1.0), Stream(1, 1, 1), language="zh")
+    assert line.text() == "we today we。"
+    assert "".join(line.segments) == "我们今天我们。"
+    line = switch_line("我们昨天今天", lexicon, PoissonSpans(1.0), Stream(1, 1, 1), language="zh")
+    assert line.text("[{}]") == "[we]昨天[today]"
 
 
 def test_a_candidate_that_stands_in_the_translation_goes_first():

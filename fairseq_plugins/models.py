@@ -17,6 +17,7 @@ from fairseq.models import FairseqEncoderDecoderModel
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
+from csr.backbone.presets import PRESETS
 from csr.data.subwords import load, model_pieces, write_dictionary
 from csr.errors import ConfigError, DataError
 from csr.files import PathLike
@@ -153,8 +154,11 @@ def _settings(trained: DictConfig, languages: Languages | None, checkpoint: Path
     values: dict[str, Any] = {"dataset_impl": None, "seed": 1, "train_subset": "train", "required_seq_len_multiple": 1}
     if languages:
         values |= {"source_lang": languages.source, "target_lang": languages.target, "langs": ",".join(languages.all)}
+        if published := [preset for preset in PRESETS.values() if preset.languages == languages.all]:
+            values["language_ids"] = published[0].language_ids.value
     elif trained.get("_name") in ("csr_restore", "csr_translation", "csr_nli"):
         values |= {key: trained[key] for key in _OF_THE_MODEL}
+        values["preset"] = trained.get("preset")  # checkpoints from before there were presets have none
         # Tasks without pairs fill these in after fairseq has noted its settings.
         values["source_lang"] = values["source_lang"] or trained["monolingual"].split(",")[0]
         values["target_lang"] = values["target_lang"] or values["source_lang"]

@@ -1,30 +1,45 @@
 """``--task csr_translation``: ordinary finetuning on a language pair (Zan et al., section 4.3)."""
 
 import os
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Optional
+from pathlib import Path
+from typing import Any, Optional
 
 import numpy as np
 import torch
 from fairseq import utils
 from fairseq.data import Dictionary, data_utils
+from fairseq.models import BaseFairseqModel
+from fairseq.sequence_generator import SequenceGenerator
 from fairseq.tasks import register_task
 from fairseq.tasks.translation import TranslationConfig, TranslationTask
 from omegaconf import II
 from sacrebleu.metrics import BLEU
 
+from csr.backbone.checkpoints import dictionary_hash
+from csr.backbone.presets import preset_named
 from csr.compiled import Masker, Sometimes
 from csr.errors import ConfigError, DataError
 from csr.evaluation.translation import tokenizer_for
 from csr.examples import LanguageIds, language_symbol
 from csr.noise import PoissonSpans
 from csr.pieces import piece_roles
+from fairseq_plugins.checkpoints import check_start
 from fairseq_plugins.datasets import Side, Symbols, TranslationDataset
+from fairseq_plugins.precision import allow_bf16
 
 
 @dataclass
 class CsrTranslationConfig(TranslationConfig):
+    preset: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "model whose languages and places for their ids these are: cc25 (mBART-cc25) or ml50 (mBART-50); "
+            "instead of --langs and --language-ids"
+        },
+    )
     langs: Optional[str] = field(
         default=None,
         metadata={
@@ -46,7 +61,24 @@ class CsrTranslationConfig(TranslationConfig):
             "masked as in mBART's pretraining, drawn anew each epoch, 0 to 1 (the paper: 0.1)"
         },
     )
+    freeze_embeddings: bool = field(
+        default=False, metadata={"help": "do not train the embeddings of the vocabulary, nor the output projection"}
+    )
     seed: int = II("common.seed")
+    save_dir: str = II("checkpoint.save_dir")
+    restore_file: str = II("checkpoint.restore_file")
+    finetune_from_model: Optional[str] = II("checkpoint.finetune_from_model")
+
+
+class GivenLanguage(SequenceGenerator):
+    """Beam search that starts with a given language id and does not count it.
+
+    # Deviation: fairseq adds the logarithm of its probability to every hypothesis, which favors the longer ones.
+    """
+
+    def _prefix_tokens(self, step, lprobs, scores, tokens, prefix_tokens, beam_size):  # type: ignore[no-untyped-def]
+        lprobs, tokens, scores = super()._prefix_tokens(step, lprobs, scores, tokens, prefix_tokens, beam_size)
+        return lprobs.masked_fill(lprobs.isfinite(), 0.0) if step == 0 else lprobs, tokens, scores
 
 
 @register_task("csr_translation", dataclass=CsrTranslationConfig)
@@ -57,7 +89,13 @@ class CsrTranslationTask(TranslationTask):
 
     def __init__(self, cfg: CsrTranslationConfig, src_dict: Dictionary, tgt_dict: Dictionary) -> None:
         super().__init__(cfg, src_dict, tgt_dict)
+        preset = preset_named(cfg.preset) if cfg.preset else None
+        if preset and cfg.langs:
+            raise ConfigError(f"--langs: expected none beside --preset {cfg.preset}, which has its own")
         languages = cfg.langs.split(",") if cfg.langs else [cfg.source_lang, cfg.target_lang]
+        if preset:
+            languages = list(preset.languages)
+        self.preset, self.n_pieces = preset, len(tgt_dict) - tgt_dict.nspecial
         for dictionary in (src_dict, tgt_dict):
             for language in languages:
                 dictionary.add_symbol(f"[{language}]")
@@ -69,7 +107,41 @@ class CsrTranslationTask(TranslationTask):
                 "with --srcdict and --tgtdict"
             )
         self.languages = languages
-        self.symbols = Symbols(src_dict.pad(), src_dict.eos(), LanguageIds(cfg.language_ids))
+        language_ids = preset.language_ids if preset else LanguageIds(cfg.language_ids)
+        self.symbols = Symbols(src_dict.pad(), src_dict.eos(), language_ids)
+
+    @classmethod
+    def setup_task(cls, cfg: CsrTranslationConfig, **kwargs: object) -> "CsrTranslationTask":
+        """Load the dictionary."""
+        allow_bf16(cfg)
+        return super().setup_task(cfg, **kwargs)
+
+    def build_model(self, cfg: Namespace, from_checkpoint: bool = False) -> BaseFairseqModel:
+        """Build the model, if the checkpoint that training starts from fits it."""
+        if not from_checkpoint and (start := self._start()):
+            check_start(start, vars(cfg), self.tgt_dict.symbols, self.n_pieces, self.preset)
+        model = super().build_model(cfg, from_checkpoint)
+        if self.cfg.freeze_embeddings:
+            for side in (model.encoder, model.decoder):
+                side.embed_tokens.weight.requires_grad_(False)
+        return model
+
+    def _start(self) -> Path | None:
+        """Return the checkpoint that fairseq will read: one to go on from, else one to finetune."""
+        last = Path(self.cfg.save_dir, self.cfg.restore_file)
+        if last.exists() or not self.cfg.finetune_from_model:
+            return last if last.exists() else None
+        return Path(self.cfg.finetune_from_model)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint says of its task: which dictionary its embeddings are of."""
+        return {**super().state_dict(), "dictionary": dictionary_hash(self.tgt_dict.symbols)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take what a checkpoint says of its task; another dictionary's is an error."""
+        if state_dict.get("dictionary", own := self.state_dict()["dictionary"]) != own:
+            raise DataError(f"{self.cfg.data}: expected the dictionary that the model was trained with, found another")
+        super().load_state_dict(state_dict)
 
     def language_id(self, language: str) -> int:
         """Return the id of a language; one the model does not know is an error, never ``<unk>``."""
@@ -136,6 +208,8 @@ class CsrTranslationTask(TranslationTask):
 
     def build_generator(self, models, args, seq_gen_cls=None, extra_gen_cls_kwargs=None, prefix_allowed_tokens_fn=None):  # type: ignore[no-untyped-def]
         """Build fairseq's generator; language ids are stripped from what it returns."""
+        if seq_gen_cls is None and self.symbols.language_ids is LanguageIds.PREPEND:
+            seq_gen_cls = GivenLanguage
         if not getattr(args, "score_reference", False):
             ids = {self.tgt_dict.index(f"[{language}]") for language in self.languages}
             extra_gen_cls_kwargs = {"symbols_to_strip_from_output": ids, **(extra_gen_cls_kwargs or {})}

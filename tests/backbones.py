@@ -98,6 +98,10 @@ def make_state(rows: int, layers: int = 2, dim: int = 16, seed: int = 1, scale: 
         norm(f"{side}.layernorm_embedding")
         norm(f"{side}.layer_norm")
     weights[EMBEDDINGS[-1]] = embedding
+    # </s> is about as likely as the best of the pieces: sentences end, at different lengths.
+    bias = weights["decoder.layer_norm.bias"]
+    bias += 1
+    embedding[2] += 4 * bias / (bias @ bias)
     settings = {"arch": "mbart_large", "task": "multilingual_denoising", "activation_fn": "gelu"}
     settings |= {"train_subset": "train", "valid_subset": "valid"}
     settings |= {"max_source_positions": 1024, "max_target_positions": 1024, "layernorm_embedding": True}

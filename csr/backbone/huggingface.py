@@ -310,6 +310,7 @@ def _generation(preset: Preset, language: int | None) -> dict[str, Any]:
         "num_beams": 5,
         "early_stopping": True,  # once there are as many hypotheses as beams
         "max_length": 200,
+        "min_length": 2,  # with the token it starts from: fairseq never writes an empty sentence
         "suppress_tokens": [1],  # fairseq never writes <pad>
     }
     if language is not None:

@@ -4,10 +4,11 @@
     python scripts/bench_vecmap.py run VECMAP_FOLDER src.vec tgt.vec gold.txt --vocabulary 5000 --seeds 1 2 3
     python scripts/bench_vecmap.py growth --words 20000 50000
 
-``step`` times single steps of self-learning on random vectors, in turn: sizes at which the published scripts take hours
-to the end. ``run`` maps embeddings to the end with both, from files to files, and judges both by CSLS retrieval over
-the gold words that have a vector. ``growth`` times a step and the retrieval that follows, each size in a process of its
-own. Both sides take as many threads as OMP_NUM_THREADS and NUMBA_NUM_THREADS say; seconds are of the clock.
+``step`` times single steps of self-learning on random vectors, in turn, by the clock: sizes at which the published
+scripts take hours to the end. ``run`` maps embeddings to the end with both, from files to files, and judges both by
+CSLS retrieval over the gold words that have a vector; its seconds are of the processor, so that other work on the
+machine does not lengthen them. ``growth`` times a step and the retrieval that follows, each size in a process of its
+own. Both sides take as many threads as OMP_NUM_THREADS and NUMBA_NUM_THREADS say.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ def random_sides(n_words: int, dim: int) -> tuple[Embeddings, Embeddings]:
 
 def published(
     folder: Path, sides: Sequence[Path], options: Sequence[str], max_steps: int | None = None
-) -> tuple[list[float], int]:
-    """Run map_embeddings.py, writing ``*.mapped`` beside the sides; return the seconds of each step, peak MiB."""
+) -> tuple[list[float], resource.struct_rusage]:
+    """Run map_embeddings.py, writing ``*.mapped`` beside the sides; return the seconds of each step, what it used."""
     paths = [str(path.resolve()) for path in sides]
     command = [sys.executable, "map_embeddings.py", *options, "-v", *paths, *(f"{path}.mapped" for path in paths)]
     seconds = []
@@ -60,7 +61,7 @@ def published(
     _, status, usage = os.wait4(process.pid, 0)
     if max_steps is None and status:
         raise SystemExit(f"the published scripts ended with status {status}")
-    return seconds, usage.ru_maxrss // 1024
+    return seconds, usage
 
 
 def own_steps(src: Embeddings, tgt: Embeddings, keep: float, n_steps: int) -> list[float]:
@@ -89,10 +90,10 @@ def step(arguments: argparse.Namespace) -> None:
         for _ in range(arguments.repeats):
             for keep in arguments.keep:
                 options = ["--identical", "--stochastic_initial", str(keep)]
-                steps, peak = published(arguments.vecmap, paths, options, max_steps=2)
+                steps, usage = published(arguments.vecmap, paths, options, max_steps=2)
                 theirs, ours = steps[1], statistics.median(own_steps(*sides, keep, n_steps=4)[1:])
                 ratios[keep].append(theirs / ours)
-                print(f"{keep}\t{ours:.2f}\t{theirs:.2f}\t{theirs / ours:.2f}\t{peak:,}", flush=True)
+                print(f"{keep}\t{ours:.2f}\t{theirs:.2f}\t{theirs / ours:.2f}\t{usage.ru_maxrss // 1024:,}", flush=True)
     for keep, found in ratios.items():
         print(f"keep {keep}: {statistics.median(found):.2f} times as fast (median)")
 
@@ -102,26 +103,25 @@ def run(arguments: argparse.Namespace) -> None:
     gold = read_muse(arguments.gold)
     vecmap.map_embeddings(*random_sides(50, 5), "identical")  # compiles
     rows = []
-    print("seed\tby\tsteps\tseconds\tcoverage\tprecision@1")
+    print("seed\tby\tsteps\tprocessor s\tcoverage\tprecision@1")
     with tempfile.TemporaryDirectory() as folder:
         copies = [Path(folder) / "src.vec", Path(folder) / "tgt.vec"]
         mapped = [Path(f"{copy}.mapped") for copy in copies]
         for path, copy in zip((arguments.src, arguments.tgt), copies, strict=True):
             write_embeddings(read_embeddings(path), copy)
         for seed in arguments.seeds:
-            began = time.perf_counter()
+            began = time.process_time()
             src, tgt = map(read_embeddings, copies)
             found = vecmap.map_embeddings(src, tgt, arguments.start, seed, arguments.vocabulary)
             for side, path in ((found.src, mapped[0]), (found.tgt, mapped[1])):
                 write_embeddings(side, path)
-            ours = time.perf_counter() - began, *judged(mapped, gold)
+            ours = time.process_time() - began, *judged(mapped, gold)
             print(row(seed, "csr", found.steps, *ours), flush=True)
             if arguments.only_own:
                 continue
-            began = time.perf_counter()
             options = [f"--{arguments.start}", "--seed", str(seed), "--vocabulary_cutoff", str(arguments.vocabulary)]
-            steps, _ = published(arguments.vecmap, copies, options)
-            theirs = time.perf_counter() - began, *judged(mapped, gold)
+            steps, usage = published(arguments.vecmap, copies, options)
+            theirs = usage.ru_utime + usage.ru_stime, *judged(mapped, gold)
             print(row(seed, "published", len(steps), *theirs), flush=True)
             rows.append((theirs[0] / ours[0], ours[2], theirs[2]))
     if rows:

@@ -76,6 +76,15 @@ def test_neighbors_are_those_of_a_full_sort(n_src, n_tgt, k, held, seed):
     np.testing.assert_array_equal(backward, top.tgt_indices[:, 0])
 
 
+def test_of_equals_the_first_is_nearest_whichever_thread_came_first():
+    x, z = np.ones((2100, 1), np.float32), np.ones((3, 1), np.float32)  # three blocks of rows, on two threads or more
+    engine = CompiledSimilarity(2100, 3)
+    engine.update(x, z)
+    top = engine.top(4, np.zeros(2100, np.float32), np.zeros(3, np.float32))
+    assert top.tgt_indices.tolist() == [[0, 1, 2, 3]] * 3
+    assert (top.src_indices == [0, 1, 2]).all()
+
+
 @pytest.mark.parametrize("keep", [0.1, 0.5])
 def test_dropout_keeps_the_share_asked_for_and_each_direction_draws_for_itself(keep):
     x, z = unit(random(1, 900, 30)), unit(random(2, 1100, 30))
@@ -158,6 +167,17 @@ def test_a_known_rotation_is_recovered(start):
     assert share_right(induced.forward) > 0.98
     assert induced.warning is None
     assert list(induced.forward.entries) == src.words
+
+
+def test_learning_ends_where_a_step_changes_nothing():
+    src, tgt = languages(n=300)
+    x, z = vecmap.normalized(src.vectors), vecmap.normalized(tgt.vectors)
+    start = vecmap.word_pairs(src.words, tgt.words, [(f"s{i}", f"t{i}") for i in range(60)])
+    pairs, steps, objective = vecmap.self_learn(x, z, start, np.random.default_rng(1), keep=1.0, patience=50)
+    assert steps < 50
+    again, value = vecmap.learn_step(x, z, pairs, CompiledSimilarity(300, 300), keep=1.0, seed=1)
+    np.testing.assert_array_equal(again, pairs)
+    assert value == pytest.approx(objective, abs=1e-5)
 
 
 def test_the_same_seed_gives_the_same_map():

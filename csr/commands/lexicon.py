@@ -11,7 +11,7 @@ from typing import Any
 
 from csr import quality
 from csr.commands import lexicon_vecmap
-from csr.commands.options import add_languages
+from csr.commands.options import add_languages, positive, positive_number
 from csr.errors import ConfigError
 from csr.files import PathLike
 from csr.lexicon import Lexicon, read_lexicon, write_lexicon, write_sidecar
@@ -47,13 +47,11 @@ def _register_ibm1(parser: argparse.ArgumentParser) -> None:
     add("--tgt", required=True, metavar="FILE", help="target side, aligned with --src line by line")
     _out(parser, "lexicon from source to target")
     add("--reverse-out", metavar="TSV", help="lexicon from target to source, trained in that direction")
-    add("--iterations", type=_positive, default=5, metavar="N", help="EM iterations (default: %(default)s)")
-    add(
-        "--alpha", type=_positive_number, metavar="A", help="Dirichlet prior of every row, such as 0.01 (default: none)"
-    )
+    add("--iterations", type=positive, default=5, metavar="N", help="EM iterations (default: %(default)s)")
+    add("--alpha", type=positive_number, metavar="A", help="Dirichlet prior of every row, such as 0.01 (default: none)")
     add(
         "--min-cooccurrence",
-        type=_positive,
+        type=positive,
         default=1,
         metavar="N",
         help="leave out two words that stand opposite each other fewer than N times, unless one of them is that rare; "
@@ -61,7 +59,7 @@ def _register_ibm1(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--min-weight",
-        type=_positive_number,
+        type=positive_number,
         default=0.001,
         metavar="P",
         help="smallest probability to write (default: %(default)s)",
@@ -208,19 +206,17 @@ def _register_transform(parser: argparse.ArgumentParser) -> None:
     add("--invert", action="store_true", help="swap the sides; the options below see the new ones")
     add("--src-vocabulary", metavar="FILE", help="keep source words that occur in this text")
     add("--tgt-vocabulary", metavar="FILE", help="keep candidates that occur in this text")
-    add(
-        "--min-weight", type=_positive_number, default=0.0, metavar="W", help="drop candidates below (the papers: 0.02)"
-    )
+    add("--min-weight", type=positive_number, default=0.0, metavar="W", help="drop candidates below (the papers: 0.02)")
     add(
         "--min-length",
-        type=_positive,
+        type=positive,
         default=1,
         metavar="N",
         help="drop source words of fewer characters (the papers: 4)",
     )
     add("--src-stop-words", metavar="LANG|FILE", help="drop these source words: a language code or a file, one a line")
     add("--tgt-stop-words", metavar="LANG|FILE", help="drop these candidates")
-    add("--top", type=_positive, metavar="K", help="keep the K best candidates of each word")
+    add("--top", type=positive, metavar="K", help="keep the K best candidates of each word")
     parser.set_defaults(run=transform)
 
 
@@ -259,7 +255,7 @@ def transform(arguments: argparse.Namespace) -> None:
 def _register_merge(parser: argparse.ArgumentParser) -> None:
     parser.description = "The weight of a candidate is sum_i factor_i p_i(candidate | word)."
     parser.add_argument("lexicons", metavar="LEXICON", nargs="+", help="the lexicons")
-    parser.add_argument("--factors", metavar="F", type=_positive_number, nargs="+", help="one for each (default: 1)")
+    parser.add_argument("--factors", metavar="F", type=positive_number, nargs="+", help="one for each (default: 1)")
     _out(parser)
     parser.set_defaults(run=merge)
 
@@ -307,17 +303,3 @@ def _write(
 ) -> None:
     write_lexicon(lexicon, out)
     write_sidecar(out, source, inputs, options, {**quality.summary(lexicon), **(figures or {})})
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text}")
-    return value
-
-
-def _positive_number(text: str) -> float:
-    value = float(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
-    return value

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from csr import quality
-from csr.commands.options import add_languages
+from csr.commands.options import add_languages, positive
 from csr.errors import ConfigError
 from csr.lexicon import read_lexicon, write_lexicon, write_sidecar
 
@@ -41,14 +41,22 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--seed-dictionary; auto tries the first three and keeps the best (default: %(default)s)",
     )
     add("--seed-dictionary", metavar="TSV", help="source<TAB>target lines for --start seed")
-    add("--dim", type=int, default=300, metavar="N", help="length of a vector; 512 on large texts (default: 300)")
-    add("--window", type=int, default=10, metavar="N", help="context words on each side (default: %(default)s)")
-    add("--negative", type=int, default=10, metavar="N", help="negative samples for each word (default: %(default)s)")
-    add("--min-count", type=int, default=5, metavar="N", help="leave out rarer words (default: %(default)s)")
-    add("--epochs", type=int, default=10, metavar="N", help="passes over the text (default: %(default)s)")
-    add("--neighbors", type=int, default=10, metavar="K", help="candidates of each word (default: %(default)s)")
+    add("--dim", type=positive, default=300, metavar="N", help="length of a vector; 512 on large texts (default: 300)")
+    add("--window", type=positive, default=10, metavar="N", help="context words on each side (default: %(default)s)")
+    add(
+        "--negative",
+        type=positive,
+        default=10,
+        metavar="N",
+        help="negative samples for each word (default: %(default)s)",
+    )
+    add("--min-count", type=positive, default=5, metavar="N", help="leave out rarer words (default: %(default)s)")
+    add("--epochs", type=positive, default=10, metavar="N", help="passes over the text (default: %(default)s)")
+    add("--neighbors", type=positive, default=10, metavar="K", help="candidates of each word (default: %(default)s)")
     add("--seed", type=int, default=1, metavar="N", help="seed of every draw (default: %(default)s)")
-    add("--workers", type=int, default=1, metavar="N", help="word2vec threads for each text (default: %(default)s)")
+    add(
+        "--workers", type=positive, default=1, metavar="N", help="word2vec threads for each text (default: %(default)s)"
+    )
     add("--src-embeddings", metavar="FILE", help="use these vectors instead of training on --src")
     add("--tgt-embeddings", metavar="FILE", help="use these vectors instead of training on --tgt")
     add("--mapped", action="store_true", help="the embeddings are in one space already: only list neighbors")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 
 
 def add_languages(parser: argparse.ArgumentParser) -> None:
@@ -13,3 +14,21 @@ def add_languages(parser: argparse.ArgumentParser) -> None:
             metavar="CODE",
             help=f"{side} language: zh, ja, th, vi, km, lo and my are cut into words by a segmenter",
         )
+
+
+def positive(text: str) -> int:
+    """Parse a whole number from 1: the type of an option of argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text}")
+    return int(text)
+
+
+def positive_number(text: str) -> float:
+    """Parse a number above 0: the type of an option of argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
+    return value

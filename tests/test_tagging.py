@@ -18,6 +18,7 @@ from csr.data.nli import NliExample, write_nli
 from csr.errors import ConfigError, DataError
 from csr.evaluation import zero_shot
 from csr.evaluation.classification import entity_f1
+from csr.evaluation.zero_shot import TestSet
 from csr.report.zero_shot import scores_table
 from fairseq_plugins.classification import ClassificationConfig, ClassificationCriterion, ClassificationTask
 from fairseq_plugins.labeller import Labeller, read_labeller
@@ -192,7 +193,7 @@ def test_one_checkpoint_scores_the_test_sets_of_several_languages(
         write_ner(sentences(10, seed=5), other)
     else:
         write_nli(pairs(10, seed=5), other)
-    scores = zero_shot.evaluate(labeller, {"xx": folder / name, "yy": other}, tmp_path)
+    scores = zero_shot.evaluate(labeller, {"xx": TestSet(folder / name, "xx"), "yy": TestSet(other, "yy")}, tmp_path)
     assert scores["xx"]["macro" if kind == "ner" else "accuracy"] > 0.99
     assert (tmp_path / "predictions/yy.txt").is_file()
     assert "| xx |" in scores_table(scores).markdown()

@@ -1,22 +1,26 @@
-"""``csr zero-shot``: fine-tune an encoder on one language, score it on others."""
+"""``csr zero-shot``: what a pretrained encoder knows: of masked pieces, and of tasks learned in another language."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
 from csr.commands.run import guarded
 from csr.errors import ConfigError
+from csr.files import write_json
 
 # Named here again, since importing csr.finetuning loads numpy, which no --help should wait for.
 EPOCHS = {"nli": 4, "ner": 3}
+DESCRIPTION = "Fine-tune an encoder on one language and score it on others; score how it predicts masked pieces."
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``csr zero-shot finetune`` and ``csr zero-shot evaluate``."""
     parser = subparsers.add_parser(
-        "zero-shot", help="fine-tune an encoder on one language, score it on others", description=__doc__
+        "zero-shot", help="fine-tune an encoder on one language, score it on others", description=DESCRIPTION
     )
     sub = parser.add_subparsers(dest="step", metavar="STEP", required=True)
 
@@ -49,13 +53,34 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "seqeval, micro, macro and by type, 0 to 100.",
     )
     _model(found, "model.pt of csr zero-shot finetune")
-    found.add_argument("--test", required=True, nargs="+", metavar="NAME=FILE", help="test sets, such as de=de.tsv")
+    found.add_argument(
+        "--test",
+        required=True,
+        nargs="+",
+        metavar="LANG=FILE",
+        help="test sets, such as de=xnli.test.tsv; NAME:LANG=FILE gives one another name, such as dev:en=dev.tsv",
+    )
     found.add_argument(
         "--outside", default="", metavar="TYPE,...", help="types that the model does not know, to be read as none"
     )
     found.add_argument("--out", required=True, metavar="RUN", help="folder to write to")
+    found.add_argument(
+        "--discard-model", action="store_true", help="delete model.pt and the checkpoints in RUN once it is scored"
+    )
     found.add_argument("--device", choices=("cpu", "cuda"), help="(default: cuda if there is one)")
     found.set_defaults(run=evaluate)
+
+    found = sub.add_parser(
+        "masked",
+        help="score masked pieces of held-out text",
+        description="Print, as JSON, the accuracy of masked pieces in the held-out text of languages (Visser et al., "
+        "Table 3), 0 to 1; masked are the same pieces for every model.",
+    )
+    found.add_argument("--checkpoint", required=True, metavar="FILE", help="checkpoint of csr_masked_lm")
+    found.add_argument("--data", required=True, metavar="DIR", help="bin/ of csr mixture")
+    found.add_argument("--languages", required=True, metavar="CODE,...", help="languages of the mixture")
+    found.add_argument("--out", metavar="FILE", default="-", help="where to write the JSON (default: stdout)")
+    found.set_defaults(run=masked)
 
 
 def _model(parser: argparse.ArgumentParser, text: str) -> None:
@@ -86,13 +111,28 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from csr.report.zero_shot import scores_table
     from fairseq_plugins.labeller import read_labeller
 
-    tests: dict[str, str] = {}
+    tests: dict[str, zero_shot.TestSet] = {}
     for text in arguments.test:
-        name, equals, path = text.partition("=")
+        names, equals, path = text.partition("=")
+        name, _, language = names.partition(":")
         if not (name and equals and path) or name in tests:
-            raise ConfigError(f"--test: expected NAME=FILE with each name once, found {text!r}")
-        tests[name] = path
+            raise ConfigError(f"--test: expected LANG=FILE or NAME:LANG=FILE with each name once, found {text!r}")
+        tests[name] = zero_shot.TestSet(Path(path), language or name)
     labeller = read_labeller(arguments.checkpoint, arguments.data, arguments.sentencepiece_model, arguments.device)
     outside = [name for name in arguments.outside.split(",") if name]
     scores = zero_shot.evaluate(labeller, tests, arguments.out, outside)
+    if arguments.discard_model:
+        shutil.rmtree(Path(arguments.out) / "checkpoints", ignore_errors=True)
+        Path(arguments.out, "model.pt").unlink(missing_ok=True)
     print(scores_table(scores).markdown())
+
+
+def masked(arguments: argparse.Namespace) -> None:
+    """Score masked pieces."""
+    from fairseq_plugins.masked_accuracy import masked_accuracy
+
+    scores = {}
+    for language in arguments.languages.split(","):
+        found = masked_accuracy(arguments.checkpoint, arguments.data, language)
+        scores[language] = {"accuracy": found.value, **dataclasses.asdict(found)}
+    write_json(arguments.out, scores)

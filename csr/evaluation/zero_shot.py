@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +18,23 @@ if TYPE_CHECKING:
     from fairseq_plugins.labeller import Labeller
 
 
+@dataclass(frozen=True)
+class TestSet:
+    """A file of labelled text, and which of its languages is to be read where its rows name one."""
+
+    __test__ = False  # no test of pytest's
+
+    file: Path
+    language: str
+
+
 def evaluate(
-    labeller: Labeller, tests: Mapping[str, PathLike], out: PathLike, outside: Collection[str] = ()
+    labeller: Labeller, tests: Mapping[str, TestSet], out: PathLike, outside: Collection[str] = ()
 ) -> dict[str, Any]:
     """Write ``predictions/NAME.txt`` for each test set and ``scores.json``; return the scores by name.
 
     Args:
-        tests: files of labelled text by name, such as the language.
+        tests: by name, such as the language.
         outside: types of entities that the model does not know, to be read as none.
 
     Raises:
@@ -31,10 +42,10 @@ def evaluate(
     """
     folder = Path(out) / "predictions"
     scores = {
-        name: _tagged(labeller, path, outside, folder / f"{name}.txt")
+        name: _tagged(labeller, test.file, outside, folder / f"{name}.txt")
         if labeller.tags
-        else _classified(labeller, path, folder / f"{name}.txt")
-        for name, path in tests.items()
+        else _classified(labeller, test, folder / f"{name}.txt")
+        for name, test in tests.items()
     }
     write_json(Path(out) / "scores.json", scores)
     return scores
@@ -49,8 +60,8 @@ def _tagged(labeller: Labeller, path: PathLike, outside: Collection[str], out: P
     return dataclasses.asdict(scores) | {"sentences": len(sentences), "repaired": counts["repaired"]}
 
 
-def _classified(labeller: Labeller, path: PathLike, out: Path) -> dict[str, Any]:
-    pairs = read_nli(path)
+def _classified(labeller: Labeller, test: TestSet, out: Path) -> dict[str, Any]:
+    pairs = read_nli(test.file, test.language)
     labels = labeller.classify(pairs)
     with write_text(out) as stream:
         stream.writelines(f"{label}\n" for label in labels)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import importlib.util
 import json
 import os
-import pickle
 import re
 import shutil
 import signal
 import subprocess
 import sys
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from csr.backbone import checkpoints
 from csr.errors import DataError
 from csr.files import sha256, write_json, write_text
 from csr.workflow.process import die_with, locked
@@ -125,7 +123,7 @@ def plugin_folder() -> Path:
 
 def _fingerprint(job: Job, run: Path) -> str:
     """Return a hash of all that decides how a stage goes: its command and what its input files hold."""
-    files = sorted({run / file for file in job.inputs} | set((run / job.data).glob("*")))
+    files = sorted({run / file for file in job.inputs} | set(filter(Path.is_file, (run / job.data).glob("*"))))
     hashes = {os.path.relpath(file, run): sha256(file) for file in files if file.name != "preprocess.log"}
     return hashlib.sha256(json.dumps([identity(job.command), hashes]).encode()).hexdigest()
 
@@ -173,19 +171,12 @@ def read_checkpoint(path: Path) -> dict[str, float]:
     Raises:
         DataError: the file is no whole checkpoint.
     """
-    import torch
-
-    try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            state = torch.load(path, map_location="cpu", mmap=zipfile.is_zipfile(path), weights_only=True)
-        history = state["optimizer_history"] or [{}]
-        return {
-            "updates": history[-1].get("num_updates", 0),
-            "seconds": (state.get("extra_state") or {}).get("previous_training_time", 0.0),
-        }
-    except (RuntimeError, OSError, EOFError, KeyError, IndexError, TypeError, pickle.UnpicklingError) as error:
-        found = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise DataError(f"{path}: expected a whole fairseq checkpoint, found {found}") from None
+    state = checkpoints.read_checkpoint(path)
+    history = state.get("optimizer_history") or [{}]
+    return {
+        "updates": history[-1].get("num_updates", 0),
+        "seconds": (state.get("extra_state") or {}).get("previous_training_time", 0.0),
+    }
 
 
 def _publish(checkpoint: Path, model: Path, keep_every: int | None) -> None:

@@ -1,0 +1,193 @@
+"""Tables of code-switched pretraining, as Visser et al., Tables 3 to 5: a row per language, ours beside the paper's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import yaml
+
+from csr.errors import DataError
+from csr.files import read_json, write_json, write_text
+from csr.report.table import Cell, Column, Number, Table
+from csr.settings import as_mapping
+from csr.workflow.pretraining import Config, Run, finetunings, stage_folder, tasks
+
+ARMS = {"none": "No CS", "ibm": "IBM", "muse": "MUSE"}
+# What is measured: the table's name among the published ones, and its title.
+MEASURES = {
+    "masked": ("pretraining_mlm", "Accuracy of masked pieces in held-out text"),
+    "nli": ("pretraining_xnli", "Zero-shot inference: accuracy"),
+    "ner": ("pretraining_panx", "Zero-shot named entities: macro F1"),
+}
+# The score of a test set that a task's table shows and its grid is judged by.
+_SCORES = {"nli": "accuracy", "ner": "macro"}
+_DIGITS = 4
+
+Results = dict[str, Any]
+
+
+def collect(config: Config, folder: Path) -> Results:
+    """Gather the scores of a run folder as values that JSON can hold; what is not finished is named in ``missing``.
+
+    ``scores[measure][language][arm]`` are the values, one for each seed of pretraining and of fine-tuning.
+    """
+    scores: dict[str, dict[str, dict[str, list[float]]]] = {}
+    missing = []
+    for arm in config.arms:
+        for seed in config.seeds:
+            path = folder / stage_folder(arm, seed) / "accuracy.json"
+            if not path.is_file():
+                missing.append(str(path.relative_to(folder)))
+                continue
+            for language, found in read_json(path).items():
+                by_arm = scores.setdefault("masked", {}).setdefault(language, {})
+                by_arm.setdefault(arm, []).append(found["accuracy"])
+    done: list[tuple[Run, dict[str, Any]]] = []
+    for run in finetunings(config):
+        path = folder / run.folder / "scores.json"
+        if path.is_file():
+            done.append((run, read_json(path)))
+        else:
+            missing.append(str(path.relative_to(folder)))
+    grids: dict[str, dict[str, float]] = {}
+    types = []
+    for task in tasks(config):
+        of_task = [(run, found) for run, found in done if run.task == task]
+        grids[task] = _grid(of_task)
+        chosen = max(grids[task], key=grids[task].__getitem__, default=None)
+        for run, found in of_task:
+            if run.grid != chosen:
+                continue
+            for language, score in found.items():
+                by_arm = scores.setdefault(task, {}).setdefault(language, {})
+                by_arm.setdefault(run.arm, []).append(score[_SCORES[task]] or 0.0)
+                if task == "ner":
+                    types.append({"language": language, "arm": run.arm, **score})
+    return {
+        "name": folder.resolve().name,
+        "languages": [config.data.source_lang, config.data.target_lang],
+        "arms": list(config.arms),
+        "scores": scores,
+        "types": types,
+        "grids": grids,
+        "missing": missing,
+        "notes": list(config.notes),
+    }
+
+
+def write_report(config: Config, folder: Path) -> None:
+    """Write ``report.html``, ``table.md``, ``results.json`` and ``tables/`` of a run folder."""
+    from csr.report import html, write_table
+
+    results = collect(config, folder)
+    tables = [*main_tables([results]), *detail_tables(results)]
+    write_json(folder / "results.json", results)
+    with write_text(folder / "table.md") as stream:
+        stream.write("\n".join(table.markdown() for table in tables))
+    for table in tables:
+        write_table(table, folder / "tables")
+    title = f"Code-switched pretraining: {'–'.join(results['languages'])}"
+    with write_text(folder / "report.html") as stream:
+        stream.write(html.task_page(title, tables, as_mapping(config)))
+
+
+def main_tables(runs: Sequence[Results]) -> list[Table]:
+    """Return Tables 3 to 5 for one run or several: a row per language, the best of ours in bold."""
+    notes = [note for run in runs for note in run["notes"]]
+    missing = [f"{run['name']}/{path}" for run in runs for path in run["missing"]]
+    if missing:
+        notes.append(f"Not finished: {len(missing)} results, such as {missing[0]}.")
+    published = _published()
+    tables = []
+    for measure, (name, title) in MEASURES.items():
+        printed = published[name]
+        rows: list[list[Cell]] = []
+        for run in runs:
+            by_language = run["scores"].get(measure, {})
+            for language in _order(by_language, run["languages"]):
+                ours = _best([_cell(by_language[language], arm, run["arms"]) for arm in ARMS])
+                theirs = printed["rows"].get(language, [None] * len(ARMS))
+                rows.append([language, *ours, *("–" if x is None else Number((x,), _DIGITS) for x in theirs)])
+        columns = [Column("language"), *map(Column, ARMS.values()), *(Column(f"{arm}, paper") for arm in ARMS.values())]
+        if rows:
+            source = f"Paper: {printed['source']}. Mean ± standard deviation over seeds; –: no data. "
+            tables.append(Table(measure, title, columns, rows, source + " ".join(dict.fromkeys(notes))))
+    return tables
+
+
+def detail_tables(results: Results) -> list[Table]:
+    """Return entity F1 by type, and the scores on the dev set by learning rate and epochs where there are several."""
+    tables = []
+    if results["types"]:
+        names = sorted({name for found in results["types"] for name in found["types"]})
+        rows: list[list[Cell]] = []
+        for language in dict.fromkeys(found["language"] for found in results["types"]):
+            for arm in results["arms"]:
+                mine = [f for f in results["types"] if (f["language"], f["arm"]) == (language, arm)]
+                whole = [tuple(f[key] or 0.0 for f in mine) for key in ("micro", "macro")]
+                each = [tuple(f["types"].get(name, 0.0) for f in mine) for name in names]
+                rows.append([language, ARMS[arm], *(Number(values, _DIGITS) for values in (*whole, *each))])
+        columns = [Column("language"), Column("arm"), *map(Column, ("micro", "macro", *names))]
+        tables.append(Table("ner_types", "Named entities: F1 by type", columns, rows))
+    for task, grid in results["grids"].items():
+        if len(grid) > 1:
+            rows = [[point.replace("-", " "), Number((score,), _DIGITS)] for point, score in grid.items()]
+            note = "Mean over arms and seeds, in the language of training; the best point serves every arm."
+            title = f"{MEASURES[task][1]} on the dev set by learning rate and epochs"
+            columns = [Column("grid"), Column("dev", 1)]
+            tables.append(Table(f"{task}_grid", title, columns, rows, note).with_best())
+    return tables
+
+
+def read_results(folders: Sequence[Path]) -> list[Results]:
+    """Read the results of run folders that have been reported on.
+
+    Raises:
+        DataError: a folder has none, or those of another kind of experiment.
+    """
+    found = [read_json(folder / "results.json") for folder in folders]
+    for folder, results in zip(folders, found, strict=True):
+        if not isinstance(results, dict) or "grids" not in results:
+            raise DataError(f"{folder}/results.json: expected the results of an experiment of pretraining")
+    return found
+
+
+def _grid(done: Sequence[tuple[Run, Mapping[str, Any]]]) -> dict[str, float]:
+    """Return the mean score on the dev set of each point of a grid."""
+    points: dict[str, list[float]] = {}
+    for run, found in done:
+        points.setdefault(run.grid, []).append(found["dev"][_SCORES[run.task]] or 0.0)
+    return {point: fmean(values) for point, values in points.items()}
+
+
+def _published() -> dict[str, dict[str, Any]]:
+    text = resources.files("csr.report").joinpath("published.yaml").read_text(encoding="utf-8")
+    return {spec["name"]: spec for spec in yaml.safe_load(text)}
+
+
+def _order(by_language: Mapping[str, Any], languages: Sequence[str]) -> list[str]:
+    """Return the languages measured: those that are learned about in passing, then the one of training and its dev."""
+    source = [name for name in by_language if name in (languages[0], "dev")]
+    return [name for name in by_language if name not in source] + source
+
+
+def _cell(by_arm: Mapping[str, Sequence[float]], arm: str, arms: Sequence[str]) -> Cell:
+    return Number(tuple(by_arm.get(arm, ())), _DIGITS) if arm in arms else "–"
+
+
+def _best(cells: Sequence[Cell]) -> list[Cell]:
+    """Mark the best numbers of a row, ties as printed included."""
+    means = [
+        round(cell.mean, _DIGITS) if isinstance(cell, Number) and cell.mean is not None else None for cell in cells
+    ]
+    found = [mean for mean in means if mean is not None]
+    top = max(found) if len(found) > 1 else None
+    return [
+        replace(cell, best=True) if isinstance(cell, Number) and mean is not None and mean == top else cell
+        for cell, mean in zip(cells, means, strict=True)
+    ]

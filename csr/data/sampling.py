@@ -33,7 +33,7 @@ _HEAD = struct.Struct("<QI")  # of a waiting document: its hash and its length i
 # Where a sentence ends inside a line: final punctuation and closing quotes, before a space and what may start one;
 # Chinese and Japanese final punctuation needs no space. "Mr. Smith" is cut too, which costs an end-of-sentence piece.
 _END = regex.compile(
-    r"""[.!?…।።]["'”’»)\]]*(?=\s["'“‘«(\[¿¡]*[\p{Lu}\p{Lt}\p{Lo}\p{N}])|[。！？]+[”’」』）]*(?=[^”’」』）])"""
+    r"""[.!?…।።]["'”“’‘»)\]]*(?=\s["'“„‘‚«»(\[¿¡]*[\p{Lu}\p{Lt}\p{Lo}\p{N}])|[。！？]+[”’」』）]*(?=[^”’」』）])"""
 )
 
 
@@ -119,6 +119,7 @@ class _Ranking:
 
     def __init__(self, need: int | None) -> None:
         self.need = need
+        self.longest = 0  # document: the held-out part may end up to this late
         self.bytes = [0] * _BUCKETS
         self.total = 0  # in the buckets that are kept
         self.last = _BUCKETS - 1
@@ -127,7 +128,8 @@ class _Ranking:
         """Count a document; the kept buckets shrink to those that are needed."""
         self.bytes[bucket] += size
         self.total += size
-        while self.need is not None and self.total - self.bytes[self.last] >= self.need:
+        self.longest = max(self.longest, size)
+        while self.need is not None and self.total - self.bytes[self.last] >= self.need + self.longest:
             self.total -= self.bytes[self.last]
             self.last -= 1
 

@@ -464,12 +464,13 @@ class Masker(Switcher):
         roles: np.ndarray,
         policy: Policy,
         seed: int,
+        max_length: int = 1024,
         *,
         unit: Unit = Unit.WORD,
         permute: bool = False,
     ) -> None:
-        nothing = EncodedLexicon.empty()
-        super().__init__(nothing, roles, policy, seed, unit=unit, mask=mask, mask_share=1.0, permute=permute)
+        none = EncodedLexicon.empty()
+        super().__init__(none, roles, policy, seed, max_length, unit=unit, mask=mask, mask_share=1.0, permute=permute)
 
 
 class Sometimes:

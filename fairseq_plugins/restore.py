@@ -189,7 +189,15 @@ class CsrRestoreTask(CsrTranslationTask):
             unit = Unit[cfg.unit.upper()]
             if cfg.replace == "mask":
                 mask = self.src_dict.index("<mask>")
-                masker = Masker(mask, roles, policy, cfg.seed, unit=unit, permute=cfg.permute_sentences)
+                masker = Masker(
+                    mask,
+                    roles,
+                    policy,
+                    cfg.seed,
+                    cfg.max_source_positions - 2,
+                    unit=unit,
+                    permute=cfg.permute_sentences,
+                )
                 self._noises: list[Noise] = [masker] * len(self.side_languages)
             else:
                 self._noises = [self._switcher(lexicons, roles, policy) for lexicons in self._lexicons()]

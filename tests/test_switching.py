@@ -278,6 +278,17 @@ def test_growth_past_the_limit_falls_back_to_the_clean_sentence_and_is_counted()
     assert dict(zip(STATS, stats.tolist(), strict=True))["fell_back"] == 1
 
 
+def test_inserted_masks_never_pass_the_models_positions():
+    ids = ids_of(["aa"] * 10)
+    policy = PoissonSpans(0.1, 0.1, insert=True)  # nearly all spans have no words
+    longer = [Masker(INDEX["<mask>"], ROLES, policy, 1)(ids, 1, index)[0] for index in range(50)]
+    assert max(map(len, longer)) > 22
+    for index, out in enumerate(longer):
+        bounded, stats = Masker(INDEX["<mask>"], ROLES, policy, 1, max_length=22)(ids, 1, index)
+        assert bounded.tolist() == (out if len(out) <= 22 else ids).tolist()
+        assert stats[STATS.index("fell_back")] == (len(out) > 22)
+
+
 @given(sentences, rates, indices)
 def test_masks_stand_for_whole_runs_of_words(words, rate, index):
     ids = ids_of(words)

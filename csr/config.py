@@ -98,9 +98,18 @@ class Training:
     attention_dropout: float = setting(0.1, low=0, high=1)
     label_smoothing: float = setting(0.2, low=0, high=1)
     save_every: int = setting(500, low=1)
+    precision: Literal["fp32", "fp16", "bf16", "auto"] = "fp32"
+    """auto: bf16 on a card that has it, fp16 on another, fp32 without a card."""
+    memory_efficient: bool = False
+    """fp16 and bf16: no copy of the weights in fp32; updates that are small beside a weight are lost."""
+    freeze_embeddings: bool = False
+    checkpoint_activations: bool = False
+    """Keep the inputs of the layers alone for the backward pass, and compute the rest again."""
 
     def check(self, prefix: str) -> None:
-        """Raise ConfigError for a schedule that cannot be."""
+        """Raise ConfigError for a schedule that cannot be, and for fp32 without a copy in fp32."""
+        if self.memory_efficient and self.precision == "fp32":
+            raise ConfigError(f"{prefix}memory_efficient: expected with {prefix}precision fp16, bf16 or auto, not fp32")
         if self.warmup > self.updates:
             raise ConfigError(f"{prefix}warmup: expected at most {prefix}updates ({self.updates}), found {self.warmup}")
         if self.lr <= 0:

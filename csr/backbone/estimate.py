@@ -7,6 +7,7 @@ allocator and the buffers of a GPU's libraries are not counted.
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -86,13 +87,11 @@ def estimate(sizes: Sizes, setup: Setup, tokens: int, length: int) -> Memory:
     gradients, gradient_copies = number * trained, copies * trained
     optimizer = 2 * _FLOAT * trained
 
-    encoder, decoder = (number * tokens * layer for layer in _kept_per_token(sizes, length))
+    encoder, decoder = (tokens * size for size in layer_bytes(sizes, half, length))
     ends = number * tokens * 8 * sizes.dim  # embeddings, norms before and after the layers, dropout
-    if setup.checkpoint_activations:
-        layers = number * tokens * 2 * sizes.dim * sizes.layers  # the input of each layer
-        again = decoder  # one layer at a time is computed again
-    else:
-        layers, again = sizes.layers * (encoder + decoder), 0
+    layers, again = sizes.layers * (encoder + decoder), (0, 0)
+    if setup.checkpoint_activations:  # the input of each layer; one layer at a time is computed again
+        layers, again = sizes.layers * number * tokens * 2 * sizes.dim, (encoder, decoder)
     # The loss is in fp32 whatever the precision: log-probabilities, their gradient and that of the logits.
     log_probs = _FLOAT * tokens * sizes.vocabulary
 
@@ -102,11 +101,11 @@ def estimate(sizes: Sizes, setup: Setup, tokens: int, length: int) -> Memory:
         # the loss has been computed, its gradient goes back to the logits
         layers + ends + 3 * log_probs,
         # the output projection: gradient of the logits and of the embedding
-        layers + ends + again + log_probs * number // _FLOAT + embedding,
+        layers + ends + again[1] + log_probs * number // _FLOAT + embedding,
         # the decoder's embedding: the gradients of two uses of one tensor are added to a third
         layers // 2 + (gradients - embedding) // 2 + 3 * embedding,
-        # the encoder's embedding, or the first layer
-        gradients + max(embedding, again + encoder),
+        # the first layer, and the encoder's embedding
+        gradients + max(embedding, again[0]),
         # the optimiser: temporary tensors of the size of the largest
         gradients + (3 if half and setup.memory_efficient else 1) * _FLOAT * largest,
     )
@@ -119,14 +118,15 @@ def estimate(sizes: Sizes, setup: Setup, tokens: int, length: int) -> Memory:
     )
 
 
-def _kept_per_token(sizes: Sizes, length: int) -> tuple[int, int]:
-    """Return how many numbers an encoder and a decoder layer keep for the backward pass, per token.
+def layer_bytes(sizes: Sizes, half: bool, length: int) -> tuple[int, int]:
+    """Return what an encoder and a decoder layer keep of each token for the backward pass.
 
-    Multiples of the width: the inputs of norms and linear maps, queries, keys, values, masks of dropout. Attention:
-    softmax, mask of dropout, product of both.
+    Counted in what autograd saves: inputs of norms and linear maps, queries, keys and values, masks of dropout; of
+    attention softmax, mask of dropout and their product. In half precision GELU and self-attention stay in fp32.
     """
-    attention = 3 * sizes.heads * length
-    return 10 * sizes.dim + 2 * sizes.ffn + attention + 4, 17 * sizes.dim + 2 * sizes.ffn + 2 * attention + 6
+    units = (sizes.dim, sizes.ffn, sizes.heads * length, 1)
+    encoder, decoder = ((26, 6, 12, 8), (40, 6, 20, 12)) if half else ((40, 8, 12, 16), (68, 8, 24, 24))
+    return sum(map(operator.mul, encoder, units)), sum(map(operator.mul, decoder, units))
 
 
 def _largest(sizes: Sizes, setup: Setup) -> int:

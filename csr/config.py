@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from csr.backbone.presets import CHECKPOINT, DICTIONARY, PRESETS, SENTENCEPIECE
 from csr.errors import ConfigError
+from csr.examples import language_symbol
 from csr.settings import expect_unique, setting
 
 Arm = Literal["random", "baseline", "iaft", "csr", "mask_restore_ft"]
@@ -120,9 +122,13 @@ class Training:
 class Backbone:
     """The pretrained model: a fairseq checkpoint with its vocabulary, or a small one trained here on masks.
 
-    The sizes are mBART-cc25's; a checkpoint's own must be given here.
+    The sizes are those of mBART-cc25 and mBART-50; a checkpoint's own must be given here.
     """
 
+    preset: Literal["cc25", "ml50"] | None = None
+    """The model is mBART-cc25 or mBART-50, published or trimmed: its languages, and where their ids go."""
+    folder: Path | None = None
+    """Where relative paths start; with a preset, ``csr import-hf`` has left there what else is to be named here."""
     checkpoint: Path | None = None
     dictionary: Path | None = None
     sentencepiece: Path | None = None
@@ -132,10 +138,31 @@ class Backbone:
     dim: int = setting(1024, low=2)
     ffn: int = setting(4096, low=1)
     heads: int = setting(16, low=1)
+    activation: Literal["gelu", "relu"] = "gelu"
+    """relu: mBART-50 as published for translation."""
     train: Training = Training(updates=20000, lr=5e-4, dropout=0.1, label_smoothing=0.1)
+
+    def __post_init__(self) -> None:
+        if self.preset and self.folder:
+            for name, file in (
+                ("checkpoint", CHECKPOINT),
+                ("dictionary", DICTIONARY),
+                ("sentencepiece", SENTENCEPIECE),
+            ):
+                if getattr(self, name) is None:
+                    object.__setattr__(self, name, self.folder / file)
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Return the language ids of a model that is not trained here, in its order."""
+        return PRESETS[self.preset].languages if self.preset else self.langs
 
     def check(self, prefix: str) -> None:
         """Raise ConfigError for a checkpoint without its vocabulary, or the reverse, and for sizes that cannot be."""
+        if self.preset and self.langs:
+            raise ConfigError(f"{prefix}langs: given beside {prefix}preset, which has its own")
+        if self.preset and not self.checkpoint:
+            raise ConfigError(f"{prefix}checkpoint: missing beside {prefix}preset; {prefix}folder may say where it is")
         for name in ("dictionary", "sentencepiece"):
             if (self.checkpoint is None) != (getattr(self, name) is None):
                 problem = "given without" if self.checkpoint is None else "missing beside"
@@ -203,13 +230,16 @@ class Config:
     @property
     def langs(self) -> tuple[str, ...]:
         """Return the model's language ids in order."""
-        return self.backbone.langs or (self.data.source_lang, self.data.target_lang)
+        return self.backbone.languages or (self.data.source_lang, self.data.target_lang)
 
     def check(self, prefix: str) -> None:
         """Raise ConfigError for a language that the model does not know, and for arms or seeds given twice."""
         for lang in (self.data.source_lang, self.data.target_lang):
-            if lang not in self.langs:
-                raise ConfigError(f"backbone.langs: expected {lang} among them, found {', '.join(self.langs)}")
+            try:
+                language_symbol(lang, self.langs)
+            except ConfigError:
+                found = ", ".join(self.langs)
+                raise ConfigError(f"backbone.langs: expected {lang} among them, found {found}") from None
         every = self.dynamics.every
         for name, stage in (("restore", self.restore), ("finetune", self.finetune)):
             if every and every % stage.save_every:

@@ -136,7 +136,7 @@ def _typed(
     ``default`` fills the keys that a section leaves out; relative paths start at ``folder``.
     """
     origin, choices = typing.get_origin(kind), typing.get_args(kind)
-    if origin is types.UnionType:  # X | None
+    if origin in (types.UnionType, typing.Union):  # X | None; the second where X is a Literal
         return None if value is None else _typed(value, choices[0], name, bounds, folder=folder)
     if dataclasses.is_dataclass(kind):
         return _section(value, typing.cast(type, kind), name, default, folder)

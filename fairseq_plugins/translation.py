@@ -18,7 +18,7 @@ from fairseq.tasks.translation import TranslationConfig, TranslationTask
 from omegaconf import II
 from sacrebleu.metrics import BLEU
 
-from csr.backbone.checkpoints import dictionary_hash
+from csr.backbone.checkpoints import check_start, dictionary_hash
 from csr.backbone.presets import preset_named
 from csr.compiled import Masker, Sometimes
 from csr.errors import ConfigError, DataError
@@ -26,7 +26,6 @@ from csr.evaluation.translation import tokenizer_for
 from csr.examples import LanguageIds, language_symbol
 from csr.noise import PoissonSpans
 from csr.pieces import piece_roles
-from fairseq_plugins.checkpoints import check_start
 from fairseq_plugins.datasets import Side, Symbols, TranslationDataset
 from fairseq_plugins.precision import allow_bf16
 

@@ -52,7 +52,10 @@ def test_defaults_are_the_papers_values():
         (_with(seeds=[1, 1]), "seeds: expected each once, found [1, 1]"),
         (_with(seeds=3), "seeds: expected a list, found 3"),
         (_with(backbone={"checkpoint": "model.pt"}), "backbone.dictionary: missing beside backbone.checkpoint"),
-        (_with(backbone={"langs": ["de_DE", "en_XX"]}), "backbone.langs: expected de among them, found de_DE, en_XX"),
+        (_with(backbone={"langs": ["fr_XX", "en_XX"]}), "backbone.langs: expected de among them, found fr_XX, en_XX"),
+        (_with(backbone={"preset": "cc25"}), "backbone.checkpoint: missing beside backbone.preset"),
+        (_with(backbone={"preset": "cc52"}), "backbone.preset: expected cc25 or ml50, found 'cc52', did you mean cc25"),
+        (_with(backbone={"preset": "ml50", "folder": "x", "langs": ["de"]}), "backbone.langs: given beside"),
         (_with(backbone={"dim": 100}), "backbone.dim: expected a multiple of backbone.heads (16), found 100"),
         ({"data": {"source_lang": "de"}}, "data.target_lang: missing"),
         # YAML 1.1 reads the code of Norwegian as false.

@@ -168,7 +168,7 @@ def test_damaged_checkpoint_to_start_from_is_named(tmp_path, content):
     model.write_bytes(content)
     files = {"checkpoint": model, "dictionary": tmp_path / "dict.txt", "sentencepiece": tmp_path / "data/spm.model"}
     config = build({**MINIMAL, "backbone": {name: str(path) for name, path in files.items()}}, Config)
-    with pytest.raises(DataError, match=r"model\.pt: expected a whole fairseq checkpoint, found"):
+    with pytest.raises(DataError, match=r"model\.pt: expected a whole checkpoint, found"):
         translation.train(config, "baseline", 1, tmp_path)
 
 
@@ -274,3 +274,25 @@ def test_restore_command_of_the_paper(tmp_path, capsys):
         "--no-epoch-checkpoints --skip-invalid-size-inputs-valid-test --log-format json --log-interval 100 "
         f"--finetune-from-model {shlex.quote(str(Path.cwd() / 'model.pt'))}"
     )
+
+
+def test_commands_of_a_preset(tmp_path):
+    """With the folder that ``csr import-hf`` writes, nothing else need be said of the model."""
+    config = build({**MINIMAL, "backbone": {"preset": "ml50", "folder": str(tmp_path)}}, Config)
+    assert config.langs[:4] == ("ar_AR", "cs_CZ", "de_DE", "en_XX")
+    for stage in ("restore", "baseline"):
+        command = translation.train_command(config, stage, 1)
+        assert _flag(command, "--preset") == "ml50"
+        assert "--langs" not in command
+        assert _flag(command, "--finetune-from-model") == str(tmp_path / "model.pt")
+        assert _flag(command, "--encoder-layers") == "12"
+        assert "--activation-fn" not in command
+    assert (config.backbone.dictionary, config.backbone.sentencepiece) == (
+        tmp_path / "dict.txt",
+        tmp_path / "sentence.bpe.model",
+    )
+    assert _flag(translation.generate_command(config, "csr", 1), "--preset") == "ml50"
+    named = build({**MINIMAL, "backbone": {"preset": "cc25", "folder": "b", "checkpoint": "other.pt"}}, Config)
+    assert named.backbone.checkpoint == Path.cwd() / "b/other.pt"
+    relu = build({**MINIMAL, "backbone": {"preset": "ml50", "folder": "b", "activation": "relu"}}, Config)
+    assert _flag(translation.train_command(relu, "csr", 1), "--activation-fn") == "relu"

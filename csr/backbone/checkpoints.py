@@ -7,7 +7,7 @@ import hashlib
 import pickle
 import re
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,8 @@ from csr.files import PathLike, read_json, write_whole
 
 if TYPE_CHECKING:
     import torch
+
+    from csr.backbone.presets import Preset
 
 # Where the Hugging Face library keeps weights, best first; an index names the files of a model in parts.
 _WEIGHT_FILES = (
@@ -126,6 +128,38 @@ def architecture(state: Mapping[str, Any]) -> Architecture:
         heads=settings.get("encoder_attention_heads"),
         activation=settings.get("activation_fn"),
     )
+
+
+def check_start(
+    path: PathLike,
+    settings: Mapping[str, Any],
+    symbols: Sequence[str],
+    n_pieces: int,
+    preset: Preset | None,
+    dictionary: PathLike = "the dictionary",
+) -> None:
+    """Raise DataError unless a model can start from a fairseq checkpoint: one that is whole, of its sizes and pieces.
+
+    Args:
+        settings: fairseq's of the model to be built.
+        symbols: the vocabulary with languages and <mask>; ``n_pieces`` of them are lines of ``dictionary``.
+        preset: what the model is said to be, if anything.
+    """
+    state = read_checkpoint(path)
+    found = architecture(state)
+    if found.vocabulary is not None and found.vocabulary != len(symbols):
+        if preset:
+            preset.check_rows(found.vocabulary, n_pieces, path, dictionary)
+        raise DataError(
+            f"{path}: expected {len(symbols):,} embeddings ({n_pieces:,} lines of {dictionary}, special symbols, "
+            f"languages and <mask>), found {found.vocabulary:,}"
+        )
+    for name, (is_, wanted) in found.differences(described(settings)).items():
+        said = name.replace("_", " ")
+        raise DataError(f"{path}: expected a model with {said} {wanted}, as the settings say, found {said} {is_}")
+    known = (state.get("task_state") or {}).get("dictionary")
+    if known is not None and known != dictionary_hash(symbols):
+        raise DataError(f"{path}: expected a model of {dictionary}, found one of other pieces or in another order")
 
 
 def dictionary_hash(symbols: Iterable[str]) -> str:

@@ -20,7 +20,7 @@ from csr.backbone.checkpoints import (
     read_checkpoint,
     write_checkpoint,
 )
-from csr.backbone.presets import Preset, preset_of
+from csr.backbone.presets import CHECKPOINT, DICTIONARY, SENTENCEPIECE, Preset, preset_of
 from csr.backbone.tokenizer import CLASSES, MODEL_FILE, aligned_pieces, fast_tokenizer
 from csr.data.subwords import read_dictionary, write_dictionary
 from csr.errors import ConfigError, DataError
@@ -29,9 +29,6 @@ from csr.files import PathLike, write_json, write_whole
 
 if TYPE_CHECKING:
     import torch
-
-# The files of a backbone's folder: those of fairseq's own mBART archives.
-CHECKPOINT, DICTIONARY, SENTENCEPIECE = "model.pt", "dict.txt", "sentence.bpe.model"
 
 _SHARED = "model.shared.weight"
 _TIED = {_SHARED, "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight", "lm_head.weight"}

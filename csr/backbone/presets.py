@@ -11,6 +11,8 @@ from csr.files import PathLike
 
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")  # ids 0 to 3, which fairseq puts before its dictionary
 MASK = "<mask>"
+# The files of a model's folder: those of fairseq's own mBART archives.
+CHECKPOINT, DICTIONARY, SENTENCEPIECE = "model.pt", "dict.txt", "sentence.bpe.model"
 _CC25 = (
     "ar_AR cs_CZ de_DE en_XX es_XX et_EE fi_FI fr_XX gu_IN hi_IN it_IT ja_XX kk_KZ ko_KR lt_LT lv_LV my_MM ne_NP nl_XX "
     "ro_RO ru_RU si_LK tr_TR vi_VN zh_CN"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 
+from csr.backbone.presets import PRESETS
 from csr.errors import ConfigError
 
 
@@ -51,7 +53,9 @@ def _register_prepare(parser: argparse.ArgumentParser) -> None:
         metavar="R",
         help="longer side / shorter, in words (default: %(default)s)",
     )
-    add("--langs", metavar="CODES", help="language codes the backbone knows, with commas between them")
+    known = parser.add_mutually_exclusive_group()
+    known.add_argument("--langs", metavar="CODES", help="language codes the backbone knows, with commas between them")
+    known.add_argument("--preset", choices=PRESETS, help="the backbone is mBART-cc25 or mBART-50, published or trimmed")
     add("--sentencepiece-model", metavar="FILE", help="the backbone's, instead of training one")
     add("--dict", metavar="FILE", help="the backbone's fairseq dictionary, to go with its SentencePiece model")
     workers = len(os.sched_getaffinity(0))
@@ -89,7 +93,7 @@ def prepare(arguments: argparse.Namespace) -> None:
         pieces=arguments.pieces,
         max_words=arguments.max_words,
         max_ratio=arguments.max_ratio,
-        langs=arguments.langs.split(",") if arguments.langs else (),
+        langs=_languages(arguments),
         sentencepiece_model=arguments.sentencepiece_model,
         dictionary=arguments.dict,
         workers=arguments.workers,
@@ -97,6 +101,12 @@ def prepare(arguments: argparse.Namespace) -> None:
     )
     pairs = ", ".join(f"{n:,} {name}" for name, n in record["pairs"].items())
     print(f"{arguments.out}: {pairs} pairs, {record['dictionary_size']:,} dictionary entries")
+
+
+def _languages(arguments: argparse.Namespace) -> Sequence[str]:
+    if arguments.preset:
+        return PRESETS[arguments.preset].languages
+    return arguments.langs.split(",") if arguments.langs else ()
 
 
 def _both(src: str | None, tgt: str | None, name: str) -> tuple[str, str] | None:

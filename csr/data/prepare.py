@@ -16,6 +16,7 @@ from tqdm import tqdm
 import csr
 from csr.data import bitext, subwords
 from csr.errors import ConfigError, DataError
+from csr.examples import language_symbol
 from csr.files import PathLike, read_parallel, sha256, write_folder, write_json, write_text
 from csr.words import segments
 
@@ -54,7 +55,7 @@ def prepare(
         languages: codes of the source and the target language.
         dev_size, test_size: pairs to hold out; at most a tenth of the corpus each.
         pieces: size of the vocabulary to train.
-        langs: codes the backbone knows, if there is one; ``languages`` must be among them.
+        langs: codes the backbone knows, if there is one; ``languages`` must be among them, or their first parts.
         sentencepiece_model, dictionary: the backbone's own, instead of training them.
         workers: processes of fairseq-preprocess.
         word_boundaries: write ``bin/*.words.{bin,idx}``, which say where words are; for text whose writing does not
@@ -146,8 +147,8 @@ def _check(
     for language in languages:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", language):
             raise ConfigError(f"language code: expected letters, digits and _, as in de or de_DE, found {language!r}")
-        if langs and language not in langs:
-            raise ConfigError(f"language code: expected one of {', '.join(langs)}, found {language!r}")
+        if langs:
+            language_symbol(language, langs)
     if languages[0] == languages[1]:
         raise ConfigError(f"language code: expected two different ones, found {languages[0]!r} twice")
     if (model is None) != (dictionary is None):

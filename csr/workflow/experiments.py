@@ -7,6 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+from csr.backbone.checkpoints import check_start
+from csr.backbone.presets import preset_named
+from csr.config import Backbone
+from csr.data.subwords import read_dictionary
 from csr.errors import ConfigError
 from csr.files import PathLike
 from csr.settings import build, hint, input_files, read_yaml, shown
@@ -79,6 +83,21 @@ def check_files(config: Any) -> None:
             origin = getattr(config.data, "origin", None) if name.startswith("data.") else None
             where = f"; the data set: {origin}" if origin else ""
             raise ConfigError(f"{name}: {path}: {found} (relative paths start at the current folder){where}")
+    backbone = getattr(config, "backbone", None)
+    if isinstance(backbone, Backbone) and backbone.preset:
+        _check_backbone(backbone)
+
+
+def _check_backbone(backbone: Backbone) -> None:
+    """Raise DataError unless checkpoint, dictionary and sizes go together, now rather than after an hour of lexicon."""
+    checkpoint, dictionary = backbone.checkpoint, backbone.dictionary
+    assert checkpoint is not None
+    assert dictionary is not None
+    preset, pieces = preset_named(str(backbone.preset)), read_dictionary(dictionary)
+    settings: dict[str, Any] = {"encoder_embed_dim": backbone.dim, "encoder_ffn_embed_dim": backbone.ffn}
+    settings |= {"encoder_layers": backbone.layers, "decoder_layers": backbone.layers}
+    settings |= {"encoder_attention_heads": backbone.heads, "activation_fn": backbone.activation}
+    check_start(checkpoint, settings, preset.vocabulary(pieces), len(pieces), preset, dictionary)
 
 
 def _module(kind: str) -> Experiment:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from csr.config import Backbone, Training
@@ -19,8 +20,15 @@ def architecture(sizes: Backbone) -> list[str]:
         flags += [f"--{side}-layers", str(sizes.layers), f"--{side}-embed-dim", str(sizes.dim)]
         flags += [f"--{side}-ffn-embed-dim", str(sizes.ffn), f"--{side}-attention-heads", str(sizes.heads)]
         flags += [f"--{side}-normalize-before"]
+    if sizes.activation != "gelu":
+        flags += ["--activation-fn", sizes.activation]
     # mBART: one embedding for both sides and the output, normalised and scaled (Liu et al. 2020).
     return [*flags, "--arch", "mbart_large", "--layernorm-embedding", "--share-all-embeddings"]
+
+
+def languages(backbone: Backbone, codes: Sequence[str]) -> list[str]:
+    """Return the flags of the model's languages, ``codes`` in its order, and of where their ids go."""
+    return ["--preset", backbone.preset] if backbone.preset else ["--langs", ",".join(codes)]
 
 
 def dropouts(settings: Training) -> list[str]:

@@ -189,7 +189,7 @@ def _task(config: Config, stage: str, run: Path) -> list[str]:
         *("--user-dir", str(fairseq.plugin_folder())),
         *("--task", "csr_restore" if STAGES[stage].restore else "csr_translation"),
         *("--source-lang", config.data.source_lang, "--target-lang", config.data.target_lang),
-        *("--langs", ",".join(config.langs)),
+        *flags.languages(config.backbone, config.langs),
         *("--bpe", "sentencepiece", "--sentencepiece-model", str(run / "data" / "spm.model")),
     ]
 

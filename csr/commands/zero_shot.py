@@ -82,6 +82,14 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     found.add_argument("--out", metavar="FILE", default="-", help="where to write the JSON (default: stdout)")
     found.set_defaults(run=masked)
 
+    found = sub.add_parser(
+        "tables",
+        help="tables of several language pairs",
+        description="Print the tables of Visser et al., 3 to 5, with a row for each language of the runs, as Markdown.",
+    )
+    found.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of csr run, finished, of pretraining")
+    found.set_defaults(run=tables)
+
 
 def _model(parser: argparse.ArgumentParser, text: str) -> None:
     parser.add_argument("--checkpoint", required=True, metavar="FILE", help=text)
@@ -136,3 +144,10 @@ def masked(arguments: argparse.Namespace) -> None:
         found = masked_accuracy(arguments.checkpoint, arguments.data, language)
         scores[language] = {"accuracy": found.value, **dataclasses.asdict(found)}
     write_json(arguments.out, scores)
+
+
+def tables(arguments: argparse.Namespace) -> None:
+    """Print the tables of runs."""
+    from csr.report.pretraining import main_tables, read_results
+
+    print("\n".join(table.markdown() for table in main_tables(read_results(arguments.runs))))

@@ -136,7 +136,10 @@ def detail_tables(results: Results) -> list[Table]:
         tables.append(Table("ner_types", "Named entities: F1 by type", columns, rows))
     for task, grid in results["grids"].items():
         if len(grid) > 1:
-            rows = [[point.replace("-", " "), Number((score,), _DIGITS)] for point, score in grid.items()]
+            rows = [
+                [point.replace("lr-", "lr ").replace("-epochs-", ", epochs "), Number((score,), _DIGITS)]
+                for point, score in grid.items()
+            ]
             note = "Mean over arms and seeds, in the language of training; the best point serves every arm."
             title = f"{MEASURES[task][1]} on the dev set by learning rate and epochs"
             columns = [Column("grid"), Column("dev", 1)]

@@ -14,6 +14,7 @@ from csr.errors import CsrError
 COMMANDS = {
     "run": ("run", "args", "train", "generate", "score"),
     "data": ("sample", "prepare"),
+    "tasks": ("prepare-text", "prepare-nli", "classify"),
     "mixture": ("mixture",),
     "lexicon": ("lexicon",),
     "backbone": ("import-hf", "export-hf"),

@@ -50,8 +50,8 @@ class NliDataset(ExampleDataset):
         self.labels, self._limit = labels, limit
 
     def __getitem__(self, index: int) -> dict:
-        sides = (self.sentence(side, index) for side in (self._premises, self._hypotheses))
-        pair = joined_pair(*sides, self.symbols.eos, self._limit - 2)
+        premise, hypothesis = (self.sentence(side, index) for side in (self._premises, self._hypotheses))
+        pair = joined_pair(premise, hypothesis, self.symbols.eos, self._limit - 2)
         return {"id": int(index), "source": self.row(pair, self._premises.symbol), "label": int(self.labels[index])}
 
     def collater(self, samples: list[dict]) -> dict:

@@ -8,6 +8,8 @@ from pathlib import Path
 from csr import report
 from csr.files import write_text
 from csr.report import tables
+from csr.settings import read_yaml
+from csr.workflow.experiments import experiment, read_config
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -24,6 +26,19 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> None:
     """Write the report and print the main table of each run."""
-    results = report.write_report(arguments.runs, arguments.out or arguments.runs[0] / "report.html")
-    with write_text("-") as stream:
-        stream.write("\n".join(tables.main(run).markdown() for run in results["runs"]))
+    translations = [folder for folder in arguments.runs if _kind(folder) == "translation"]
+    for folder in arguments.runs:
+        if folder not in translations:
+            config = read_config(folder / "config.yaml")
+            experiment(config).report(config, folder)
+            print((folder / "table.md").read_text(encoding="utf-8"))
+    if translations:
+        results = report.write_report(translations, arguments.out or translations[0] / "report.html")
+        with write_text("-") as stream:
+            stream.write("\n".join(tables.main(run).markdown() for run in results["runs"]))
+
+
+def _kind(folder: Path) -> str:
+    """Return a run's kind of experiment; a folder that is no run is left to the report of translations to refuse."""
+    settings = folder / "config.yaml"
+    return read_yaml(settings).get("experiment", "translation") if settings.is_file() else "translation"

@@ -22,13 +22,26 @@ def page(results: dict[str, Any]) -> str:
     """Return the page for the results of one or more runs."""
     runs = results["runs"]
     title = "Code-switching finetuning: " + ", ".join(dict.fromkeys(f"{run['name']} {direction(run)}" for run in runs))
-    style = resources.files("csr.report").joinpath("style.css").read_text(encoding="utf-8")
     body = [f"<h1>{escape(title)}</h1>"]
     if len(runs) > 1:
         body += [_section("Overview", "overview", _table(tables.overview(runs)))]
     for i, run in enumerate(runs):
         body.append(_run(run, f"run{i + 1}-" if len(runs) > 1 else ""))
     body.append(_section("Published numbers", "published", _published(runs)))
+    return _document(title, body)
+
+
+def task_page(name: str, found: Sequence[Table], settings: dict[str, Any]) -> str:
+    """Return the page of a run whose results are tables alone."""
+    shown = yaml.safe_dump(_without_folders(settings), sort_keys=False, allow_unicode=True)
+    body = [f"<h1>{escape(name)}</h1>"]
+    body += [_section(table.title, table.name, _table(table)) for table in found]
+    body.append(_section("How it was made", "settings", _details("Settings", f"<pre>{escape(shown)}</pre>")))
+    return _document(name, body)
+
+
+def _document(title: str, body: Sequence[str]) -> str:
+    style = resources.files("csr.report").joinpath("style.css").read_text(encoding="utf-8")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'

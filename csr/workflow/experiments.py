@@ -16,7 +16,11 @@ from csr.files import PathLike
 from csr.settings import build, hint, input_files, read_yaml, shown
 
 # Each kind and the module that describes it; the first is what a file without the key means.
-EXPERIMENTS = {"translation": "csr.workflow.translation"}
+EXPERIMENTS = {
+    "translation": "csr.workflow.translation",
+    "nli": "csr.workflow.nli",
+    "pretraining": "csr.workflow.pretraining",
+}
 
 
 class Experiment(Protocol):
@@ -50,6 +54,9 @@ class Experiment(Protocol):
 
     def score(self, config: Any, arm: str, seed: int, run: Path) -> None:
         """Write an arm's ``scores.json``."""
+
+    def report(self, config: Any, run: Path) -> None:
+        """Write the report; ``csr.report`` does it for translation."""
 
 
 def experiment(config: Any) -> Experiment:

@@ -1,0 +1,128 @@
+"""``csr prepare-text``, ``prepare-nli`` and ``classify``: data and outputs of tasks beyond translation."""
+
+from __future__ import annotations
+
+import argparse
+
+from csr.errors import ConfigError
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands."""
+    _register_text(subparsers.add_parser("prepare-text", help="encode monolingual text to train a backbone on"))
+    _register_nli(subparsers.add_parser("prepare-nli", help="clean and encode inference data"))
+    _register_classify(subparsers.add_parser("classify", help="label inference data with a finetuned model"))
+
+
+def _register_text(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "DIR gets text/, spm.model, spm.vocab, dict.txt and bin/ for fairseq-train --task csr_restore --monolingual."
+    )
+    add = parser.add_argument
+    add(
+        "--text", required=True, action="append", metavar="LANG=FILE",
+        help="a file, one sentence a line, plain or compressed; may be given several times, also for one language",
+    )  # fmt: skip
+    add("--out", required=True, metavar="DIR", help="folder to fill")
+    add("--pieces", type=int, default=8000, metavar="N", help="size of the vocabulary (default: %(default)s)")
+    add("--max-words", type=int, default=250, metavar="N", help="longest line, in words (default: %(default)s)")
+    add("--valid-size", type=int, default=500, metavar="N", help="lines to hold out (default: %(default)s)")
+    _vocabulary(parser, required=False)
+    parser.set_defaults(run=prepare_text)
+
+
+def _register_nli(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Files as XNLI, MultiNLI, XTREME, XGLUE and AfriXNLI publish them, or premise, hypothesis and label with tabs "
+        "between them. DIR gets text/, spm.model, dict.txt and bin/ for fairseq-train --task csr_nli."
+    )
+    add = parser.add_argument
+    add("--train", required=True, metavar="FILE", help="pairs to train on")
+    add("--dev", required=True, metavar="FILE", help="pairs to validate on, in the same language")
+    add("--lang", required=True, metavar="CODE", help="language of both")
+    add(
+        "--test", action="append", default=[], metavar="LANG=FILE",
+        help="pairs to test on; may be given several times, once for each language",
+    )  # fmt: skip
+    add("--out", required=True, metavar="DIR", help="folder to fill")
+    add("--langs", metavar="CODES", help="language codes the backbone knows, with commas between them")
+    _vocabulary(parser, required=True)
+    parser.set_defaults(run=prepare_nli)
+
+
+def _register_classify(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Write the label of each pair to DIR/SPLIT.LANG.hyp and print the accuracy in each language, from one model."
+    )
+    add = parser.add_argument
+    add("--checkpoint", required=True, metavar="FILE", help="model trained by csr_nli")
+    add("--data", required=True, metavar="DIR", help="bin/ of csr prepare-nli")
+    add("--out", required=True, metavar="DIR", help="folder to write to")
+    add("--split", default="test", help="test or valid (default: %(default)s)")
+    add("--device", choices=("cpu", "cuda"), help="(default: cuda if there is one)")
+    parser.set_defaults(run=classify)
+
+
+def _vocabulary(parser: argparse.ArgumentParser, required: bool) -> None:
+    text = "the backbone's" if required else "the backbone's, instead of training one"
+    parser.add_argument("--sentencepiece-model", required=required, metavar="FILE", help=text)
+    parser.add_argument("--dict", required=required, metavar="FILE", help="the fairseq dictionary that goes with it")
+
+
+def prepare_text(arguments: argparse.Namespace) -> None:
+    """Prepare monolingual text."""
+    from csr.data.texts import prepare_texts
+
+    files: dict[str, list[str]] = {}
+    for language, path in map(_named, ["--text"] * len(arguments.text), arguments.text):
+        files.setdefault(language, []).append(path)
+    record = prepare_texts(
+        files,
+        arguments.out,
+        pieces=arguments.pieces,
+        valid_size=arguments.valid_size,
+        max_words=arguments.max_words,
+        sentencepiece_model=arguments.sentencepiece_model,
+        dictionary=arguments.dict,
+    )
+    print(f"{arguments.out}: " + ", ".join(f"{n:,} {name}" for name, n in record["lines"].items()) + " lines")
+
+
+def prepare_nli(arguments: argparse.Namespace) -> None:
+    """Prepare inference data."""
+    from csr.data.prepare_nli import prepare_nli
+
+    tests = [_named("--test", text) for text in arguments.test]
+    if len(dict(tests)) < len(tests):
+        raise ConfigError("--test: expected each language once")
+    record = prepare_nli(
+        arguments.train,
+        arguments.dev,
+        dict(tests),
+        arguments.out,
+        language=arguments.lang,
+        sentencepiece_model=arguments.sentencepiece_model,
+        dictionary=arguments.dict,
+        langs=arguments.langs.split(",") if arguments.langs else (),
+    )
+    print(f"{arguments.out}: " + ", ".join(f"{n:,} {name}" for name, n in record["examples"].items()) + " pairs")
+
+
+def classify(arguments: argparse.Namespace) -> None:
+    """Label a split in every language."""
+    from csr.evaluation.classification import accuracy
+    from csr.evaluation.inference import classify
+    from csr.files import read_lines
+
+    outputs = classify(arguments.checkpoint, arguments.data, arguments.out, arguments.split, device=arguments.device)
+    for language, path in outputs.items():
+        truth = f"{arguments.data}/{arguments.split}.{language}.labels"
+        found = accuracy(list(read_lines(path)), list(read_lines(truth)))
+        print(f"{language}\taccuracy {found.value:.4f} ({found.correct} of {found.total})")
+
+
+def _named(option: str, text: str) -> tuple[str, str]:
+    language, equals, path = text.partition("=")
+    if not (language and equals and path):
+        raise ConfigError(f"{option}: expected LANG=FILE, found {text!r}")
+    return language, path

@@ -108,9 +108,10 @@ def test_each_epoch_draws_anew_and_a_seed_repeats_itself(data):
     assert batches(task_of(data, seed=4)) != both
 
 
-def test_resuming_in_the_middle_of_an_epoch_gives_the_same_batches(data):
-    expected = batches(task_of(data), epochs=3)
-    task = task_of(data)
+@pytest.mark.parametrize("options", [{}, {"rate_schedule": "linear", "rate_end": 1.0, "schedule_updates": 50}])
+def test_resuming_in_the_middle_of_an_epoch_gives_the_same_batches(data, options):
+    expected = batches(task_of(data, **options), epochs=3)
+    task = task_of(data, **options)
     iterator = task.get_batch_iterator(task.datasets["train"], max_tokens=60, max_positions=(1024, 1024), seed=3)
     seen = [plain(b) for b in iterator.next_epoch_itr(shuffle=True)]
     second = iterator.next_epoch_itr(shuffle=True)
@@ -118,7 +119,7 @@ def test_resuming_in_the_middle_of_an_epoch_gives_the_same_batches(data):
     state = iterator.state_dict()
 
     # As fairseq does after a kill: a new task, its iterator made for the epoch it was stopped in.
-    task = task_of(data)
+    task = task_of(data, **options)
     again = task.get_batch_iterator(
         task.datasets["train"], max_tokens=60, max_positions=(1024, 1024), seed=3, epoch=state["epoch"], num_workers=1
     )

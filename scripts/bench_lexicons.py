@@ -73,6 +73,9 @@ def main() -> None:
     parser.add_argument("--dictionary", required=True)
     parser.add_argument("--source-lang", required=True)
     parser.add_argument("--target-lang", required=True)
+    parser.add_argument(
+        "--words", type=int, metavar="N", help="map the N most frequent words of each side (default: all)"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for vectors and lexicons")
     arguments = parser.parse_args()
     folder, dev = arguments.out, (arguments.dev_src, arguments.dev_tgt)
@@ -88,7 +91,9 @@ def main() -> None:
     vectors = [folder / "src.vec", folder / "tgt.vec"]
     began = time.process_time()
     for text, path, language in zip((arguments.src, arguments.tgt), vectors, languages, strict=True):
-        embeddings.write_embeddings(embeddings.train(text, language=language), path)
+        trained = embeddings.train(text, language=language)
+        kept = embeddings.Embeddings(trained.words[: arguments.words], trained.vectors[: arguments.words])
+        embeddings.write_embeddings(kept, path)
     print(f"word2vec: {time.process_time() - began:.0f} processor seconds for both sides\n")
 
     corpus = ["--src", arguments.src, "--tgt", arguments.tgt]

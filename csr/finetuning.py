@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from csr.backbone.checkpoints import model_settings, read_checkpoint
+from csr.backbone.checkpoints import dictionary_hash, model_settings, read_checkpoint
+from csr.backbone.presets import MASK, SPECIAL
 from csr.data.labelled import Pieces, tag_examples, tag_names
 from csr.data.ner import read_ner
 from csr.data.nli import read_nli
+from csr.data.subwords import read_dictionary
 from csr.errors import DataError
 from csr.files import PathLike
 from csr.settings import setting
@@ -19,6 +21,7 @@ from csr.workflow import fairseq
 
 Task = Literal["nli", "ner"]
 TYPES = ("LOC", "ORG", "PER")  # of PAN-X
+_EMBEDDING = "encoder.sentence_encoder.embed_tokens.weight"
 _SIZES = (
     *("encoder_layers", "encoder_embed_dim", "encoder_ffn_embed_dim", "encoder_attention_heads"),
     *("max_positions", "activation_fn"),
@@ -69,7 +72,7 @@ def finetune(
     train, out = Path(train).resolve(), Path(out)
     encoder = Encoder(*(Path(path).resolve() for path in (encoder.checkpoint, encoder.data, encoder.sentencepiece)))
     dictionary = encoder.data / "dict.txt"
-    sizes = _sizes(encoder.checkpoint)
+    sizes = _sizes(encoder.checkpoint, dictionary)
     updates = settings.epochs * math.ceil(_n_examples(task, train, encoder, settings, types) / settings.batch)
     command = ["fairseq-train", str(encoder.data), "--user-dir", str(fairseq.plugin_folder())]
     command += ["--task", {"nli": "csr_sentence_pair", "ner": "csr_tagging"}[task], "--criterion", "csr_classification"]
@@ -92,12 +95,27 @@ def finetune(
     fairseq.train(job, out, threads)
 
 
-def _sizes(checkpoint: Path) -> dict[str, Any]:
-    """Return the sizes of a checkpoint's encoder, by fairseq's names."""
+def _sizes(checkpoint: Path, dictionary: Path) -> dict[str, Any]:
+    """Return the sizes of a checkpoint's encoder, by fairseq's names.
+
+    Raises:
+        DataError: it is no encoder, or one of another vocabulary, which fairseq would not tell.
+    """
     state = read_checkpoint(checkpoint)
-    settings: Mapping[str, Any] = model_settings(state)
-    if "encoder.sentence_encoder.embed_tokens.weight" not in state["model"] or not set(_SIZES) <= set(settings):
+    weights, settings = state["model"], model_settings(state)
+    if _EMBEDDING not in weights or not set(_SIZES) <= set(settings):
         raise DataError(f"{checkpoint}: expected a BERT encoder such as csr_masked_lm trains, found another model")
+    pieces = [piece for piece in read_dictionary(dictionary) if piece != MASK]
+    symbols = [*SPECIAL, *pieces, MASK]
+    if len(weights[_EMBEDDING]) != len(symbols):
+        found = f"{len(weights[_EMBEDDING]):,}"
+        raise DataError(
+            f"{checkpoint}: expected the {len(symbols):,} entries of {dictionary} and <mask>, found {found}"
+        )
+    # As fairseq_plugins.encoder computes it; models that others trained have none.
+    fingerprint = int.from_bytes(bytes.fromhex(dictionary_hash(symbols))[:8], "little", signed=True)
+    if int(weights.get("vocabulary", fingerprint)) != fingerprint:
+        raise DataError(f"{checkpoint}: expected the entries of {dictionary}, found as many others")
     return {name: settings[name] for name in _SIZES}
 
 

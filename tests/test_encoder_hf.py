@@ -131,7 +131,7 @@ def test_an_imported_encoder_can_be_finetuned(exported: Path, tmp_path: Path) ->
     from csr.finetuning import _sizes
 
     import_encoder(exported, tmp_path)
-    assert _sizes(tmp_path / "model.pt")["encoder_embed_dim"] == 16
+    assert _sizes(tmp_path / "model.pt", tmp_path / "dict.txt")["encoder_embed_dim"] == 16
     from fairseq import checkpoint_utils
 
     import fairseq_plugins  # noqa: F401

@@ -1,6 +1,7 @@
 """Fine-tuning an encoder: examples as text, batches, learning a handful of sentences, tags for all tokens."""
 
 import random
+import shutil
 from argparse import Namespace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from csr.errors import ConfigError, DataError
 from csr.evaluation import zero_shot
 from csr.evaluation.classification import entity_f1
 from csr.evaluation.zero_shot import TestSet
+from csr.finetuning import Encoder, Finetuning, finetune
 from csr.report.zero_shot import scores_table
 from fairseq_plugins.classification import ClassificationConfig, ClassificationCriterion, ClassificationTask
 from fairseq_plugins.labeller import Labeller, read_labeller
@@ -270,6 +272,21 @@ def test_what_does_not_fit_together_is_named(learned: tuple[str, Path, float], f
         make_task(folder, kind, max_length=129).build_model(encoder_settings())
     with pytest.raises(DataError, match=r"nowhere.*: no such file"):
         make_task(tmp_path / "nowhere", kind)
+
+
+def test_a_vocabulary_that_does_not_match_the_checkpoint_is_named_before_training(
+    learned: tuple[str, Path, float], folder: Path, tmp_path: Path
+) -> None:
+    kind, checkpoint, _ = learned
+    train = folder / ("ner.txt" if kind == "ner" else "nli.tsv")
+    shutil.copy(folder / "spm.model", tmp_path)
+    lines = (folder / "dict.txt").read_text().splitlines(True)
+    for found, message in ((lines[:-1], "entries of .*dict.txt and <mask>, found"), (lines[::-1], "as many others")):
+        (tmp_path / "dict.txt").write_text("".join(found))
+        encoder = Encoder(checkpoint, tmp_path, tmp_path / "spm.model")
+        with pytest.raises(DataError, match=message):
+            finetune(kind, encoder, train, tmp_path / "out", Finetuning(max_length=32), types=TYPES)  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()
 
 
 def test_text_that_shows_nothing_is_one_unknown_piece(folder: Path) -> None:

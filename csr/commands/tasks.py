@@ -1,4 +1,4 @@
-"""``csr prepare-text``, ``prepare-nli`` and ``classify``: data and outputs of tasks beyond translation."""
+"""``csr prepare-text``, ``prepare-nli``, ``prepare-summaries`` and ``classify``: tasks beyond translation."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the commands."""
     _register_text(subparsers.add_parser("prepare-text", help="encode monolingual text to train a backbone on"))
     _register_nli(subparsers.add_parser("prepare-nli", help="clean and encode inference data"))
+    _register_summaries(subparsers.add_parser("prepare-summaries", help="cut and encode documents with summaries"))
     _register_classify(subparsers.add_parser("classify", help="label inference data with a finetuned model"))
 
 
@@ -48,6 +49,27 @@ def _register_nli(parser: argparse.ArgumentParser) -> None:
     add("--langs", metavar="CODES", help="language codes the backbone knows, with commas between them")
     _vocabulary(parser, required=True)
     parser.set_defaults(run=prepare_nli)
+
+
+def _register_summaries(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Files are JSON lines with document, summary and perhaps source_lang and target_lang, or the text files of "
+        "NCLS; plain or compressed. DIR gets what csr prepare makes, with </s> between the sentences of a document."
+    )
+    add = parser.add_argument
+    add("--train", required=True, metavar="FILE", help="documents to train on")
+    for name in ("dev", "test"):
+        add(f"--{name}", metavar="FILE", help=f"documents for {name} (default: held out from train)")
+        add(f"--{name}-size", type=int, default=1000, metavar="N", help="documents to hold out (default: %(default)s)")
+    add("--source-lang", required=True, metavar="CODE", help="language of the documents")
+    add("--target-lang", required=True, metavar="CODE", help="language of the summaries")
+    add("--out", required=True, metavar="DIR", help="folder to fill")
+    add("--document-words", type=int, default=220, metavar="N", help="words to cut to (default: %(default)s)")
+    add("--summary-words", type=int, metavar="N", help="words to cut to (default: 130, Chinese 160)")
+    add("--pieces", type=int, default=8000, metavar="N", help="size of the vocabulary (default: %(default)s)")
+    add("--langs", metavar="CODES", help="language codes the backbone knows, with commas between them")
+    _vocabulary(parser, required=False)
+    parser.set_defaults(run=prepare_summaries)
 
 
 def _register_classify(parser: argparse.ArgumentParser) -> None:
@@ -106,6 +128,28 @@ def prepare_nli(arguments: argparse.Namespace) -> None:
         langs=arguments.langs.split(",") if arguments.langs else (),
     )
     print(f"{arguments.out}: " + ", ".join(f"{n:,} {name}" for name, n in record["examples"].items()) + " pairs")
+
+
+def prepare_summaries(arguments: argparse.Namespace) -> None:
+    """Prepare documents with summaries."""
+    from csr.data.summaries import prepare_summaries
+
+    record = prepare_summaries(
+        arguments.train,
+        (arguments.source_lang, arguments.target_lang),
+        arguments.out,
+        dev=arguments.dev,
+        test=arguments.test,
+        dev_size=arguments.dev_size,
+        test_size=arguments.test_size,
+        document_words=arguments.document_words,
+        summary_words=arguments.summary_words,
+        pieces=arguments.pieces,
+        langs=arguments.langs.split(",") if arguments.langs else (),
+        sentencepiece_model=arguments.sentencepiece_model,
+        dictionary=arguments.dict,
+    )
+    print(f"{arguments.out}: " + ", ".join(f"{n:,} {name}" for name, n in record["pairs"].items()) + " documents")
 
 
 def classify(arguments: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -71,6 +71,37 @@ def prepare(
             segments("", language)  # without its segmenter, better stop now
     given = {name: files for name, files in (("train", train), ("dev", dev), ("test", test)) if files}
     sets, counts = _clean_and_split(given, {"dev": dev_size, "test": test_size}, max_words, max_ratio)
+    inputs = [path for files in given.values() for path in files]
+    limits = {"max_words": max_words, "max_ratio": max_ratio}
+    return write_prepared(
+        sets, counts, languages, out, inputs=inputs, options=limits, pieces=pieces, langs=langs,
+        sentencepiece_model=sentencepiece_model, dictionary=dictionary, workers=workers,
+        word_boundaries=word_boundaries,
+    )  # fmt: skip
+
+
+def write_prepared(
+    sets: Mapping[str, Sequence[bitext.Pair]],
+    counts: Mapping[str, Counter[str]],
+    languages: tuple[str, str],
+    out: PathLike,
+    *,
+    inputs: Sequence[PathLike],
+    options: Mapping[str, Any],
+    pieces: int,
+    langs: Sequence[str] = (),
+    sentencepiece_model: PathLike | None = None,
+    dictionary: PathLike | None = None,
+    workers: int = 1,
+    word_boundaries: bool = True,
+) -> dict[str, Any]:
+    """Encode and binarize clean pairs, train, dev and test; see ``prepare``. A tab parts the sentences of a document.
+
+    Args:
+        inputs: the files the pairs come from, for the record.
+        options: what they were cleaned by, likewise.
+    """
+    _check(languages, langs, sentencepiece_model, dictionary)
     names = {(name, side): f"{name}.{language}" for name in SPLITS for side, language in enumerate(languages)}
     with write_folder(out, "prepare.json") as part:
         for (name, side), file in names.items():
@@ -110,8 +141,7 @@ def prepare(
             if share:
                 _say(f"{file}: {share:.2%} of the pieces are not in the dictionary")
 
-        inputs = [path for files in given.values() for path in files]
-        inputs += [path for path in (sentencepiece_model, dictionary) if path]
+        files = [*inputs, *(path for path in (sentencepiece_model, dictionary) if path)]
         outputs = sorted(path for path in part.rglob("*") if path.is_file())
         record = {
             "languages": list(languages),
@@ -123,13 +153,8 @@ def prepare(
                 file: round(seen[file].total() / len(sets[name]), 2) for (name, _), file in names.items()
             },
             "unknown_pieces": unknown,
-            "options": {
-                "pieces": pieces,
-                "max_words": max_words,
-                "max_ratio": max_ratio,
-                "word_boundaries": word_boundaries,
-            },
-            "inputs": {str(path): sha256(path) for path in inputs},
+            "options": {"pieces": pieces, **options, "word_boundaries": word_boundaries},
+            "inputs": {str(path): sha256(path) for path in files},
             "outputs": {path.relative_to(part).as_posix(): sha256(path) for path in outputs},
             "versions": {
                 "csr": csr.__version__,

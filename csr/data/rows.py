@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from csr.data.subwords import CONTROL, load, model_pieces, piece_marks, read_dictionary, write_index
+from csr.data.subwords import EOS, load, model_pieces, piece_marks, pieces_of, read_dictionary, write_index
 from csr.errors import DataError
 from csr.files import PathLike, write_whole
 
-EOS = CONTROL[2]
 _EOS_ID, _UNKNOWN_ID, _FIRST_ID = 2, 3, 4  # fairseq's; the dictionary's lines follow
 
 
@@ -28,15 +27,8 @@ class Vocabulary:
         self._element = np.dtype(np.uint16 if len(self._ids) + _FIRST_ID < 2**16 else np.int32)
         self._ids[EOS] = _EOS_ID
 
-    def pieces(self, lines: Iterable[str]) -> list[list[str]]:
-        """Return the pieces of each line; a tab in it parts sentences and becomes ``</s>``."""
-        sentences = [line.split("\t") for line in lines]
-        cut = iter(self._model.encode([text for line in sentences for text in line], out_type=str))
-        parts = ([next(cut) for _ in line] for line in sentences)
-        return [list(itertools.chain(first, *([EOS, *rest] for rest in others))) for first, *others in parts]
-
     def write(self, lines: Iterable[str], prefix: PathLike, language: str | None = None) -> Counter[str]:
-        """Write ``prefix.{bin,idx}``; return how often each piece occurs.
+        """Write ``prefix.{bin,idx}``; return how often each piece occurs. A tab in a line becomes ``</s>``.
 
         With a language, its words are found too and ``prefix.words.{bin,idx}`` say where they are.
         """
@@ -46,7 +38,7 @@ class Vocabulary:
             add_marks = language and stack.enter_context(_rows(f"{prefix}.words", np.dtype(np.uint8)))
             source = iter(lines)
             while batch := list(itertools.islice(source, 10_000)):
-                for pieces in self.pieces(batch):
+                for pieces in pieces_of(self._model, batch):
                     counts.update(pieces)
                     ids = [self._ids.get(piece, _UNKNOWN_ID) for piece in pieces]
                     add_ids(np.array([*ids, _EOS_ID], self._element))

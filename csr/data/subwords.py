@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 MAX_LINES = 1_000_000
 # What SentencePiece and fairseq name alike and fairseq's dictionary puts first on its own.
 CONTROL = ("<unk>", "<s>", "</s>")
+EOS = CONTROL[2]
 _BYTE = re.compile("<0x[0-9A-F]{2}>")
 
 
@@ -107,10 +108,18 @@ def encode(model: SentencePieceProcessor, src: Iterable[str], out: PathLike) -> 
     lines = iter(src)
     with write_text(out) as stream:
         while batch := list(itertools.islice(lines, 10_000)):
-            for pieces in model.encode(batch, out_type=str):
-                counts.update(pieces)
+            for pieces in pieces_of(model, batch):
+                counts.update(piece for piece in pieces if piece != EOS)
                 stream.write(" ".join(pieces) + "\n")
     return counts
+
+
+def pieces_of(model: SentencePieceProcessor, lines: Iterable[str]) -> list[list[str]]:
+    """Return the pieces of each line; a tab in it parts sentences and becomes ``</s>``."""
+    sentences = [line.split("\t") for line in lines]
+    cut = iter(model.encode([text for line in sentences for text in line], out_type=str))
+    parts = ([next(cut) for _ in line] for line in sentences)
+    return [list(itertools.chain(first, *([EOS, *rest] for rest in others))) for first, *others in parts]
 
 
 def write_dictionary(pieces: Iterable[str], counts: Mapping[str, int], path: PathLike) -> None:

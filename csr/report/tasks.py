@@ -20,6 +20,20 @@ def nli_table(scores: Sequence[dict[str, Any]], languages: Sequence[str], arms: 
     return Table("nli", "Inference: accuracy, %", columns, rows, note, ours=[0]).with_best()
 
 
+def rouge_table(scores: Sequence[dict[str, Any]], arms: Sequence[str], direction: str) -> Table:
+    """Return ROUGE by arm, as Zan et al., Table 6."""
+    metrics = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
+
+    def cells(found: Sequence[dict[str, Any]], key: str) -> list[Cell]:
+        return [Number(tuple(score[key][metric]["value"] for score in found)) for metric in metrics]
+
+    rows: list[list[Cell]] = [["First sentence of the document", *cells(scores[:1], "lead")]]
+    rows += [[arm_name(arm), *cells([score for score in scores if score["arm"] == arm], "rouge")] for arm in arms]
+    columns = [Column("arm"), *(Column(label, 1) for label in metrics.values())]
+    note = f"An empty summary scores 0. {scores[0]['rouge']['rouge1']['signature']}"
+    return Table("rouge", f"Summaries, {direction}: ROUGE F1", columns, rows, note, ours=[0]).with_best()
+
+
 def _percents(scores: Sequence[dict[str, Any]], languages: Sequence[str], key: str) -> list[Cell]:
     def value(found: Any) -> float:
         return 100 * (found["value"] if isinstance(found, dict) else found)

@@ -18,6 +18,7 @@ from csr.settings import build, hint, input_files, read_yaml, shown
 # Each kind and the module that describes it; the first is what a file without the key means.
 EXPERIMENTS = {
     "translation": "csr.workflow.translation",
+    "summarization": "csr.workflow.summarization",
     "nli": "csr.workflow.nli",
     "pretraining": "csr.workflow.pretraining",
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from csr.config import Noise, Training
-from csr.errors import ConfigError, DataError
+from csr.errors import ConfigError
 from csr.files import read_json, write_json
 from csr.settings import expect_unique, setting
 from csr.workflow import fairseq, flags, tasks, translation
@@ -222,14 +222,7 @@ def report(config: Config, run: Path) -> None:
     """Write the tables of a run, finished or not."""
     from csr.report.tasks import nli_table
 
-    scores = [
-        read_json(path)
-        for seed in config.seeds
-        for arm in config.arms
-        if (path := run / stage_folder(arm, seed) / "scores.json").is_file()
-    ]
-    if not scores:
-        raise DataError(f"{run}: expected scores of at least one arm, found none; csr run makes them")
+    scores = tasks.read_scores(config, run)
     tests = [test.lang for test in config.data.tests]
     tasks.write_report(config, [nli_table(scores, tests, config.arms, config.data.lang)], scores, run)
 

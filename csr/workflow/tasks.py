@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from csr import config
-from csr.errors import ConfigError
-from csr.files import write_json, write_text
+from csr.errors import ConfigError, DataError
+from csr.files import read_json, write_json, write_text
 from csr.report import write_table
 from csr.report.html import task_page
 from csr.report.table import Table
 from csr.settings import as_mapping, setting
 from csr.workflow import fairseq, flags
+from csr.workflow.translation import stage_folder
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,19 @@ def backbone_command(settings: Any, seed: int, folder: Path, run: Path) -> list[
         *flags.architecture(settings.backbone),
         *flags.generation(settings.backbone.train, seed, settings.workers, run / fairseq.save_dir(folder)),
     ]
+
+
+def read_scores(settings: Any, run: Path) -> list[dict[str, Any]]:
+    """Return what ``scores.json`` of each arm and seed says, so far as they are there.
+
+    Raises:
+        DataError: none is.
+    """
+    folders = [stage_folder(arm, seed) for seed in settings.seeds for arm in settings.arms]
+    found = [read_json(path) for folder in folders if (path := run / folder / "scores.json").is_file()]
+    if not found:
+        raise DataError(f"{run}: expected scores of at least one arm, found none; csr run makes them")
+    return found
 
 
 def write_report(settings: Any, tables: Sequence[Table], scores: Sequence[dict[str, Any]], run: Path) -> None:

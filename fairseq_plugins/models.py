@@ -17,6 +17,7 @@ from fairseq.models import FairseqEncoderDecoderModel
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
+from csr.backbone.checkpoints import read_checkpoint
 from csr.backbone.presets import PRESETS
 from csr.data.subwords import load, model_pieces, write_dictionary
 from csr.errors import ConfigError, DataError
@@ -139,8 +140,7 @@ def _device(name: str | None) -> torch.device:
 
 
 def _state(checkpoint: PathLike) -> dict:
-    if not Path(checkpoint).is_file():
-        raise DataError(f"{checkpoint}: no such file")
+    read_checkpoint(checkpoint)  # which says what is wrong with one that cannot be read
     try:
         state = checkpoint_utils.load_checkpoint_to_cpu(str(checkpoint))
         state["cfg"].task, state["model"]["encoder.embed_tokens.weight"], state["optimizer_history"][-1]["num_updates"]

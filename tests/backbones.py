@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import sentencepiece
 import torch
 from evaluation_outputs import references
@@ -64,6 +66,24 @@ def make_archive(
     model = subwords.load(folder / "sentence.bpe.model")
     subwords.write_dictionary(subwords.model_pieces(model), {}, folder / "dict.txt")
     write_checkpoint(make_state(of.rows(pieces), layers, dim, seed, scale), folder / "model.pt")
+    return folder
+
+
+def make_data(archive: Path, folder: Path, texts: Mapping[str, Sequence[str]]) -> Path:
+    """Write what fairseq-preprocess does of the same lines as train, valid and test; ``texts`` by language, two."""
+    from fairseq.data import Dictionary
+    from fairseq.data.indexed_dataset import MMapIndexedDatasetBuilder
+
+    folder.mkdir(parents=True)
+    model, dictionary = subwords.load(archive / "sentence.bpe.model"), Dictionary.load(str(archive / "dict.txt"))
+    for language, lines in texts.items():
+        shutil.copyfile(archive / "dict.txt", folder / f"dict.{language}.txt")
+        for split in ("train", "valid", "test"):
+            prefix = folder / f"{split}.{'-'.join(texts)}.{language}"
+            builder = MMapIndexedDatasetBuilder(f"{prefix}.bin", dtype=np.int32)
+            for line in lines:
+                builder.add_item(dictionary.encode_line(" ".join(model.encode(line, out_type=str)), append_eos=True))
+            builder.finalize(f"{prefix}.idx")
     return folder
 
 

@@ -145,7 +145,7 @@ def test_wrong_requests_are_named(data: Path, model: Model) -> None:
     with pytest.raises(DataError, match=r"expected nosuch\.xx-yy\.xx\.bin"):
         split_vectors(model, "nosuch", 5)
     for path, message in (
-        (data / "spm.model", "expected a whole fairseq checkpoint"),
+        (data / "spm.model", "expected a whole checkpoint"),
         (data / "no.pt", "no such file"),
     ):
         with pytest.raises(DataError, match=message):

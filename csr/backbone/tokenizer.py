@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from csr.backbone.presets import MASK, SPECIAL, Preset
+from csr.backbone.protobuf import fields
 from csr.data import subwords
 from csr.errors import DataError
 from csr.files import PathLike
@@ -75,34 +75,7 @@ def unigram(path: PathLike, symbols: Iterable[str]) -> Tokenizer:
 
 def _characters(model: SentencePieceProcessor) -> bytes:
     """Return the table by which a model rewrites characters: ``ModelProto.normalizer_spec.precompiled_charsmap``."""
-    for number, spec in _fields(model.serialized_model_proto()):
-        if number == 3:
-            return next((value for number, value in _fields(spec) if number == 2), b"")
+    for number, spec in fields(model.serialized_model_proto()):
+        if number == 3 and isinstance(spec, bytes):
+            return next((table for number, table in fields(spec) if number == 2 and isinstance(table, bytes)), b"")
     return b""
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield number and content of the fields of a protocol buffer that have a length, in their order."""
-    position = 0
-
-    def varint() -> int:
-        nonlocal position
-        value = shift = 0
-        while True:
-            byte = message[position]
-            position += 1
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value
-            shift += 7
-
-    while position < len(message):
-        number, kind = divmod(varint(), 8)
-        if kind == 0:
-            varint()
-        elif kind == 2:
-            size = varint()
-            yield number, message[position : position + size]
-            position += size
-        else:
-            position += struct.calcsize({1: "d", 5: "f"}[kind])

@@ -13,11 +13,11 @@ import torch
 import yaml
 
 from csr.cli import main
-from csr.config import Config
+from csr.config import Config, Training
 from csr.errors import DataError
 from csr.files import read_json
 from csr.settings import build
-from csr.workflow import fairseq, translation
+from csr.workflow import fairseq, flags, translation
 from csr.workflow.process import locked
 from csr.workflow.sample import write_sample
 
@@ -296,3 +296,31 @@ def test_commands_of_a_preset(tmp_path):
     assert named.backbone.checkpoint == Path.cwd() / "b/other.pt"
     relu = build({**MINIMAL, "backbone": {"preset": "ml50", "folder": "b", "activation": "relu"}}, Config)
     assert _flag(translation.train_command(relu, "csr", 1), "--activation-fn") == "relu"
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, ""),
+        ({"precision": "auto"}, ""),  # no card
+        ({"precision": "bf16"}, "--bf16"),
+        ({"precision": "bf16", "memory_efficient": True}, "--bf16 --memory-efficient-bf16"),
+        ({"precision": "fp16"}, "--fp16 --fp16-scale-window 256 --fp16-no-flatten-grads"),
+        (
+            {"freeze_embeddings": True, "checkpoint_activations": True},
+            "--freeze-embeddings --checkpoint-activations",
+        ),
+    ],
+)
+def test_what_saves_memory(settings, expected, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    plain, saving = ({**MINIMAL, "finetune": {"updates": 25000, **more}} for more in ({}, settings))
+    before, after = (translation.train_command(build(raw, Config), "csr", 1) for raw in (plain, saving))
+    assert shlex.join([flag for flag in after if flag not in before]) == expected
+
+
+def test_numbers_that_a_card_has(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for capability, expected in (((7, 5), "fp16"), ((8, 0), "bf16")):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda found=capability: found)
+        assert flags.precision(Training(precision="auto")) == expected

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from csr.backbone.estimate import Precision
 from csr.config import Backbone, Training
 
 
@@ -43,11 +44,11 @@ def adam() -> list[str]:
 
 def memory(settings: Training) -> list[str]:
     """Return the flags that say in which numbers to train, and what to give up for less memory."""
-    precision = _precision(settings)
+    numbers = precision(settings)
     flags: list[str] = []
-    if precision != "fp32":
-        flags += [f"--{precision}"] + ([f"--memory-efficient-{precision}"] if settings.memory_efficient else [])
-    if precision == "fp16":
+    if numbers != "fp32":
+        flags += [f"--{numbers}"] + ([f"--memory-efficient-{numbers}"] if settings.memory_efficient else [])
+    if numbers == "fp16":
         # Deviation: fairseq raises the scale of the loss after 16,384 updates, more than a stage has. A copy of the
         # weights tensor by tensor, as bf16 has it, needs less memory than one long one.
         flags += ["--fp16-scale-window", "256", "--fp16-no-flatten-grads"]
@@ -55,7 +56,8 @@ def memory(settings: Training) -> list[str]:
     return flags + (["--checkpoint-activations"] if settings.checkpoint_activations else [])
 
 
-def _precision(settings: Training) -> str:
+def precision(settings: Training) -> Precision:
+    """Return the numbers that are trained in on this machine."""
     if settings.precision != "auto":
         return settings.precision
     import torch

@@ -1,0 +1,76 @@
+"""``csr estimate``: parameters and memory of an experiment before it is run."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+
+from csr.backbone.estimate import Setup
+from csr.errors import ConfigError
+
+_COLUMNS = ("weights", "gradients", "optimizer", "activations", "peak")
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``csr estimate``."""
+    parser = subparsers.add_parser("estimate", help="say how much memory an experiment takes")
+    parser.description = (
+        "Print parameters and memory in GiB of training with the batches of CONFIG, with all pieces of the backbone "
+        "and with those that its text and lexicons need, for each precision, with frozen embeddings and with "
+        "activations computed again. The peak is less than the sum: not all is there at the same time. * marks the "
+        "settings of CONFIG."
+    )
+    parser.add_argument("config", metavar="CONFIG", help="YAML file of csr run")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="change a setting, as csr run"
+    )
+    parser.add_argument(
+        "--length",
+        type=int,
+        default=100,
+        metavar="N",
+        help="pieces of the sentences in the largest batch (default: %(default)s)",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON: memory in bytes")
+    parser.set_defaults(run=estimate)
+
+
+def estimate(arguments: argparse.Namespace) -> None:
+    """Print what an experiment takes."""
+    from csr.backbone.plan import plans
+    from csr.config import Config
+    from csr.workflow.experiments import read_config
+
+    if arguments.length < 1:
+        raise ConfigError(f"--length: expected at least 1, found {arguments.length}")
+    config = read_config(arguments.config, arguments.overrides)
+    if not isinstance(config, Config):
+        raise ConfigError(f"{arguments.config}: expected an experiment on translation, found {config.experiment}")
+    found = list(plans(config, arguments.length))
+    if arguments.json:
+        rows = [{**dataclasses.asdict(plan), "parameters": plan.sizes.parameters} for plan in found]
+        json.dump(rows, sys.stdout, indent=2)
+        print()
+        return
+    tokens = max(config.restore.max_tokens, config.finetune.max_tokens)
+    print(f"batches of {tokens:,} tokens a side, sentences of {arguments.length} pieces; memory in GiB")
+    for name in dict.fromkeys(plan.vocabulary for plan in found):
+        group = [plan for plan in found if plan.vocabulary == name]
+        sizes = group[0].sizes
+        print(f"\n{name} vocabulary: {sizes.vocabulary:,} embeddings, {sizes.parameters:,} parameters")
+        print(f"  {'':36}" + "".join(f"{column:>12}" for column in _COLUMNS))
+        for plan in group:
+            numbers = "".join(f"{getattr(plan.memory, column) / 2**30:12.2f}" for column in _COLUMNS)
+            print(f"{'*' if plan.chosen else ' '} {_described(plan.setup):36}{numbers}")
+
+
+def _described(setup: Setup) -> str:
+    parts = {
+        setup.precision: True,
+        "efficient": setup.memory_efficient,
+        "frozen": setup.freeze_embeddings,
+        "checkpointed": setup.checkpoint_activations,
+    }
+    return ", ".join(part for part, there in parts.items() if there)

@@ -1,0 +1,195 @@
+"""Memory: what is estimated against what PyTorch allocates, and what the switches that save it change."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from backbones import make_archive
+from evaluation_outputs import references
+
+from csr.backbone.estimate import Setup, Sizes, estimate, layer_bytes
+from csr.cli import main
+from csr.config import Backbone, Training
+from csr.workflow import flags
+
+# In MiB, each of another kind: embeddings count for most, then activations.
+WIDE = Sizes(vocabulary=12_000, layers=2, dim=128, ffn=512, heads=4)
+DEEP = Sizes(vocabulary=800, layers=3, dim=192, ffn=768, heads=4)
+
+
+def _trainer(folder: Path, sizes: Sizes, setup: Setup, dropout: float = 0.3):
+    """Return fairseq's trainer as the flags of an experiment make it."""
+    from fairseq import options
+    from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+    from fairseq.tasks import setup_task
+    from fairseq.trainer import Trainer
+
+    import fairseq_plugins  # noqa: F401
+
+    for language in ("xx", "yy"):
+        (folder / f"dict.{language}.txt").write_text("".join(f"p{i} 1\n" for i in range(sizes.vocabulary - 7)))
+    training = Training(
+        dropout=dropout,
+        attention_dropout=min(dropout, 0.1),
+        precision=setup.precision,
+        memory_efficient=setup.memory_efficient,
+        freeze_embeddings=setup.freeze_embeddings,
+        checkpoint_activations=setup.checkpoint_activations,
+    )
+    command = [str(folder), "--task", "csr_translation", "--source-lang", "xx", "--target-lang", "yy", "--cpu"]
+    command += flags.architecture(Backbone(layers=sizes.layers, dim=sizes.dim, ffn=sizes.ffn, heads=sizes.heads))
+    command += flags.generation(training, seed=1, workers=0, work=folder / "checkpoints")
+    command += ["--warmup-updates", "0", "--lr", "1e-3"]
+    config = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), command))
+    task = setup_task(config.task)
+    torch.manual_seed(1)
+    trainer = Trainer(config, task, task.build_model(config.model), task.build_criterion(config.criterion))
+    trainer.begin_epoch(1)
+    return trainer
+
+
+def _batch(sizes: Sizes, sentences: int, length: int) -> dict:
+    ids = torch.randint(4, sizes.vocabulary - 3, (sentences, length), generator=torch.Generator().manual_seed(1))
+    net_input = {"src_tokens": ids, "src_lengths": torch.full((sentences,), length), "prev_output_tokens": ids.roll(1)}
+    return {
+        "id": torch.arange(sentences),
+        "nsentences": sentences,
+        "ntokens": ids.numel(),
+        "net_input": net_input,
+        "target": ids,
+    }
+
+
+def _allocated(folder: Path, sizes: Sizes, setup: Setup, sentences: int, length: int) -> int:
+    """Return the most bytes that PyTorch has allocated at a time while a model is built and updated twice."""
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        trainer = _trainer(folder, sizes, setup)
+        for _ in range(2):
+            trainer.train_step([_batch(sizes, sentences, length)])
+    events = profiler.profiler.kineto_results.events()
+    changes = sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]")
+    now = peak = 0
+    for _, change in changes:
+        now += change
+        peak = max(peak, now)
+    return peak
+
+
+@pytest.mark.parametrize(
+    ("sizes", "batch", "setup"),
+    [
+        (WIDE, (4, 16), Setup()),
+        (DEEP, (20, 30), Setup()),
+        (WIDE, (4, 16), Setup("bf16")),
+        (DEEP, (20, 30), Setup("bf16", memory_efficient=True)),
+        (DEEP, (20, 30), Setup(checkpoint_activations=True)),
+        (WIDE, (4, 16), Setup(freeze_embeddings=True)),
+    ],
+)
+def test_the_estimate_is_what_is_allocated(tmp_path, sizes, batch, setup):
+    sentences, length = batch
+    estimated = estimate(sizes, setup, sentences * length, length)
+    assert estimated.peak == pytest.approx(_allocated(tmp_path, sizes, setup, sentences, length), rel=0.05)
+    assert estimated.peak < estimated.weights + estimated.gradients + estimated.optimizer + 3 * estimated.activations
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("side", ["encoder", "decoder"])
+def test_what_a_layer_keeps(tmp_path, side, dtype):
+    sizes, sentences, length = Sizes(50, 1, 32, 96, 4), 3, 7
+    model = _trainer(tmp_path, sizes, Setup()).model.to(dtype)
+    layer = getattr(model, side).layers[0]
+    x = torch.randn(length, sentences, sizes.dim, dtype=dtype, requires_grad=True)
+    padding = torch.zeros(sentences, length, dtype=torch.bool)
+    own = {parameter.untyped_storage().data_ptr() for parameter in layer.parameters()}
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        if side == "encoder":
+            layer(x, padding)
+        else:
+            encoded = torch.randn(length, sentences, sizes.dim, dtype=dtype, requires_grad=True)
+            own.add(encoded.untyped_storage().data_ptr())  # once for all layers
+            mask = torch.full((length, length), -1e4, dtype=dtype).triu(1)
+            own.add(mask.untyped_storage().data_ptr())
+            layer(x, encoded, padding, self_attn_mask=mask, self_attn_padding_mask=padding)
+    expected = layer_bytes(sizes, dtype is torch.bfloat16, length)[side == "decoder"] * sentences * length
+    assert sum(storage.nbytes() for storage in kept.values()) == pytest.approx(expected, rel=0.06)
+
+
+def test_parameters_are_fairseqs(tmp_path):
+    model = _trainer(tmp_path, DEEP, Setup()).model
+    assert sum(parameter.numel() for parameter in model.parameters()) == DEEP.parameters
+
+
+SMALL = Sizes(vocabulary=60, layers=2, dim=16, ffn=32, heads=2)
+
+
+def test_activations_computed_again_change_nothing(tmp_path):
+    weights = []
+    for setup in (Setup(), Setup(checkpoint_activations=True)):
+        trainer = _trainer(tmp_path, SMALL, setup)
+        torch.manual_seed(1)
+        trainer.train_step([_batch(SMALL, 3, 5)])
+        weights.append(trainer.model.state_dict())
+    for name, weight in weights[0].items():
+        torch.testing.assert_close(weights[1][name], weight, rtol=0, atol=1e-6)
+
+
+def test_frozen_embeddings_stay(tmp_path):
+    trainer = _trainer(tmp_path, SMALL, Setup(freeze_embeddings=True))
+    before = {name: weight.clone() for name, weight in trainer.model.state_dict().items()}
+    trainer.train_step([_batch(SMALL, 3, 5)])
+    same = {name for name, weight in trainer.model.state_dict().items() if torch.equal(weight, before[name])}
+    assert {f"{side}.embed_tokens.weight" for side in ("encoder", "decoder")} <= same
+    assert "decoder.output_projection.weight" in same
+    assert not any("layers." in name and name.endswith("fc1.weight") for name in same)
+
+
+@pytest.mark.parametrize("efficient", [False, True])
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_trains(tmp_path, precision, efficient):
+    losses = []
+    trainer = _trainer(tmp_path, SMALL, Setup(precision, efficient), dropout=0.0)
+    for _ in range(12):
+        log = trainer.train_step([_batch(SMALL, 8, 5)])
+        losses += [log["loss"]] if log else []  # fp16: an overflow lowers the scale, and the batch is left out
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    assert {weight.dtype for weight in trainer.model.parameters()} == {dtype}
+    assert losses[-1] < losses[0] - 0.1
+
+
+def test_command(tmp_path, capsys):
+    make_archive(tmp_path / "backbone", pieces=400)
+    lines = "".join(f"{line}\n" for line in references(4))
+    for side in ("src", "tgt"):
+        (tmp_path / side).write_text(lines)
+    settings = {
+        "data": {"source_lang": "de", "target_lang": "en", "src": str(tmp_path / "src"), "tgt": str(tmp_path / "tgt")},
+        "backbone": {"preset": "cc25", "folder": str(tmp_path / "backbone")},
+        "finetune": {"updates": 25000, "max_tokens": 2048, "precision": "bf16"},
+    }
+    (tmp_path / "x.yaml").write_text(json.dumps(settings))
+    assert main(["estimate", str(tmp_path / "x.yaml"), "--set", "restore.max_tokens=512", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    (chosen,) = (row for row in rows if row["chosen"])
+    assert chosen["setup"]["precision"] == "bf16"
+    assert chosen["sizes"]["vocabulary"] == 430
+    assert {row["vocabulary"] for row in rows} == {"full", "trimmed"}
+    for row in rows:
+        sizes, setup = Sizes(**row["sizes"]), Setup(**row["setup"])
+        assert row["memory"]["peak"] == estimate(sizes, setup, 2048, 100).peak
+    assert main(["estimate", str(tmp_path / "x.yaml"), "--set", "restore.max_tokens=512"]) == 0
+    assert "\n* bf16 " in capsys.readouterr().out
+    assert main(["estimate", str(tmp_path / "x.yaml"), "--set", "finetune.memory_efficient=true"]) == 0
+    assert main(["estimate", str(tmp_path / "x.yaml"), "--set", "restore.memory_efficient=true"]) == 2
+    assert "restore.memory_efficient: expected with restore.precision" in capsys.readouterr().err

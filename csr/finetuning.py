@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -122,6 +123,8 @@ def _sizes(checkpoint: Path, dictionary: Path) -> dict[str, Any]:
 def _n_examples(task: Task, train: Path, encoder: Encoder, settings: Finetuning, types: Sequence[str]) -> int:
     if task == "nli":
         return len(read_nli(train))
-    sentences, _ = read_ner(train, types)
+    sentences, counts = read_ner(train, types)
+    if counts["repaired"]:
+        print(f"{train}: {counts['repaired']:,} I- tags that continue nothing, read as B-", file=sys.stderr)
     pieces = Pieces(encoder.sentencepiece, encoder.data / "dict.txt")
     return len(tag_examples(sentences, pieces, tag_names(types), settings.max_length))

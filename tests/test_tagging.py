@@ -211,6 +211,20 @@ class ById(torch.nn.Module):
         return torch.nn.functional.one_hot(src_tokens.flatten()[positions] % 5, 5).float()
 
 
+def test_a_file_of_several_languages_is_read_in_the_one_that_is_asked_for(
+    learned: tuple[str, Path, float], folder: Path, tmp_path: Path
+) -> None:
+    kind, checkpoint, _ = learned
+    if kind == "ner":
+        pytest.skip("a format of XNLI")
+    path = tmp_path / "xnli.test.tsv"
+    rows = [f"{language}\tneutral\tBen liked Rome\tBen saw Rome\n" for language in ("de", "de", "sw")]
+    path.write_text("language\tgold_label\tsentence1\tsentence2\n" + "".join(rows))
+    labeller = read_labeller(checkpoint, folder, folder / "spm.model")
+    scores = zero_shot.evaluate(labeller, {"dev": TestSet(path, "de"), "sw": TestSet(path, "sw")}, tmp_path)
+    assert (scores["dev"]["total"], scores["sw"]["total"]) == (2, 1)
+
+
 @given(st.lists(st.lists(st.sampled_from(["Anna", "saw", "", "andleftRomeOslo" * 5, "ψ"]), max_size=80), max_size=4))
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_token_gets_a_tag_however_long_its_sentence(folder: Path, given_tokens: list[list[str]]) -> None:

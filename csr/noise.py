@@ -15,7 +15,7 @@ from typing import Protocol
 
 from csr.lexicon import Lexicon
 from csr.streams import Stream
-from csr.words import CASES, segments
+from csr.words import CASES, segments, switchable
 
 MASK = "<mask>"
 
@@ -219,7 +219,7 @@ def add_noise(
         aligned: words of the sentence's translation: candidates among them, in any case, go before the others.
     """
     _check_share("mask_share", mask_share)
-    available = [mask_share >= 1 or word in lexicon for word in words]
+    available = [mask_share >= 1 or covered(word, lexicon) for word in words]
     chosen = policy.choose(available, policy.rate if rate is None else rate, stream)
     new: dict[int, str] = {}
     masked = []
@@ -233,6 +233,11 @@ def add_noise(
             new[i] = _draw({c: p for c, p in probs.items() if c in forms} or probs, stream)
     inside = {i for start, end in masked for i in range(start + 1, end)}
     return Noised(new, masked, [i for i in chosen.inserted if i not in inside])
+
+
+def covered(word: str, lexicon: Lexicon) -> bool:
+    """Tell whether a word can be switched: numbers stay, whatever the lexicon has for them."""
+    return word in lexicon and switchable(word)
 
 
 def switch(words: Sequence[str], lexicon: Lexicon, policy: Policy, stream: Stream) -> dict[int, str]:
@@ -327,7 +332,7 @@ def switch_line(
         [text for text, _ in cut],
         switched,
         len(words),
-        sum(word in lexicon for word in words),
+        sum(covered(word, lexicon) for word in words),
         new.n_replaced,
         tuple(sorted([*new.words, *(i for start, end in new.masked for i in range(start, end))])),
     )

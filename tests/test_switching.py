@@ -231,7 +231,7 @@ def test_spans_follow_the_poisson_and_candidates_their_weights():
 
 
 def test_case_and_punctuation_are_carried_over():
-    lexicon = Lexicon({"haus": {"house": 1.0}, "l'idée": {"the_idea": 1.0}}).cased()
+    lexicon = Lexicon({"haus": {"house": 1.0}, "l'idée": {"the_idea": 1.0}, "2024": {"2025": 1.0}}).cased()
     line = 'Das "Haus", HAUS-haus: L\'idée 2024 haus@haus.de http://haus.de/haus'
     switched = switch_line(line, lexicon, PoissonSpans(1.0), Stream(1, 1, 1))
     assert switched.text() == 'Das "House", HOUSE-house: The_idea 2024 haus@haus.de http://haus.de/haus'

@@ -18,7 +18,7 @@ DESCRIPTION = "Fine-tune an encoder on one language and score it on others; scor
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add ``csr zero-shot finetune`` and ``csr zero-shot evaluate``."""
+    """Add ``csr zero-shot`` and its subcommands."""
     parser = subparsers.add_parser(
         "zero-shot", help="fine-tune an encoder on one language, score it on others", description=DESCRIPTION
     )
@@ -104,7 +104,8 @@ def finetune(arguments: argparse.Namespace) -> None:
 
     names = ("lr", "batch", "warmup_ratio", "weight_decay", "max_length")
     raw: dict[str, Any] = {name: getattr(arguments, name) for name in names}
-    settings = build({"epochs": arguments.epochs or EPOCHS[arguments.task], **raw}, finetuning.Finetuning)
+    epochs = EPOCHS[arguments.task] if arguments.epochs is None else arguments.epochs
+    settings = build({"epochs": epochs, **raw}, finetuning.Finetuning)
     paths = (arguments.checkpoint, arguments.data, arguments.sentencepiece_model)
     encoder = finetuning.Encoder(*map(Path, paths))
     types = arguments.types.split(",")

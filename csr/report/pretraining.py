@@ -112,7 +112,8 @@ def main_tables(runs: Sequence[Results]) -> list[Table]:
             for language in _order(by_language, run["languages"]):
                 ours = _best([_cell(by_language[language], arm, run["arms"]) for arm in ARMS])
                 theirs = printed["rows"].get(language, [None] * len(ARMS))
-                rows.append([language, *ours, *("–" if x is None else Number((x,), _DIGITS) for x in theirs)])
+                shown = f"{run['languages'][0]} (dev)" if language == "dev" else language
+                rows.append([shown, *ours, *("–" if x is None else Number((x,), _DIGITS) for x in theirs)])
         columns = [Column("language"), *map(Column, ARMS.values()), *(Column(f"{arm}, paper") for arm in ARMS.values())]
         if rows:
             source = f"Paper: {printed['source']}. Mean ± standard deviation over seeds; –: no data. "

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from csr.backbone.checkpoints import read_checkpoint
 from csr.backbone.presets import PRESETS
-from csr.data.subwords import load, model_pieces, write_dictionary
+from csr.data.subwords import load, model_pieces, pieces_of, write_dictionary
 from csr.errors import ConfigError, DataError
 from csr.files import PathLike
 from fairseq_plugins.datasets import Side, TranslationDataset
@@ -80,11 +80,11 @@ class Model:
             yield batch, [row if len(row) <= limit else torch.cat([row[: limit - 2], row[-2:]]) for row in rows]
 
     def text_side(self, lines: Sequence[str], language: str, pieces: PathLike) -> Side:
-        """Return plain text as a side, cut by a SentencePiece model."""
+        """Return plain text as a side, cut by a SentencePiece model; a tab in a line becomes ``</s>``."""
         model, dictionary = load(pieces), self.task.source_dictionary
         cut = [
             torch.tensor([dictionary.index(piece) for piece in line] + [dictionary.eos()])
-            for line in model.encode(list(lines), out_type=str)
+            for line in pieces_of(model, lines)
         ]
         return Side(cut, np.array(list(map(len, cut))), self.task.language_id(language))
 
@@ -122,7 +122,7 @@ def read_model(
         for language in (settings.source_lang, settings.target_lang):
             if not Path(settings.data, f"dict.{language}.txt").is_file():
                 raise DataError(f"{data}: expected dict.{language}.txt in it, found no such file")
-        kind = CsrNliTask if state["cfg"].task["_name"] == "csr_nli" else CsrTranslationTask
+        kind: Any = CsrNliTask if state["cfg"].task["_name"] == "csr_nli" else CsrTranslationTask
         task = kind.setup_task(settings)
     expected, found = len(state["model"]["encoder.embed_tokens.weight"]), len(task.source_dictionary)
     if expected != found:

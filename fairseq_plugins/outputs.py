@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
+from fairseq.data import data_utils
+from fairseq.dataclass.configs import GenerationConfig
 from tqdm import tqdm
 
 from csr.data.nli import LABELS
@@ -36,3 +40,35 @@ def predict(model: Model, folder: PathLike, split: str, language: str, max_token
         logits, _ = model.model(**inputs, classification_head_name=HEAD)
         found[batch] = logits.argmax(1).cpu().numpy()
     return [LABELS[i] for i in found]
+
+
+@torch.inference_mode()
+def translate(
+    model: Model,
+    lines: Sequence[str],
+    language: str,
+    sentencepiece_model: PathLike,
+    beam: int = 5,
+    max_length: int | None = None,
+) -> list[str]:
+    """Return what a model writes for each line of text, in its target language.
+
+    Args:
+        language: of the lines, whose id the source carries; one the model knows, not only that it was finetuned on.
+        sentencepiece_model: the model's.
+        max_length: pieces of an output at most; by default twice those of the source and ten.
+    """
+    task = model.task
+    lengths = {"max_len_a": 2, "max_len_b": 10} if max_length is None else {"max_len_a": 0, "max_len_b": max_length}
+    generator = task.build_generator([model.model], GenerationConfig(beam=beam, **lengths))
+    outputs = [""] * len(lines)
+    side = model.text_side(lines, language, sentencepiece_model)
+    for batch, rows in model.batches(side, len(lines), None, f"{language} to {task.cfg.target_lang}"):
+        tokens = data_utils.collate_tokens(rows, task.symbols.pad).to(model.device)
+        sizes = torch.tensor([len(row) for row in rows], device=model.device)
+        sample = {"net_input": {"src_tokens": tokens, "src_lengths": sizes}}
+        for i, hyps in zip(batch, task.inference_step(generator, [model.model], sample), strict=True):
+            ids = hyps[0]["tokens"].int().cpu()
+            ignored = generator.symbols_to_strip_from_output
+            outputs[i] = task.tgt_dict.string(ids, "sentencepiece", extra_symbols_to_ignore=ignored).strip()
+    return outputs

@@ -97,7 +97,7 @@ def test_one_checkpoint_overfits_and_labels_every_language(data, tmp_path):
     from fairseq_plugins.outputs import predict
 
     config, task = nli(data)
-    model = fit(config, task, updates=150)
+    model = fit(config, task, updates=100, lr=5e-3)
     read = read_model(save(config, model, tmp_path / "model.pt"), data / "nli/bin", device="cpu")
     truth = [example.label for example in examples("en", 64)]
     assert accuracy(predict(read, data / "nli/bin", "train", "en", max_tokens=100), truth).correct >= 62

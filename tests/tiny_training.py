@@ -31,7 +31,7 @@ def setup(data: Path, *options: str):
 
 
 def fit(config, task, updates: int, lr: float = 3e-3, max_tokens: int = 4000, split: str = "train"):
-    """Train a model on a split; return it in evaluation mode."""
+    """Train a model on a split, the learning rate falling to 0; return it in evaluation mode."""
     torch.set_num_threads(1)
     torch.manual_seed(1)
     model, criterion = task.build_model(config.model), task.build_criterion(config.criterion)
@@ -39,6 +39,7 @@ def fit(config, task, updates: int, lr: float = 3e-3, max_tokens: int = 4000, sp
     dataset = task.datasets[split]
     batches = dataset.batch_by_size(dataset.ordered_indices(), max_tokens=max_tokens)
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, betas=(0.9, 0.98))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda update: 1 - update / updates)
     model.train()
     for update in range(updates):
         sample = dataset.collater([dataset[i] for i in batches[update % len(batches)]])
@@ -47,6 +48,7 @@ def fit(config, task, updates: int, lr: float = 3e-3, max_tokens: int = 4000, sp
         (loss / size).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        schedule.step()
     return model.eval()
 
 

@@ -28,6 +28,7 @@ COMMANDS = {
     "distance": ("distance",),
     "dynamics": ("dynamics",),
     "domain": ("domain",),
+    "transfer": ("transfer",),
     "report": ("report",),
 }
 

@@ -14,9 +14,12 @@ _default_hook = sys.excepthook
 
 def _one_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Print what a user can mend as one line and leave with status 2, as ``csr`` does; fairseq would print a trace."""
-    if not isinstance(error, CsrError):
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, CsrError):
+        found = found.__cause__ or found.__context__  # fairseq raises another error for one in loading a model
+    if found is None:
         return _default_hook(kind, error, trace)
-    print(f"{os.path.basename(sys.argv[0])}: error: {error}", file=sys.stderr, flush=True)
+    print(f"{os.path.basename(sys.argv[0])}: error: {found}", file=sys.stderr, flush=True)
     os._exit(2)
 
 

@@ -163,6 +163,11 @@ class CsrMaskedLmTask(FairseqTask):
         self.languages = cfg.languages.split(",")
         self.symbols = Symbols(dictionary.pad(), dictionary.nspecial, dictionary.add_symbol("<mask>"))
         self.roles = piece_roles(dictionary.symbols, dictionary.nspecial)
+        try:
+            self.masking = Masking(cfg.mask_prob, cfg.random_token_prob, cfg.leave_unmasked_prob, cfg.mask_whole_words)
+            self.policy = IndependentWords(cfg.switch_rate, cfg.gate)
+        except ValueError as error:
+            raise ConfigError(f"masking: {error}") from None
 
     @classmethod
     def setup_task(cls, cfg: CsrMaskedLmConfig, **kwargs: object) -> "CsrMaskedLmTask":
@@ -201,7 +206,7 @@ class CsrMaskedLmTask(FairseqTask):
         paths = utils.split_paths(self.cfg.data)
         train = split == self.cfg.train_subset
         folder = Path(paths[(epoch - 1) % len(paths)] if train else paths[0])
-        texts = [self._text(folder / language / split) for language in self.languages]
+        texts = [self.text(folder / language / split) for language in self.languages]
         if train:
             maskers, seed = self.maskers(), self.cfg.seed
         else:
@@ -212,7 +217,7 @@ class CsrMaskedLmTask(FairseqTask):
             texts, maskers, self.dictionary, seed, shuffle=train, fixed_epoch=None if train else VALID_EPOCH
         )
 
-    def _text(self, prefix: Path) -> Text:
+    def text(self, prefix: Path) -> Text:
         """Return the blocks of a language's split; ``<s>`` takes one of the pieces of each."""
         tokens, sizes = read_rows(prefix)
         if (largest := int(tokens.max())) >= self.symbols.mask:
@@ -231,18 +236,13 @@ class CsrMaskedLmTask(FairseqTask):
         found = [self.masker(cfg.seed)] * len(self.languages)
         for i, path in enumerate((cfg.lexicon, cfg.reverse_lexicon)):
             if path:
-                found[i] = self.masker(cfg.seed, self._encoded(path, stops[i], stops[1 - i]))
+                found[i] = self.masker(cfg.seed, self.encoded_lexicon(path, stops[i], stops[1 - i]))
         return found
 
     def masker(self, seed: int, lexicon: EncodedLexicon | None = None) -> MaskingSwitcher:
         """Return what masks blocks and, with a lexicon, switches words around."""
-        cfg = self.cfg
-        try:
-            masking = Masking(cfg.mask_prob, cfg.random_token_prob, cfg.leave_unmasked_prob, cfg.mask_whole_words)
-            policy = IndependentWords(cfg.switch_rate, cfg.gate)
-        except ValueError as error:
-            raise ConfigError(f"masking: {error}") from None
-        return MaskingSwitcher(self.roles, self.symbols, masking, seed, cfg.tokens_per_sample, lexicon, policy)
+        limit = self.cfg.tokens_per_sample
+        return MaskingSwitcher(self.roles, self.symbols, self.masking, seed, limit, lexicon, self.policy)
 
     def _stop_words(self) -> list[str]:
         if len(self.languages) < 2:
@@ -252,7 +252,8 @@ class CsrMaskedLmTask(FairseqTask):
             raise ConfigError(f"--stop-words: expected two, with a comma between, found {self.cfg.stop_words!r}")
         return given
 
-    def _encoded(self, path: str, source_stops: str, target_stops: str) -> EncodedLexicon:
+    def encoded_lexicon(self, path: str, source_stops: str, target_stops: str) -> EncodedLexicon:
+        """Return the words of a lexicon that may be switched, with their tempered candidates."""
         cfg, words = self.cfg, self.dictionary.symbols[: self.symbols.mask]
         model = cfg.sentencepiece_model or str(Path(utils.split_paths(cfg.data)[0]).parent / "spm.model")
         stops = [sorted(stop_words(of)) if of != "none" else [] for of in (source_stops, target_stops)]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import gzip
+import importlib.util
 import itertools
-import json
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from hypothesis import strategies as st
 from csr.compiled import find_words
 from csr.compiled_masking import STATS, MaskingSwitcher
 from csr.data.blocks import pack
+from csr.data.mixture import mixture
+from csr.data.sampling import Source
 from csr.errors import ConfigError, DataError
 from csr.lexicon import Lexicon
 from csr.masking import Masking, Symbols, mask_and_switch
@@ -114,9 +117,15 @@ def test_only_words_without_predicted_piece_are_switched(ids, lexicon, masking, 
     assert back == ids
     for i, new in found.switched.items():
         assert new in candidates(lexicon)[tuple(ids[slice(*words[i])])]
-    if masking.whole_words:
-        predicted = {i for i in range(len(ids)) if masking.rate and not found.switched and found.target[i] != PAD}
-        assert all(len(predicted.intersection(range(*word))) in (0, word[1] - word[0]) for word in words)
+
+
+@given(blocks(), shares, st.integers(0, 2**40))
+def test_whole_words_are_predicted_whole_or_not_at_all(ids, rate, index):
+    masking = Masking(rate, whole_words=True)
+    units, words = masking.units(ids, word_spans(ids), SYMBOLS), word_spans(ids)
+    predicted = set(masking.choose(units, Stream(1, 1, index)))
+    assert len(predicted) <= rate * sum(map(len, units)) + 1
+    assert all(len(predicted.intersection(range(*word))) in (0, word[1] - word[0]) for word in words)
 
 
 @given(maskings, st.integers(4, 200), st.integers(0, 2**40))
@@ -148,3 +157,196 @@ def test_blocks_hold_whole_rows_and_lose_nothing(sizes, length):
         assert edges[row] <= start < edges[row + 1]
         # A block starts inside a row only if that row is longer than a block.
         assert start in edges or sizes[row] > length
+
+
+SENTENCES = {
+    "en": ["The train waits at the station.", "Many children play near the old river.", "She reads a long letter."],
+    "de": ["Der Zug wartet am Bahnhof.", "Viele Kinder spielen am alten Fluss.", "Sie liest einen langen Brief."],
+}
+LEXICON = "train\tZug\t0.5\ntrain\tBahn\t0.1\nchildren\tKinder\t0.9\nriver\tFluss\t0.4\nthe\tder\t0.9\nold\talt\t0.9\n"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """The folder of a mixture of two small languages and a lexicon."""
+    folder = tmp_path_factory.mktemp("data")
+    for language, lines in SENTENCES.items():
+        text = [f"{line[:-1]} {number}." for number in range(40) for line in lines]
+        (folder / f"{language}.txt").write_text("\n".join(text) + "\n")
+    sources = [Source(language, 2500, [folder / f"{language}.txt"]) for language in SENTENCES]
+    mixture(sources, folder / "mixture", held_out=400, pieces=150)
+    (folder / "en-de.tsv").write_text(LEXICON)
+    (folder / "de-en.tsv").write_text("Zug\ttrain\t1\nKinder\tchildren\t1\n")
+    return folder
+
+
+def task_of(data: Path, **settings: object):
+    """Set the task up as fairseq-train does; every word that can be switched is, unless told otherwise."""
+    from fairseq.tasks import setup_task
+    from omegaconf import OmegaConf
+
+    from fairseq_plugins.masked_lm import CsrMaskedLmConfig
+
+    values = {"_name": "csr_masked_lm", "data": str(data / "mixture/bin"), "languages": "en,de", "seed": 3}
+    values |= {"train_subset": "train", "switch_rate": 1.0, "gate": 1.0, "tokens_per_sample": 40}
+    task = setup_task(OmegaConf.merge(OmegaConf.structured(CsrMaskedLmConfig), values | settings))
+    task.load_dataset("train")
+    task.load_dataset("valid")
+    return task
+
+
+def batches(task, split="train", **options) -> list:
+    """Return the batches of an epoch, as plain values."""
+    found = task.get_batch_iterator(
+        task.datasets[split], max_sentences=4, max_positions=40, seed=1, disable_iterator_cache=True, **options
+    )
+    return [
+        [batch["id"].tolist(), batch["net_input"]["src_tokens"].tolist(), batch["target"].tolist()]
+        for batch in found.next_epoch_itr(shuffle=True)
+    ]
+
+
+def words_of(task, split="train") -> dict[str, set[str]]:
+    """Return the words the model sees in the blocks of each language."""
+    words: dict[str, set[str]] = {language: set() for language in task.languages}
+    dataset = task.datasets[split]
+    for i in range(len(dataset)):
+        item = dataset[i]
+        pieces = [task.dictionary[piece] for piece in item["source"].tolist()]
+        words[task.languages[item["language"]]].update("".join(pieces).replace("▁", " ").replace("</s>", " ").split())
+    return words
+
+
+def test_the_first_language_is_switched_and_the_second_on_request(data):
+    one = words_of(task_of(data, mask_prob=0.0, lexicon=str(data / "en-de.tsv")))
+    assert {"Zug", "Bahn", "Kinder", "Fluss"} <= one["en"]
+    assert not {"train", "children", "river"} & one["en"]
+    assert {"the", "old"} <= one["en"]  # a stop word, and one of three letters
+    assert {"Zug", "Kinder"} <= one["de"]
+    both = words_of(
+        task_of(data, mask_prob=0.0, lexicon=str(data / "en-de.tsv"), reverse_lexicon=str(data / "de-en.tsv"))
+    )
+    assert "children" in both["de"]
+    assert "Kinder" not in both["de"]
+    assert "Zug" in both["de"]  # of three letters
+    assert both["en"] == one["en"]
+
+
+def test_a_block_has_the_same_draws_in_every_process_and_new_ones_each_epoch(data):
+    task = task_of(data, lexicon=str(data / "en-de.tsv"))
+    here = batches(task)
+    assert batches(task, num_workers=2) == here
+    dataset = task.datasets["train"]
+    one = dataset[0]["source"].tolist()
+    dataset.set_epoch(2)
+    assert dataset[0]["source"].tolist() != one
+    assert all(len(item["source"]) <= 40 for item in map(dataset.__getitem__, range(len(dataset))))
+
+
+def test_validation_masks_the_same_pieces_in_every_run_and_switches_nothing(data):
+    task = task_of(data, lexicon=str(data / "en-de.tsv"))
+    other = task_of(data, seed=4)
+    task.datasets["valid"].set_epoch(5)
+    assert batches(task, "valid") == batches(other, "valid")
+    assert all(task.datasets["valid"][i]["stats"][3] == 0 for i in range(len(task.datasets["valid"])))
+
+
+def model_of(task, **settings: object):
+    from fairseq.models import ARCH_CONFIG_REGISTRY, ARCH_MODEL_REGISTRY
+
+    sizes = {"encoder_embed_dim": 64, "encoder_ffn_embed_dim": 128, "encoder_attention_heads": 2, "dropout": 0.0}
+    arguments = argparse.Namespace(**sizes, attention_dropout=0.0, **settings)
+    ARCH_CONFIG_REGISTRY["csr_bert_tiny"](arguments)
+    return ARCH_MODEL_REGISTRY["csr_bert_tiny"].build_model(arguments, task)
+
+
+def test_a_small_model_learns_a_few_sentences_by_heart(data):
+    """Each sentence comes forty times: the model must reach nine tenths in new masks, far from any majority."""
+    import torch
+
+    from fairseq_plugins.masked_lm import CsrMaskedLmCriterion
+
+    torch.manual_seed(1)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    task = task_of(data, lexicon=str(data / "en-de.tsv"), switch_rate=0.03, gate=0.5)
+    model, criterion = model_of(task), CsrMaskedLmCriterion(task)
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    dataset, found = task.datasets["train"], []
+    for epoch in range(1, 21):
+        dataset.set_epoch(epoch)
+        correct = total = 0
+        for start in range(0, len(dataset), 16):
+            batch = dataset.collater([dataset[i] for i in range(start, min(start + 16, len(dataset)))])
+            loss, size, log = criterion(model, batch)
+            (loss / size).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            correct, total = correct + int(log["n_correct"]), total + size
+        found.append(correct / total)
+    torch.set_num_threads(threads)
+    assert found[0] < 0.3
+    assert found[-1] > 0.8
+
+
+def test_a_checkpoint_of_another_vocabulary_is_refused(data):
+    task = task_of(data)
+    model = model_of(task)
+    weights = model.state_dict()
+    model.load_state_dict(weights)
+    with pytest.raises(DataError, match="expected the data's vocabulary, found another one of"):
+        model.load_state_dict(weights | {"vocabulary": weights["vocabulary"] + 1})
+    smaller = weights["encoder.sentence_encoder.embed_tokens.weight"][:-3]
+    with pytest.raises(DataError, match=rf"expected the data's {len(smaller) + 3} pieces, found {len(smaller)}"):
+        model.load_state_dict(weights | {"encoder.sentence_encoder.embed_tokens.weight": smaller})
+
+
+def test_bad_settings_and_data_are_named(data, tmp_path):
+    with pytest.raises(ConfigError, match="expected two with a lexicon, found 'en'"):
+        task_of(data, languages="en", lexicon=str(data / "en-de.tsv"))
+    with pytest.raises(DataError, match=r"fr/train.idx: no such file"):
+        task_of(data, languages="en,fr")
+    with pytest.raises(ConfigError, match="rate must be a share"):
+        task_of(data, mask_prob=1.5)
+    with pytest.raises(DataError, match="none of at least 20 characters"):
+        task_of(data, lexicon=str(data / "en-de.tsv"), min_length=20)
+    with pytest.raises(DataError, match=r"dict.txt: expected the dictionary"):
+        task_of(tmp_path)
+    task = task_of(data)
+    with pytest.raises(ConfigError, match="at most the model's 30 positions, found 40"):
+        task.build_model(argparse.Namespace(arch="csr_bert_tiny", max_positions=30))
+    broken = tmp_path / "mixture/bin"
+    (broken / "en").mkdir(parents=True)
+    (broken / "dict.txt").write_text((data / "mixture/bin/dict.txt").read_text())
+    (broken / "en/train.idx").write_bytes((data / "mixture/bin/en/train.idx").read_bytes())
+    (broken / "en/train.bin").write_bytes((data / "mixture/bin/en/train.bin").read_bytes()[:-2])
+    with pytest.raises(DataError, match=r"train.bin: expected the .* bytes of its .idx, found"):
+        task_of(tmp_path, languages="en")
+
+
+def test_on_real_text_the_shares_and_the_candidates_are_as_asked_for(tmp_path):
+    files = {"en": DATA / "mono/en.txt.gz", "de": DATA / "mono/de.txt.gz"}
+    lexicon = DATA / "muse/en-de.0-5000.txt"
+    if not lexicon.is_file():
+        pytest.skip("no data")
+    for language, path in files.items():
+        with gzip.open(path, "rt") as stream:
+            (tmp_path / language).write_text("".join(itertools.islice(stream, 1500)))
+    sources = [Source(language, None, [tmp_path / language]) for language in files]
+    mixture(sources, tmp_path / "mixture", held_out=5000, pieces=3000, vocabulary_bytes=80_000)
+    spec = importlib.util.spec_from_file_location(
+        "bench_pretraining", Path(__file__).parents[1] / "scripts/bench_pretraining.py"
+    )
+    bench = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bench)
+    task = task_of(tmp_path, switch_rate=0.03, gate=0.5, tokens_per_sample=128)
+    found = bench.measure(task, str(lexicon), 80_000)
+    # Of n words, each chosen with probability 1.5 %, five standard deviations are 5 sqrt(0.015 / n); a block's words
+    # share its gate, so that the deviation is a little larger.
+    n = found["with a candidate and no piece to predict"]
+    chosen = found["words chosen / words with a candidate and no piece to predict"]
+    assert chosen == pytest.approx(0.015, abs=8 * (0.015 / n) ** 0.5)
+    assert found["pieces to predict / pieces of text"] == pytest.approx(0.15, abs=0.001)
+    found = bench.measure_candidates(task, str(lexicon), 80_000)
+    assert found["words compared"] > 10
+    assert found["p"] > 1e-4

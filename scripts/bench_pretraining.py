@@ -1,0 +1,259 @@
+"""Pretraining data: what switching does to real text, and how fast mixtures are made and blocks are loaded.
+
+    python scripts/bench_pretraining.py statistics DATA LANG,LANG LEXICON   rates and candidates over a million pieces
+    python scripts/bench_pretraining.py loader DATA LANG,LANG LEXICON       items/s beside fairseq's MaskTokensDataset
+    python scripts/bench_pretraining.py mixture OUT MEGABYTES FILE          csr mixture on permuted text: time, memory
+
+DATA is bin/ of csr mixture. Ratios are taken within one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import logging
+import random
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from csr.compiled import find_words, marked_words
+from csr.compiled_masking import STATS, MaskingSwitcher
+from csr.masking import Word, mask_and_switch
+from csr.noise import IndependentWords
+from csr.pieces import EncodedLexicon
+from csr.streams import Stream
+
+N_PIECES = 1_000_000
+
+
+def task_on(data: str, languages: str, **settings: Any) -> Any:
+    """Return the task with its training data."""
+    from fairseq.tasks import setup_task
+    from omegaconf import OmegaConf
+
+    from fairseq_plugins.masked_lm import CsrMaskedLmConfig
+
+    values = {"_name": "csr_masked_lm", "data": data, "languages": languages, "seed": 1, "train_subset": "train"}
+    task = setup_task(OmegaConf.merge(OmegaConf.structured(CsrMaskedLmConfig), values | settings))
+    task.load_dataset("train")
+    return task
+
+
+def candidates_of(lexicon: EncodedLexicon) -> dict[Word, dict[Word, float]]:
+    """Return an encoded lexicon as the readable version takes it: every form of a word, its candidates in that form."""
+    found: dict[Word, dict[Word, float]] = {}
+    for f, (entry, kind) in enumerate(zip(lexicon.form_entry.tolist(), lexicon.form_kind.tolist(), strict=True)):
+        span = slice(*lexicon.entry_starts[entry : entry + 2])
+        probs = np.diff(lexicon.cumulative[span], prepend=0.0).tolist()
+        options: dict[Word, float] = defaultdict(float)
+        for word, prob in zip(lexicon.candidate[span].tolist(), probs, strict=True):
+            at = word * 6 + kind
+            options[tuple(lexicon.word_pieces[slice(*lexicon.word_starts[at : at + 2])].tolist())] += prob
+        found[tuple(lexicon.form_pieces[slice(*lexicon.form_starts[f : f + 2])].tolist())] = dict(options)
+    return found
+
+
+def blocks_of(task: Any, n_pieces: int) -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
+    """Yield epoch, number, ids and marks of the first language's blocks, epoch after epoch, for so many pieces."""
+    text = task.text(Path(task.cfg.data, task.languages[0], "train"))
+    for epoch in itertools.count(1):
+        for index in range(len(text.blocks)):
+            ids, marks = text.block(index, task.dictionary.bos(), task.dictionary.eos())
+            n_pieces -= len(ids)
+            yield epoch, index, ids, marks
+            if n_pieces <= 0:
+                return
+
+
+def words_in(task: Any, ids: np.ndarray, marks: np.ndarray) -> list[tuple[int, int]]:
+    """Return where the words of a block are."""
+    starts, ends = marked_words(marks) if len(marks) else find_words(ids, task.roles)
+    return list(zip(starts.tolist(), ends.tolist(), strict=True))
+
+
+def measure(task: Any, path: str, n_pieces: int) -> dict[str, float]:
+    """Mask and switch blocks of the first language and count what happened.
+
+    Raises:
+        AssertionError: a switched word had a piece to predict, or a piece of a translation is to be predicted.
+    """
+    lexicon = task.encoded_lexicon(path, *task.languages[:2])
+    masker, clean, pad = task.masker(1, lexicon), task.masker(1), task.dictionary.pad()
+    candidates = candidates_of(lexicon)
+    counts: Counter[str] = Counter()
+    for epoch, index, ids, marks in blocks_of(task, n_pieces):
+        source, target, stats = masker(ids, epoch, index, marks)
+        plain, expected, _ = clean(ids, epoch, index, marks)
+        # As without switching, the same pieces are to be predicted and stand as the same: no switched word had one, and
+        # no translation brought one.
+        at, was = target != pad, expected != pad
+        assert np.array_equal(target[at], expected[was])
+        assert np.array_equal(source[at], plain[was])
+        before = np.concatenate([[0], np.cumsum(was)])
+        words = words_in(task, ids, marks)
+        available = [a for a, b in words if tuple(ids[a:b].tolist()) in candidates and before[a] == before[b]]
+        counts.update({"with a candidate and no piece to predict": len(available), "all pieces": len(ids)})
+        counts.update(dict(zip(STATS, stats.tolist(), strict=True)))
+    return {
+        **counts,
+        "pieces to predict / pieces of text": counts["predicted"] / counts["pieces"],
+        "blocks touched / blocks": counts["touched"] / counts["blocks"],
+        "words with a candidate / words": counts["covered"] / counts["words"],
+        "words switched / words": counts["switched"] / counts["words"],
+        "words chosen / words with a candidate and no piece to predict": (counts["switched"] + counts["unfit"])
+        / counts["with a candidate and no piece to predict"],
+    }
+
+
+def measure_candidates(task: Any, path: str, n_pieces: int) -> dict[str, float]:
+    """Switch every word that can be, and compare how often candidates came with their tempered probabilities.
+
+    Counted are words with several candidates of which each was to come five times or more.
+
+    Raises:
+        AssertionError: the compiled and the readable version drew something else.
+    """
+    from scipy.stats import chi2
+
+    lexicon = task.encoded_lexicon(path, *task.languages[:2])
+    candidates, policy, limit = candidates_of(lexicon), IndependentWords(1.0, 1.0), 100 * task.cfg.tokens_per_sample
+    masker = MaskingSwitcher(task.roles, task.symbols, task.masking, 1, limit, lexicon, policy)
+    drawn: dict[Word, Counter[Word]] = defaultdict(Counter)
+    for epoch, index, ids, marks in blocks_of(task, n_pieces):
+        words, stream = words_in(task, ids, marks), Stream(1, epoch, index)
+        found = mask_and_switch(
+            ids.tolist(), words, candidates, task.masking, policy, task.symbols, stream, limit
+        )  # fmt: skip
+        assert found.source == masker(ids, epoch, index, marks)[0].tolist()
+        for i, new in found.switched.items():
+            drawn[tuple(ids[slice(*words[i])].tolist())][new] += 1
+    statistic, degrees, n_words = 0.0, 0, 0
+    for word, seen in drawn.items():
+        expected = {new: prob * seen.total() for new, prob in candidates[word].items()}
+        if len(expected) > 1 and min(expected.values()) >= 5:
+            statistic += sum((seen[new] - n) ** 2 / n for new, n in expected.items())
+            degrees, n_words = degrees + len(expected) - 1, n_words + 1
+    return {
+        "words compared": n_words,
+        "chi-square": statistic,
+        "degrees of freedom": degrees,
+        "p": float(chi2.sf(statistic, degrees)),
+    }
+
+
+def print_statistics(data: str, languages: str, path: str) -> None:
+    """Print what is measured over a million pieces."""
+    task = task_on(data, languages)
+    for name, value in (measure(task, path, N_PIECES) | measure_candidates(task, path, N_PIECES)).items():
+        print(f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value:.4f}")
+
+
+def loader(data: str, languages: str, path: str) -> None:
+    """Compare blocks to tensors a second, one process, the same blocks of the first language in the same order.
+
+    fairseq's dataset finds them ready in memory; ours reads them from the mapped file.
+    """
+    import torch
+    from fairseq.data.mask_tokens_dataset import MaskTokensDataset
+
+    task = task_on(data, languages, lexicon=path)
+    dataset, dictionary = task.datasets["train"], task.dictionary
+    text = task.text(Path(data, languages.split(",")[0], "train"))
+    n = min(4000, len(text.blocks))
+    rows = [torch.from_numpy(text.block(i, dictionary.bos(), dictionary.eos())[0]) for i in range(n)]
+    whole = torch.ByteTensor([piece.startswith("▁") or i < 4 for i, piece in enumerate(dictionary.symbols)])
+
+    class Rows(torch.utils.data.Dataset):
+        def __getitem__(self, index: int) -> torch.Tensor:
+            return rows[index]
+
+        def __len__(self) -> int:
+            return n
+
+    def items_per_second(get: Callable[[int], object]) -> float:
+        order = np.random.default_rng(1).permutation(n)
+        started = time.perf_counter()
+        for i in order:
+            get(int(i))
+        return n / (time.perf_counter() - started)
+
+    for name, mask_whole_words in (("pieces", None), ("whole words", whole)):
+        source, target = MaskTokensDataset.apply_mask(
+            Rows(), dictionary, pad_idx=dictionary.pad(), mask_idx=task.symbols.mask, seed=1,
+            mask_whole_words=mask_whole_words,
+        )  # fmt: skip
+        if mask_whole_words is not None:
+            dataset = task_on(data, languages, lexicon=path, mask_whole_words=True).datasets["train"]
+        dataset[0]
+        pairs = []
+        for epoch in range(1, 6):
+            for one in (source, target, dataset):
+                one.set_epoch(epoch)
+            both = items_per_second(lambda i, one=source, other=target: (one[i], other[i]))  # type: ignore[misc]
+            pairs.append((both, items_per_second(dataset.__getitem__)))
+        theirs, ours = (statistics.median(column) for column in zip(*pairs, strict=True))
+        ratio = statistics.median(b / a for a, b in pairs)
+        print(f"{name}: MaskTokensDataset {theirs:,.0f} items/s, csr_masked_lm {ours:,.0f}, {ratio:.1f} times")
+
+
+def permuted(path: str, n_bytes: int) -> Iterator[str]:
+    """Yield lines of a file over and over, their words in new orders."""
+    from csr.files import read_lines
+
+    draw, done = random.Random(1), 0
+    lines = list(read_lines(path))
+    for line in itertools.cycle(lines):
+        words = line.split(" ")
+        draw.shuffle(words)
+        text = " ".join(words) + "\n"
+        yield text
+        done += len(text.encode())
+        if done > n_bytes:
+            return
+
+
+def make_mixture(out: str, megabytes: str, path: str) -> None:
+    """Make a mixture of a tenth of a language, and all of it, of permuted text; print time and memory."""
+    from csr.data.mixture import mixture
+    from csr.data.sampling import Source
+
+    n_bytes = int(megabytes) * 10**6
+    with tempfile.TemporaryDirectory() as folder:
+        text = Path(folder, "text.txt")
+        with open(text, "w", encoding="utf-8") as stream:
+            stream.writelines(permuted(path, n_bytes + n_bytes // 8))
+        started = time.perf_counter()
+        mixture(
+            [Source("xx", n_bytes, [text]), Source("yy", n_bytes // 10, [text])], out, held_out=n_bytes // 100,
+            pieces=8000, vocabulary_bytes=2_000_000, workers=2,
+        )  # fmt: skip
+        took = time.perf_counter() - started
+    memory = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    total = 1.1 * int(megabytes)
+    print(
+        f"{total:.0f} MB in {took:.0f} s: {total / took:.2f} MB/s; at most {memory[0]:.0f} MiB in the process and "
+        f"{memory[1]:.0f} MiB in one that encodes"
+    )
+
+
+COMMANDS = {"statistics": print_statistics, "loader": loader, "mixture": make_mixture}
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("measure", choices=COMMANDS)
+    parser.add_argument("arguments", nargs=3)
+
+    logging.disable(logging.WARNING)
+    given = parser.parse_args()
+    COMMANDS[given.measure](*given.arguments)

@@ -18,13 +18,13 @@ import numpy as np
 
 import csr
 from csr.backbone.checkpoints import EMBEDDINGS, dictionary_hash, read_checkpoint, write_checkpoint
-from csr.backbone.huggingface import CHECKPOINT, DICTIONARY, SENTENCEPIECE, export_checkpoint, import_folder
+from csr.backbone.huggingface import export_checkpoint, import_folder
 from csr.backbone.pieces import PieceModel, changed
-from csr.backbone.presets import MASK, PRESETS, SPECIAL, preset_of
+from csr.backbone.presets import CHECKPOINT, DICTIONARY, MASK, PRESETS, SENTENCEPIECE, SPECIAL, Preset, preset_of
 from csr.backbone.strip import stripped
 from csr.data import subwords
 from csr.errors import ConfigError, DataError
-from csr.files import PathLike, sha256, write_json
+from csr.files import PathLike, read_json, sha256, write_json
 
 if TYPE_CHECKING:
     import torch
@@ -102,9 +102,10 @@ def trim(backbone: PathLike, out: PathLike, use: Use, held_out: Sequence[PathLik
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as name:
         work, result = Path(name), Path(name, out.name)
         if (backbone / "config.json").is_file():
-            import_folder(backbone, work / "imported")
+            preset, sizes = import_folder(backbone, work / "imported")
             record = _trim(work / "imported", work / "trimmed", use, held_out)
-            export_checkpoint(work / "trimmed" / CHECKPOINT, result)
+            languages = _languages(backbone, preset, sizes.vocabulary or 0)
+            export_checkpoint(work / "trimmed" / CHECKPOINT, result, languages=languages)
         else:
             record = _trim(backbone, result, use, held_out)
         files = [path for path in sorted(backbone.iterdir()) if path.is_file()]
@@ -113,6 +114,15 @@ def trim(backbone: PathLike, out: PathLike, use: Use, held_out: Sequence[PathLik
         write_json(result / _RECORD, record)
         os.rename(result, out)
     return record
+
+
+def _languages(folder: Path, preset: Preset, rows: int) -> tuple[str | None, str | None]:
+    """Return the languages that a Hugging Face folder translates from and into, as far as it says."""
+    files = ("tokenizer_config.json", "config.json", "generation_config.json")
+    tokenizer, *settings = (read_json(folder / name) if (folder / name).is_file() else {} for name in files)
+    ids = dict(enumerate(preset.languages, rows - len(preset.languages) - 1))
+    given = (said.get(key) for said in settings for key in ("decoder_start_token_id", "forced_bos_token_id"))
+    return tokenizer.get("src_lang"), next((ids[id_] for id_ in given if id_ in ids), None)
 
 
 def _trim(backbone: Path, out: Path, use: Use, held_out: Sequence[PathLike]) -> dict[str, Any]:

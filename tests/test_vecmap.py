@@ -229,6 +229,16 @@ def test_a_degenerate_map_is_told_in_plain_words():
 
 
 @pytest.mark.parametrize(
+    ("precision", "chance", "warned"),
+    # Measured, with precision@1 against a gold dictionary: Multi30k en-de 28 %, Tatoeba fi-en from identical words 5 %.
+    [(0.486, 0.127, False), (0.132, 0.017, True)],
+)
+def test_far_above_chance_is_not_enough_where_chance_is_small(precision, chance, warned):
+    warning = vecmap._warning({"cooccurrence_precision": precision, "cooccurrence_by_chance": chance})
+    assert bool(warning) == warned
+
+
+@pytest.mark.parametrize(
     ("src", "tgt", "start", "message"),
     [
         (random(1, 3, 4), random(1, 3, 5), "identical", "expected the same dimension on both sides, found 4 and 5"),

@@ -27,9 +27,9 @@ STARTS = ("unsupervised", "identical", "numerals")
 CSLS = 10  # neighbors in CSLS, in the paper and here
 # In trying starts: words per side, and steps without improvement before the next keep probability.
 TRIED_WORDS, TRIED_PATIENCE = 2000, 10
-# A lexicon counts as degenerate if its co-occurrence precision is not above twice what chance gives; or, without
+# A lexicon counts as degenerate if its co-occurrence precision is not this far above what chance gives; or, without
 # parallel text, if no two starts agree on this share of the words.
-LEAST_LIFT, LEAST_AGREEMENT = 2.0, 0.3
+LEAST_GAIN, LEAST_AGREEMENT = 0.2, 0.3
 SCORED_PAIRS = 100_000  # of the parallel text, at most
 
 
@@ -165,7 +165,7 @@ def _best_pairs(lexicon: Lexicon) -> list[tuple[str, str]]:
 
 def _warning(scores: Mapping[str, float]) -> str | None:
     precision, chance = scores.get("cooccurrence_precision"), scores.get("cooccurrence_by_chance", 0.0)
-    if precision is None or precision > LEAST_LIFT * chance:
+    if precision is None or precision - chance > LEAST_GAIN:
         return None
     return (
         f"this lexicon looks degenerate: of the first translations, {precision:.0%} occur in the aligned sentence, and "

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
+import multiprocessing
 import statistics
 import struct
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ class Language:
         row = [index.get(mark + parts[0]), *(index.get(part) for part in parts[1:])]
         return [] if None in row else [i for i in row if i is not None]
 
-    def encode(self, words: list[str], spaced: bool) -> list[list[int]]:
+    def encode(self, words: Sequence[str], spaced: bool) -> list[list[int]]:
         """Return the pieces of words: an encoder as ``csr.pieces`` asks for."""
         return [self._cut(word, spaced) for word in words]
 
@@ -169,10 +170,10 @@ def task_arguments(folder: Path, task: str, *options: str) -> list[str]:
     """Return what fairseq-train gets: the smallest model of the quickstart."""
     command = [str(folder), "--task", task, "--source-lang", "xx", "--target-lang", "yy", *options]
     for side in ("encoder", "decoder"):
-        command += [f"--{side}-layers", "2", f"--{side}-embed-dim", "128", f"--{side}-ffn-embed-dim", "512"]
+        command += [f"--{side}-layers", "2", f"--{side}-embed-dim", "64", f"--{side}-ffn-embed-dim", "256"]
         command += [f"--{side}-attention-heads", "4", f"--{side}-normalize-before"]
     command += ["--arch", "mbart_large", "--layernorm-embedding", "--share-all-embeddings", "--optimizer", "adam"]
-    command += ["--criterion", "label_smoothed_cross_entropy", "--lr", "0.001", "--max-tokens", "2000", "--cpu"]
+    command += ["--criterion", "label_smoothed_cross_entropy", "--lr", "0.001", "--max-tokens", "1000", "--cpu"]
     return [*command, "--no-progress-bar", "--log-format", "none", "--dataset-impl", "mmap", "--seed", "1"]
 
 
@@ -188,6 +189,7 @@ def configured(arguments: list[str]) -> tuple[Any, Any]:
 
 def step() -> None:
     """Compare training steps on the same clean batches, wall time: each sentence is its own translation there."""
+    torch.set_num_threads(1)
     language = Language(2_000)
     sides = language.sentences(2500), language.sentences(2500, N_WORDS, seed=4)
     with tempfile.TemporaryDirectory() as name:
@@ -200,18 +202,23 @@ def step() -> None:
         for lang, rows in zip(("xx", "yy"), sides, strict=True):
             write_mmap(folder / f"restore/train.xx-yy.{lang}", rows)
             write_mmap(folder / f"translation/train.xx-yy.{lang}", both)
-        write_lexicon(language.lexicon(3), folder / "xx-yy.tsv")
-        for workers in (0, 2):
+        write_lexicon(language.lexicon(3), folder / "others.tsv")
+        # Each word is its own translation: what is drawn and written costs as much, but the encoder reads no more.
+        write_lexicon(Lexicon({word: {word: 1.0} for word in language.words}), folder / "itself.tsv")
+        for workers, candidates in ((0, "itself"), (2, "itself"), (0, "others"), (2, "others")):
             trainings = [
-                Training(folder / data, f"csr_{data}", workers, str(folder / "xx-yy.tsv"), language)
+                Training(folder / data, f"csr_{data}", workers, str(folder / f"{candidates}.tsv"), language)
                 for data in ("translation", "restore")
             ]
             for training in trainings:
-                training(30)  # the machine gets warm
-            plain, switched, ratio = paired(partial(trainings[0], 10), partial(trainings[1], 10), 30)
+                training(20)  # the machine gets warm
+                training.pieces_read = 0
+            # In turns on the same batch: the two differ by what the switching adds.
+            plain, switched, ratio = paired(trainings[0], trainings[1], 150)
+            growth = trainings[1].pieces_read / trainings[0].pieces_read
             print(
                 f"{workers} workers: csr_translation {plain * 1e3:.1f} ms a step, csr_restore {switched * 1e3:.1f} ms, "
-                f"ratio {ratio:.3f}"
+                f"ratio {ratio:.3f} with sources {growth:.3f} times as long"
             )
 
 
@@ -232,17 +239,20 @@ class Training:
         self._trainer = Trainer(config, task_, model, task_.build_criterion(config.criterion))
         self._epochs = self._trainer.get_train_iterator(1, load_dataset=False)
         self._batches = self._forever()
+        self.pieces_read = 0  # by the encoder, padding included
 
     def _forever(self) -> Iterator[list[dict]]:
         while True:
             for batch in self._epochs.next_epoch_itr(shuffle=True):
                 yield [batch]
 
-    def __call__(self, steps: int) -> float:
-        """Return the seconds of a step."""
+    def __call__(self, steps: int = 1) -> float:
+        """Return the seconds of a step, loading included."""
         started = time.perf_counter()
         for _ in range(steps):
-            self._trainer.train_step(next(self._batches))
+            batch = next(self._batches)
+            self._trainer.train_step(batch)
+            self.pieces_read += batch[0]["net_input"]["src_tokens"].numel()
         return (time.perf_counter() - started) / steps
 
 
@@ -266,23 +276,41 @@ def lexicon() -> None:
             times.append(time.perf_counter() - started)
         print(f"encoded and written in {times[0]:.1f} s, loaded in {statistics.median(times[1:]):.2f} s")
         print(f"{encoded.n_entries:,} words, {encoded.nbytes / 2**20:.0f} MiB")
-        private = shared = 0
-        pid = os.fork()
-        if pid == 0:  # a loader worker reads all of it; its memory must stay shared with this process
-            sum(float(array.sum()) for array in encoded.arrays())
-            mapped = False
-            for line in Path("/proc/self/smaps").read_text().splitlines():
-                if "-" in line.split(" ")[0]:
-                    mapped = line.endswith(".npy")
-                elif mapped and line.startswith("Private_Dirty"):
-                    private += int(line.split()[1])
-                elif mapped and line.startswith(("Shared", "Private_Clean")):  # clean pages are the page cache's
-                    shared += int(line.split()[1])
+        roles = piece_roles(language.dictionary.symbols, language.dictionary.nspecial)
+        data = write_mmap(Path(name, "x"), language.sentences(2000))
+        side = Side(data, data.sizes, language.dictionary.index("[xx]"))
+        symbols = Symbols(language.dictionary.pad(), language.dictionary.eos(), LanguageIds.APPEND)
+        noise = Switcher(encoded, roles, PoissonSpans(RATE, MEAN_SPAN), 1)
+        dataset = RestoreDataset([side], [noise], symbols, 1, shuffle=False, fixed_epoch=None)
+
+        def read_all(worker: int) -> None:
+            for array in encoded.arrays():
+                array.sum()
+
+        loader: torch.utils.data.DataLoader = torch.utils.data.DataLoader(
+            dataset, 50, collate_fn=dataset.collater, num_workers=4, persistent_workers=True, worker_init_fn=read_all
+        )
+        n_batches = sum(1 for _ in loader)
+        for number, worker in enumerate(multiprocessing.active_children(), 1):
+            kilobytes = mapped_memory(worker.pid or 0, ".npy")
             print(
-                f"a worker that read it: {shared / 1024:.0f} MiB shared, {private / 1024:.1f} MiB its own", flush=True
+                f"worker {number} of 4, after {n_batches} batches: {kilobytes['Rss'] / 1024:.1f} MiB of the lexicon "
+                f"resident, {kilobytes['Pss'] / 1024:.1f} its share (PSS), {kilobytes['Private_Dirty'] / 1024:.1f} "
+                "its own"
             )
-            os._exit(0)
-        os.waitpid(pid, 0)
+
+
+def mapped_memory(pid: int, suffix: str) -> Counter[str]:
+    """Return the kilobytes of a process in files whose names end so, by kind, as Linux tells them."""
+    total: Counter[str] = Counter()
+    mapped = False
+    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        first, *rest = line.split()
+        if not first.endswith(":"):
+            mapped = line.endswith(suffix)
+        elif mapped and rest[-1] == "kB":
+            total[first[:-1]] += int(rest[0])
+    return total
 
 
 def startup() -> None:

@@ -231,7 +231,7 @@ class Training:
         import fairseq_plugins.restore
 
         # The invented words have no SentencePiece model.
-        fairseq_plugins.restore.word_encoder = lambda *_: language.encode  # type: ignore[assignment]
+        fairseq_plugins.restore.word_encoder = lambda *_: language.encode
         options = ["--num-workers", str(workers), "--mean-span", "3.5", "--lexicon", lexicon]
         config, task_ = configured(task_arguments(folder, task, *options[: 2 if "translation" in task else 6]))
         task_.load_dataset("train")

@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,7 +27,39 @@ def _open_zstd(path: PathLike, mode: str) -> IO[bytes]:
         import zstandard
     except ImportError:
         raise ConfigError(f"{path}: expected the package that reads it, found none: pip install zstandard") from None
-    return zstandard.open(path, mode)
+    return io.BufferedReader(_Zstd(open(path, mode), zstandard.ZstdDecompressor().decompressobj))
+
+
+class _Zstd(io.RawIOBase):
+    """Decompressed frames, one after the other; zstandard's own reader takes a file cut short for a whole one."""
+
+    def __init__(self, file: IO[bytes], new_frame: Callable[[], Any]) -> None:
+        self._file, self._new_frame = file, new_frame
+        self._frame: Any = None  # one that has begun
+        self._packed, self._text = b"", memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._text:
+            self._packed = self._packed or self._file.read(1 << 17)
+            if not self._packed:
+                if self._frame:
+                    raise EOFError("the last frame has no end")
+                return 0
+            self._frame = self._frame or self._new_frame()
+            self._text = memoryview(self._frame.decompress(self._packed))
+            self._packed = b""
+            if self._frame.eof:
+                self._packed, self._frame = self._frame.unused_data, None
+        n = min(len(buffer), len(self._text))
+        buffer[:n], self._text = self._text[:n], self._text[n:]
+        return n
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 _OPENERS = {".gz": gzip.open, ".xz": lzma.open, ".zst": _open_zstd}

@@ -15,7 +15,7 @@ from csr.data.bitext import normalized
 from csr.data.nli import LABELS, NliExample, read_nli, write_nli
 from csr.data.rows import Vocabulary
 from csr.data.texts import copy_vocabulary
-from csr.errors import ConfigError
+from csr.examples import language_symbol
 from csr.files import PathLike, sha256, write_folder, write_json, write_text
 from csr.words import segments
 
@@ -41,15 +41,15 @@ def prepare_nli(
     Args:
         train, dev: files in the language to train on.
         tests: a file of each language to test on; one file may hold several, see ``read_nli``.
-        langs: codes the backbone knows; all languages here must be among them.
+        langs: codes the backbone knows; all languages here must be among them, or their first parts.
 
     Raises:
         ConfigError: a language is not among ``langs``.
         DataError: a file is missing or broken.
     """
     for code in (language, *tests):
-        if langs and code not in langs:
-            raise ConfigError(f"language code: expected one of {', '.join(langs)}, found {code!r}")
+        if langs:
+            language_symbol(code, langs)
     segments("", language)  # without its segmenter, better stop now
     files = {("train", language): train, ("dev", language): dev} | {("test", code): tests[code] for code in tests}
     sets: dict[tuple[str, str], list[NliExample]] = {}

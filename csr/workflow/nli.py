@@ -70,6 +70,8 @@ class Finetuning:
     update_freq: int = setting(1, low=1)
     dropout: float = setting(0.3, low=0, high=1)
     attention_dropout: float = setting(0.1, low=0, high=1)
+    precision: Literal["fp32", "fp16", "bf16", "auto"] = "fp32"
+    """auto: bf16 on a card that has it, fp16 on another, fp32 without a card."""
 
     def check(self, prefix: str) -> None:
         """Raise ConfigError for a batch that cannot be made of equal parts."""
@@ -137,7 +139,7 @@ def train_command(config: Config, stage: str, seed: int, run: Path = Path()) -> 
         return tasks.backbone_command(config, seed, folder, run)
     work = run / fairseq.save_dir(folder)
     command = ["fairseq-train", str(run / "data/bin"), "--user-dir", str(fairseq.plugin_folder())]
-    command += ["--langs", ",".join(config.backbone.languages)]
+    command += flags.languages(config.backbone, config.backbone.languages)
     if spec.restore:
         command += ["--task", "csr_restore", "--monolingual", config.data.lang]
         command += ["--sentencepiece-model", str(run / "data/spm.model")]
@@ -160,6 +162,7 @@ def train_command(config: Config, stage: str, seed: int, run: Path = Path()) -> 
 def _classification(config: Config, seed: int, work: Path) -> list[str]:
     settings = config.finetune
     return [
+        *flags.memory(Training(precision=settings.precision)),
         *("--criterion", "sentence_prediction", "--classification-head-name", "nli"),
         *("--dropout", number(settings.dropout), "--attention-dropout", number(settings.attention_dropout)),
         *(*flags.adam(), "--lr-scheduler", "fixed", "--lr", number(settings.lr)),

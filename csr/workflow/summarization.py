@@ -70,7 +70,7 @@ class Config:
     @property
     def langs(self) -> tuple[str, ...]:
         """Return the model's language ids in order."""
-        return self.backbone.langs or (self.data.source_lang, self.data.target_lang)
+        return self.backbone.languages or (self.data.source_lang, self.data.target_lang)
 
     @property
     def dynamics(self) -> Dynamics:

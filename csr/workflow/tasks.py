@@ -9,6 +9,7 @@ from typing import Any
 
 from csr import config
 from csr.errors import ConfigError, DataError
+from csr.examples import language_symbol
 from csr.files import read_json, write_json, write_text
 from csr.report import write_table
 from csr.report.html import task_page
@@ -30,8 +31,6 @@ class Text:
 class Backbone(config.Backbone):
     """The pretrained model: a fairseq checkpoint with its vocabulary, or a small one trained on texts from masks."""
 
-    folder: Path | None = None
-    """Where the relative paths among the files of this section start."""
     texts: tuple[Text, ...] = ()
     pieces: int = setting(8000, low=32)
     max_words: int = setting(250, low=1)
@@ -42,13 +41,13 @@ class Backbone(config.Backbone):
         if (self.checkpoint is None) != bool(self.texts):
             found = "both" if self.texts else "neither"
             raise ConfigError(f"{prefix}texts: expected either {prefix}checkpoint or texts to train on, found {found}")
-        if self.checkpoint and not self.langs:
-            raise ConfigError(f"{prefix}langs: missing beside {prefix}checkpoint")
+        if not self.languages:
+            raise ConfigError(f"{prefix}langs: missing beside {prefix}checkpoint; {prefix}preset may stand for them")
 
     @property
     def languages(self) -> tuple[str, ...]:
         """Return the model's language ids in order."""
-        return self.langs or tuple(dict.fromkeys(text.lang for text in self.texts))
+        return super().languages or tuple(dict.fromkeys(text.lang for text in self.texts))
 
     def vocabulary(self, run: Path = Path()) -> tuple[Path, Path]:
         """Return SentencePiece model and dictionary."""
@@ -65,8 +64,10 @@ class Backbone(config.Backbone):
 def expect_known(name: str, languages: Sequence[str], known: Sequence[str]) -> None:
     """Raise ConfigError for a language that a model does not know."""
     for language in languages:
-        if language not in known:
-            raise ConfigError(f"{name}: expected one of the model's languages ({', '.join(known)}), found {language}")
+        try:
+            language_symbol(language, known)
+        except ConfigError as error:
+            raise ConfigError(f"{name}: {error}") from None
 
 
 def backbone_command(settings: Any, seed: int, folder: Path, run: Path) -> list[str]:

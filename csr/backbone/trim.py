@@ -215,5 +215,6 @@ def _hash(symbols: Sequence[str], languages: Sequence[str]) -> str:
 
 
 def _n_parameters(weights: Mapping[str, torch.Tensor]) -> int:
-    """Return how many numbers a model has, what has several names once."""
-    return sum({weight.data_ptr(): weight.numel() for weight in weights.values()}.values())
+    """Return how many parameters a model has, what has several names once; the version of a stack of layers is none."""
+    named = {name: weight for name, weight in weights.items() if not name.endswith(".version")}
+    return sum({weight.data_ptr(): weight.numel() for weight in named.values()}.values())

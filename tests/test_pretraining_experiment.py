@@ -55,6 +55,8 @@ def test_the_papers_pairs_have_its_values() -> None:
     for name, value in {"--switch-rate": 0.03, "--temperature": 3, "--min-weight": 0.02, "--min-length": 4}.items():
         assert command[command.index(name) + 1] == str(value)
     assert "--lexicon" not in train_command(german, "none", 1)
+    xhosa = train_command(pairs["xh"], "ibm", 1)
+    assert xhosa[xhosa.index("--stop-words") + 1] == "en,none"
     plain = [part for part in train_command(german, "none", 1) if "seed-1" not in part]
     assert set(plain) <= set(command)  # the arms differ in switching alone
 
@@ -67,6 +69,7 @@ def test_the_papers_pairs_have_its_values() -> None:
         ({"data": {**MINIMAL["data"], "target_lang": "en"}}, "data.target_lang: expected another language"),
         ({"data": {**MINIMAL["data"], "source_bytes": "1 gig"}}, "data.source_bytes: expected a number of bytes"),
         ({"lexicon": {"ibm_src": "b.en"}}, "lexicon.ibm_tgt: missing"),
+        ({"switching": {"stop_words": ["en"]}}, "switching.stop_words: expected two"),
         ({"pretrain": {"warmup": 10, "updates": 5}}, "pretrain.warmup: expected at most"),
         ({"nli": {**TEST, "seeds": [1, 1]}}, "nli.seeds: expected each once"),
         ({"nli": {**TEST, "tests": [*TEST["tests"], *TEST["tests"]]}}, "nli.tests: expected each once"),

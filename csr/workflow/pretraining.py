@@ -86,6 +86,13 @@ class Switching:
     temperature: float = setting(3.0, low=0.01)
     min_weight: float = setting(0.02, low=0)
     min_length: int = setting(4, low=1)
+    stop_words: tuple[str, ...] = ()
+    """Of either language: its code in stopwords-iso, a file of a word a line, or none; the languages where not given."""
+
+    def check(self, prefix: str) -> None:
+        """Raise ConfigError for stop words of one language alone."""
+        if len(self.stop_words) not in (0, 2):
+            raise ConfigError(f"{prefix}stop_words: expected two, such as [en, none], found {len(self.stop_words)}")
 
 
 @dataclass(frozen=True)
@@ -242,6 +249,8 @@ def train_command(config: Config, stage: str, seed: int, run: Path = Path()) -> 
         command += ["--gate", number(switching.gate), "--switch-rate", number(switching.rate)]
         command += ["--temperature", number(switching.temperature), "--min-weight", number(switching.min_weight)]
         command += ["--min-length", str(switching.min_length)]
+        if switching.stop_words:
+            command += ["--stop-words", ",".join(switching.stop_words)]
     command += ["--arch", f"csr_bert_{settings.size}", "--dropout", number(settings.dropout)]
     command += ["--attention-dropout", number(settings.dropout)]
     command += ["--optimizer", "adam", "--adam-betas", "(0.9, 0.999)", "--adam-eps", "1e-06", "--clip-norm", "1.0"]

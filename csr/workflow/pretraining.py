@@ -87,7 +87,7 @@ class Switching:
     min_weight: float = setting(0.02, low=0)
     min_length: int = setting(4, low=1)
     stop_words: tuple[str, ...] = ()
-    """Of either language: its code in stopwords-iso, a file of a word a line, or none; the languages where not given."""
+    """Of either language: its code in stopwords-iso, the absolute path of a file, or none (default: the languages)."""
 
     def check(self, prefix: str) -> None:
         """Raise ConfigError for stop words of one language alone."""

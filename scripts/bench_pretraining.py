@@ -239,11 +239,13 @@ def make_mixture(out: str, megabytes: str, path: str) -> None:
             pieces=8000, vocabulary_bytes=2_000_000, workers=2,
         )  # fmt: skip
         took = time.perf_counter() - started
-    memory = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    memory = [one.ru_maxrss / 1024 for one in usage]
+    processor = sum(one.ru_utime + one.ru_stime for one in usage)
     total = 1.1 * int(megabytes)
     print(
-        f"{total:.0f} MB in {took:.0f} s: {total / took:.2f} MB/s; at most {memory[0]:.0f} MiB in the process and "
-        f"{memory[1]:.0f} MiB in one that encodes"
+        f"{total:.0f} MB in {took:.0f} s: {total / took:.2f} MB/s, {total / processor:.2f} MB/s of processor time; "
+        f"at most {memory[0]:.0f} MiB in the process and {memory[1]:.0f} MiB in one that encodes"
     )
 
 

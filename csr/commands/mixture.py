@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 
+from csr.commands.options import positive
+
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``csr mixture``."""
@@ -33,7 +35,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default="document",
         help="drop documents that were read before, or lines (default: %(default)s)",
     )
-    add("--pieces", type=int, default=30_000, metavar="N", help="size of the vocabulary (default: %(default)s)")
+    add("--pieces", type=positive, default=30_000, metavar="N", help="size of the vocabulary (default: %(default)s)")
     add(
         "--vocabulary-bytes",
         default="10MB",
@@ -43,7 +45,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("--sentencepiece-model", metavar="FILE", help="a backbone's, instead of training one")
     add("--dict", metavar="FILE", help="the backbone's fairseq dictionary (default: the model's pieces in their order)")
     workers = len(os.sched_getaffinity(0))
-    add("--workers", type=int, default=workers, metavar="N", help="processes (default: the cores, %(default)s)")
+    add("--workers", type=positive, default=workers, metavar="N", help="processes (default: the cores, %(default)s)")
     parser.set_defaults(run=mixture)
 
 

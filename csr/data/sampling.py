@@ -64,7 +64,7 @@ def documents(path: PathLike) -> Iterator[str]:
             record = None
         if not isinstance(record, dict) or not isinstance(record.get("text"), str):
             raise DataError(f'{path}:{number}: expected a JSON object with a "text", found {line[:60]!r}')
-        yield record["text"]
+        yield record["text"].encode(errors="replace").decode()  # JSON may hold halves of characters
 
 
 def sentences(line: str) -> list[str]:
@@ -135,11 +135,11 @@ class _Ranking:
 
 
 def sample(source: Source, held_out: int, train: Path, valid: Path, *, seed: int, by_line: bool) -> dict[str, int]:
-    """Write a sample of a language's text, one sentence a line, and a held-out part that shares no line with it.
+    """Write a sample of a language's text, one sentence a line, and a held-out part that shares none with it.
 
     Lines are in Unicode's composed form, runs of white space made one space. The held-out part is taken first, then
-    the training part: exactly the bytes asked for and the rest of their last document. Lines of the held-out part that
-    the training part has too are left out.
+    the training part: the bytes asked for and the rest of their last document. Sentences of the held-out part that the
+    training part has too are left out.
 
     Args:
         held_out: bytes to hold out.
@@ -165,22 +165,23 @@ def sample(source: Source, held_out: int, train: Path, valid: Path, *, seed: int
                 f"distinct text ({counts['documents']:,} documents, {counts['duplicates']:,} duplicates dropped)"
             )
         kept = bytearray(_parts(spill, ranking, held_out, source.n_bytes))
-        held = {_hash(line, key) for text in _texts(spill, kept, _HELD) for line in text.split("\n")}
+        held = {_hash(sentence, key) for text in _texts(spill, kept, _HELD) for sentence in _sentences_of(text)}
         common: set[int] = set()
         with write_text(train) as stream:
             for text in tqdm(_texts(spill, kept, _TRAIN), f"writing {train.name}", unit="docs", disable=None):
                 counts["train_documents"] += 1
                 counts["train_bytes"] += len(text.encode()) + 1
-                for line in text.split("\n"):
-                    if _hash(line, key) in held:
-                        common.add(_hash(line, key))
-                    stream.writelines(f"{sentence}\n" for sentence in sentences(line))
+                for sentence in _sentences_of(text):
+                    stream.write(f"{sentence}\n")
+                    if (value := _hash(sentence, key)) in held:
+                        common.add(value)
         with write_text(valid) as stream:
             for text in _texts(spill, kept, _HELD):
-                lines = [line for line in text.split("\n") if _hash(line, key) not in common]
                 counts["held_out_documents"] += 1
-                counts["held_out_bytes"] += sum(len(line.encode()) + 1 for line in lines)
-                stream.writelines(f"{sentence}\n" for line in lines for sentence in sentences(line))
+                for sentence in _sentences_of(text):
+                    if _hash(sentence, key) not in common:
+                        stream.write(f"{sentence}\n")
+                        counts["held_out_bytes"] += len(sentence.encode()) + 1
     return dict(counts)
 
 
@@ -189,6 +190,10 @@ _LEFT, _TRAIN, _HELD = range(3)
 
 def _hash(text: str, key: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8, key=key).digest(), "little")
+
+
+def _sentences_of(document: str) -> list[str]:
+    return [sentence for line in document.split("\n") for sentence in sentences(line)]
 
 
 def _collect(

@@ -207,8 +207,8 @@ def _choose(available, n_available, policy, rate, length, gate, state):  # type:
 
 
 @_jit
-def _stands(word, word_starts, word_pieces, ids, starts, ends):  # type: ignore[no-untyped-def]
-    # Whether a candidate is one of the words of a sentence, in any of its six forms.
+def _place(word, word_starts, word_pieces, ids, starts, ends):  # type: ignore[no-untyped-def]
+    # Which of the words of a sentence a candidate is, in any of its six forms; -1: none.
     for i in range(len(starts)):
         for form in range(word * 6, word * 6 + 6):
             first = word_starts[form]
@@ -221,16 +221,16 @@ def _stands(word, word_starts, word_pieces, ids, starts, ends):  # type: ignore[
                     same = False
                     break
             if same:
-                return True
-    return False
+                return i
+    return -1
 
 
 @_jit
-def _draw(first, after, cumulative, stands, state):  # type: ignore[no-untyped-def]
+def _draw(first, after, cumulative, places, state):  # type: ignore[no-untyped-def]
     # One uniform; candidates that stand in the aligned sentence, if there are any, share all of it.
     total = 0.0
     for c in range(first, after):
-        if stands[c - first]:
+        if places[c - first] >= 0:
             total += cumulative[c] - (cumulative[c - 1] if c > first else 0.0)
     draw = _random(state)
     if total == 0.0:
@@ -241,12 +241,36 @@ def _draw(first, after, cumulative, stands, state):  # type: ignore[no-untyped-d
     done = 0.0
     last = first
     for c in range(first, after):
-        if stands[c - first]:
+        if places[c - first] >= 0:
             last = c
             done += (cumulative[c] - (cumulative[c - 1] if c > first else 0.0)) / total
             if done > draw:
                 break
     return last
+
+
+@_jit
+def _order_phrases(picked, places):  # type: ignore[no-untyped-def]
+    # csr.noise.phrases: their candidates go in the order of their places; the space before each stays where it is.
+    start = 0
+    while start < len(places):
+        last = start
+        low = high = first = places[start]
+        for end in range(start, len(places)):
+            again = places[end] < 0
+            for i in range(start, end):
+                again |= places[i] == places[end]
+            if again:
+                break
+            low, high = min(low, places[end]), max(high, places[end])
+            if high - low == end - start:
+                last, first = end, low
+        words = picked[start : last + 1].copy()
+        if last > start:
+            for i in range(len(words)):
+                to = places[start + i] - first
+                picked[start + to] = words[i] - words[i] % 2 + words[to] % 2
+        start = last + 1
 
 
 @_jit
@@ -294,7 +318,8 @@ def _noise(  # type: ignore[no-untyped-def]
     masking = False
     total = len(ids)
     aligned_starts, aligned_ends = _units(aligned, aligned_marks, roles, unit)
-    stands = np.zeros(64, np.bool_)
+    places = np.full(n, -1, np.int32)  # of what stands for a word, in the aligned sentence
+    candidate_places = np.full(64, -1, np.int32)
     for i in range(n):
         total += inserted[i] and not (chosen[i] and masking and i > 0 and chosen[i - 1])
         if not chosen[i]:
@@ -310,19 +335,24 @@ def _noise(  # type: ignore[no-untyped-def]
         form = forms[i]
         first = entry_starts[form_entry[form]]
         after = entry_starts[form_entry[form] + 1]
-        if len(stands) < after - first:
-            stands = np.zeros(after - first, np.bool_)
+        if len(candidate_places) < after - first:
+            candidate_places = np.full(after - first, -1, np.int32)
         if len(aligned):
             for c in range(first, after):
-                stands[c - first] = _stands(
+                candidate_places[c - first] = _place(
                     candidate[c], word_starts, word_pieces, aligned, aligned_starts, aligned_ends
                 )
         # Words that touch, as in Chinese, get a space between their translations: kinds are odd after a space.
         touches = i > 0 and chosen[i - 1] and ends[i - 1] == starts[i]
         kind = form_kind[form] | np.uint8(touches)
-        w = candidate[_draw(first, after, cumulative, stands, state)] * 6 + kind
-        picked[i] = w
-        total += (word_starts[w + 1] - word_starts[w]) - (ends[i] - starts[i])
+        drawn = _draw(first, after, cumulative, candidate_places, state)
+        picked[i] = candidate[drawn] * 6 + kind
+        places[i] = candidate_places[drawn - first]
+    if len(aligned):
+        _order_phrases(picked, places)
+    for i in range(n):
+        if chosen[i] and picked[i] >= 0:
+            total += (word_starts[picked[i] + 1] - word_starts[picked[i]]) - (ends[i] - starts[i])
     stats = _stats(chosen, n_available, len(ids), total, limit)
     if total > limit:
         return ids, stats

@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -205,7 +205,7 @@ def add_noise(
     *,
     rate: float | None = None,
     mask_share: float = 0.0,
-    aligned: Collection[str] = (),
+    aligned: Sequence[str] = (),
 ) -> Noised:
     """Replace words of a sentence by candidates drawn by weight, or runs of words by a mask.
 
@@ -216,21 +216,28 @@ def add_noise(
     Args:
         rate: the share to replace, if not the policy's.
         mask_share: probability that a run of chosen words becomes one mask; with 1, words need no candidate.
-        aligned: words of the sentence's translation: candidates among them, in any case, go before the others.
+        aligned: words of the sentence's translation: candidates among them, in any case, go before the others. Where
+            neighbouring words are replaced by neighbours there, these keep their order there: an aligned phrase.
     """
     _check_share("mask_share", mask_share)
     available = [mask_share >= 1 or covered(word, lexicon) for word in words]
     chosen = policy.choose(available, policy.rate if rate is None else rate, stream)
     new: dict[int, str] = {}
     masked = []
-    forms = {form for word in aligned for form in (word, *(case(word.lower()) for case in CASES))}
+    places: dict[str, int] = {}
+    for place, word in enumerate(aligned):
+        for form in (word, *(case(word.lower()) for case in CASES)):
+            places.setdefault(form, place)
     for start, end in runs(chosen.words):
         if mask_share >= 1 or (mask_share > 0 and stream.random() < mask_share):
             masked.append((start, end))
             continue
         for i in range(start, end):
             probs = lexicon.probs(words[i])
-            new[i] = _draw({c: p for c, p in probs.items() if c in forms} or probs, stream)
+            new[i] = _draw({c: p for c, p in probs.items() if c in places} or probs, stream)
+    for start, end in phrases([places.get(new.get(i, ""), -1) for i in range(len(words))]):
+        in_order = sorted((new[i] for i in range(start, end)), key=lambda candidate: places[candidate])
+        new.update(zip(range(start, end), in_order, strict=True))
     inside = {i for start, end in masked for i in range(start + 1, end)}
     return Noised(new, masked, [i for i in chosen.inserted if i not in inside])
 
@@ -269,6 +276,25 @@ def runs(positions: Sequence[int]) -> list[tuple[int, int]]:
         else:
             runs.append((i, i + 1))
     return runs
+
+
+def phrases(places: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield the stretches, from and up to, that are neighbours in some order elsewhere; -1 has no place there.
+
+    >>> list(phrases([3, 2, -1, 5, 7, 6, 6]))
+    [(0, 2), (4, 6)]
+    """
+    start = 0
+    while start < len(places):
+        last = start
+        for end in range(start, len(places)):
+            if places[end] < 0 or places[end] in places[start:end]:
+                break
+            if max(places[start : end + 1]) - min(places[start : end + 1]) == end - start:
+                last = end
+        if last > start:
+            yield start, last + 1
+        start = last + 1
 
 
 def _draw(probs: Mapping[str, float], stream: Stream) -> str:
@@ -310,7 +336,7 @@ def switch_line(
     *,
     rate: float | None = None,
     mask_share: float = 0.0,
-    aligned: Collection[str] = (),
+    aligned: Sequence[str] = (),
     language: str | None = None,
 ) -> SwitchedLine:
     """Switch words of a line of text; punctuation, spaces, numbers and addresses stay, but those inside a mask.

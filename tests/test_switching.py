@@ -107,7 +107,7 @@ def test_compiled_twin_makes_the_same_draws(words, lexicon, policy, index):
     st.lists(lexicons, min_size=1, max_size=3),
     policies,
     st.sampled_from([0.0, 0.4, 1.0]),
-    st.lists(st.sampled_from([w.upper()[::-1] + "x" for w in WORDS]), max_size=4),
+    st.lists(st.sampled_from([w.upper()[::-1] + "x" for w in WORDS]), max_size=8),
     st.booleans(),
     indices,
 )
@@ -181,6 +181,16 @@ def test_a_candidate_that_stands_in_the_translation_goes_first():
         line = switch_line("BANK", lexicon, PoissonSpans(1.0), Stream(1, 1, index), aligned=["die", "Bank"])
         assert line.text() == "BANK"
         assert line.switched == {0: "BANK"}
+
+
+def test_an_aligned_phrase_keeps_its_order():
+    """rotes Auto beside "la voiture rouge": its words, in its order, though rotes goes first."""
+    lexicon = Lexicon({"rotes": {"rouge": 0.5, "vif": 0.5}, "auto": {"voiture": 0.2, "char": 0.8}, "ein": {"un": 1.0}})
+    words = ["ein", "rotes", "auto"]
+    new = add_noise(words, lexicon, PoissonSpans(1.0), Stream(1, 1, 1), aligned=["la", "voiture", "rouge"])
+    assert new.words == {0: "un", 1: "voiture", 2: "rouge"}
+    new = add_noise(words, lexicon, PoissonSpans(1.0), Stream(1, 1, 1), aligned=["rouge", "la", "voiture"])
+    assert new.words == {0: "un", 1: "rouge", 2: "voiture"}  # no neighbours there: each stays where it is
 
 
 @given(sentences, lexicons, indices)

@@ -147,16 +147,16 @@ def growth(arguments: argparse.Namespace) -> None:
     print("words a side\ts a step\ts retrieval\tpeak MiB", flush=True)
     for n_words in arguments.words:
         command = [sys.executable, __file__, "size", str(n_words), "--dim", str(arguments.dim)]
-        subprocess.run([*command, *(["--retrieval-only"] if arguments.retrieval_only else [])], check=True)
+        subprocess.run([*command, *(["--rows", str(arguments.rows)] if arguments.rows else [])], check=True)
 
 
 def size(arguments: argparse.Namespace) -> None:
     """Measure one size: a step at keep 0.1, and retrieval of the ten nearest in both directions."""
     src, tgt = random_sides(arguments.words, arguments.dim)
     own_steps(*random_sides(50, 5), keep=0.5, n_steps=1)  # compiles
-    seconds = np.nan if arguments.retrieval_only else own_steps(src, tgt, keep=0.1, n_steps=2)[1]
+    seconds = np.nan if arguments.rows else own_steps(src, tgt, keep=0.1, n_steps=2)[1]
     began = time.perf_counter()
-    neighbors(src.vectors, tgt.vectors, 10)
+    neighbors(src.vectors[: arguments.rows], tgt.vectors, 10)
     retrieval = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(f"{arguments.words:,}\t{seconds:.1f}\t{retrieval:.1f}\t{peak:,}")
@@ -186,12 +186,12 @@ def main() -> None:
     sizes = commands.add_parser("growth", help="time and memory by size")
     sizes.add_argument("--words", type=int, nargs="+", default=[10_000, 20_000, 50_000], help="per side")
     sizes.add_argument("--dim", type=int, default=300)
-    sizes.add_argument("--retrieval-only", action="store_true")
+    sizes.add_argument("--rows", type=int, help="no step, and retrieval between this many source words and all targets")
     sizes.set_defaults(run=growth)
     one = commands.add_parser("size", help="one row of growth")
     one.add_argument("words", type=int)
     one.add_argument("--dim", type=int, default=300)
-    one.add_argument("--retrieval-only", action="store_true")
+    one.add_argument("--rows", type=int)
     one.set_defaults(run=size)
     arguments = parser.parse_args()
     arguments.run(arguments)

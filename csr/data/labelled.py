@@ -55,8 +55,8 @@ def pair_examples(pairs: Sequence[NliExample], pieces: Pieces, limit: int) -> li
     examples = []
     for pair, (premise, hypothesis) in zip(pairs, sides, strict=True):
         room = limit - 4
-        shorter = min(len(premise), len(hypothesis), room // 2)
-        premise, hypothesis = (side[: max(room - shorter, shorter)] for side in (premise, hypothesis))
+        premise = premise[: max(room - len(hypothesis), (room + 1) // 2)]
+        hypothesis = hypothesis[: room - len(premise)]
         ids = np.concatenate([[BOS], premise, [EOS, EOS], hypothesis, [EOS]])
         examples.append(Example(ids, np.zeros(1, np.int64), np.array([LABELS.index(pair.label)])))
     return examples

@@ -182,6 +182,8 @@ def sample(source: Source, held_out: int, train: Path, valid: Path, *, seed: int
                     if _hash(sentence, key) not in common:
                         stream.write(f"{sentence}\n")
                         counts["held_out_bytes"] += len(sentence.encode()) + 1
+    if not counts["held_out_bytes"]:
+        raise DataError(f"{source.language}: expected sentences to hold out that come once, found none; hold out more")
     return dict(counts)
 
 

@@ -9,8 +9,10 @@ from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq.tasks import setup_task
 
 import fairseq_plugins
+from csr.data.nli import LABELS
 from csr.errors import ConfigError
 from csr.files import PathLike
+from fairseq_plugins.nli import CsrNliTask
 from fairseq_plugins.translation import CsrTranslationTask
 
 
@@ -32,7 +34,7 @@ def rows(data: PathLike, task_options: Sequence[str], split: str, epoch: int, n:
     )
     task = setup_task(config.task)
     if not isinstance(task, CsrTranslationTask):
-        raise ConfigError(f"--task: expected csr_restore or csr_translation, found {config.task._name}")
+        raise ConfigError(f"--task: expected csr_restore, csr_translation or csr_nli, found {config.task._name}")
     task.load_dataset(split, epoch)
     dataset = task.datasets[split]
     dataset.set_epoch(epoch)
@@ -42,6 +44,9 @@ def rows(data: PathLike, task_options: Sequence[str], split: str, epoch: int, n:
         read = {
             "encoder input": net["src_tokens"][0],
             "decoder input": net["prev_output_tokens"][0],
-            "target": batch["target"][0],
         }
-        yield {name: " ".join(task.tgt_dict[int(i)] for i in ids) for name, ids in read.items()}
+        labelled = isinstance(task, CsrNliTask)
+        if not labelled:
+            read["target"] = batch["target"][0]
+        row = {name: " ".join(task.tgt_dict[int(i)] for i in ids) for name, ids in read.items()}
+        yield row | ({"label": LABELS[int(batch["target"][0])]} if labelled else {})

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_training import fit, save, setup, text_of
 
+from csr.cli import main
 from csr.data.nli import LABELS, NliExample, write_nli
 from csr.data.prepare_nli import prepare_nli
 from csr.data.texts import prepare_texts
@@ -180,3 +181,13 @@ def test_accuracy_of_known_predictions():
         "neutral neutral entailment contradiction".split(), "neutral entailment entailment contradiction".split()
     )
     assert (found.correct, found.total, found.value) == (3, 4, 0.75)
+
+
+def test_csr_inspect_prints_pairs_as_text(data, capsys):
+    options = "--split valid --rows 1 --task csr_nli --langs en,de --source-lang en".split()
+    assert main(["inspect", str(data / "nli/bin"), *options]) == 0
+    printed = capsys.readouterr().out
+    assert "label" in printed
+    assert "entailment" in printed
+    assert "decoder input" in printed
+    assert "[en] " in printed

@@ -124,6 +124,7 @@ def export_checkpoint(
         theirs = {f"model.{key}": weight.contiguous() for key, weight in weights.items()}
         bias = embedding.new_zeros(1, len(embedding))
         save_file({_BIAS: bias, _SHARED: embedding, **theirs}, part / "model.safetensors", {"format": "pt"})
+        (part / "model.safetensors").chmod((part / "config.json").stat().st_mode)  # not for the owner alone
         if out.exists():
             out.rmdir()
         os.rename(part, out)
@@ -293,6 +294,8 @@ def _config(sizes: Architecture, preset: Preset, dtype: str) -> dict[str, Any]:
         "pad_token_id": 1,
         "eos_token_id": 2,
         "torch_dtype": dtype,
+        # Without a version, or with a later one, the library warns of a fault of other models' tokenizers.
+        "transformers_version": "4.57.2",
     }
 
 

@@ -228,7 +228,7 @@ def test_a_given_vocabulary_is_kept(text, tmp_path, capsys) -> None:
     subwords.write_dictionary([f"other{i}" for i in range(300)], {}, own)
     with pytest.raises(DataError, match=r"dict\.txt: expected the pieces of .*spm\.model, found mostly others"):
         prepare(text, CODES, tmp_path / "b", dictionary=own, **options)
-    with pytest.raises(ConfigError, match="expected one of en, fr, found 'qaa'"):
+    with pytest.raises(ConfigError, match=r"expected one of the model's languages \(en, fr\)"):
         prepare(text, CODES, tmp_path / "b", langs=("en", "fr"))
 
 
@@ -271,7 +271,12 @@ def test_a_failing_fairseq_is_one_line(tmp_path, monkeypatch) -> None:
         (b"x\n", b"y\n", ("--dict", "f"), "expected both or none, found one"),
         (b"x\n", b"y\n", ("--target-lang", "qaa"), "expected two different ones, found 'qaa' twice"),
         (b"x\n", b"y\n", ("--target-lang", "zh-cn"), "letters, digits and _, as in de or de_DE, found 'zh-cn'"),
-        (b"x\n", b"y\n", ("--langs", "en_XX,de_DE"), "language code: expected one of en_XX, de_DE, found 'qaa'"),
+        (
+            b"x\n",
+            b"y\n",
+            ("--langs", "en_XX,de_DE"),
+            "language 'qaa': expected one of the model's languages (en_XX, de_DE), found none that fits",
+        ),
     ],
 )
 def test_bad_input_is_one_line(tmp_path, monkeypatch, capsys, src, tgt, options, message) -> None:

@@ -47,7 +47,7 @@ def make_checkpoint(
     arguments = options.parse_args_and_arch(options.get_training_parser(), command.split())
     config = convert_namespace_to_omegaconf(arguments)
     torch.manual_seed(seed)
-    model = setup_task(config.task).build_model(config.model)
+    model = setup_task(config.task).build_model(config.model, from_checkpoint=True)
     state = {"model": model.state_dict(), "optimizer_history": [{"num_updates": updates, "lr_scheduler_state": {}}]}
     state["extra_state"] = {"train_iterator": {"epoch": 1, "iterations_in_epoch": 0}, "val_loss": None}
     if task.startswith("csr_"):

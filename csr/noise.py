@@ -282,7 +282,7 @@ def phrases(places: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Yield the stretches, from and up to, that are neighbours in some order elsewhere; -1 has no place there.
 
     >>> list(phrases([3, 2, -1, 5, 7, 6, 6]))
-    [(0, 2), (4, 6)]
+    [(0, 2), (3, 6)]
     """
     start = 0
     while start < len(places):

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 
 from csr.backbone.presets import PRESETS
+from csr.commands.options import positive
 from csr.errors import ConfigError
 
 
@@ -23,7 +24,7 @@ def _register_sample(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for {train,dev,test}.{qaa,qab} and lexicon")
     parser.add_argument("--seed", type=int, default=1, help="seed of words and sentences (default: %(default)s)")
-    parser.add_argument("--pairs", type=_positive, default=8000, help="training pairs (default: %(default)s)")
+    parser.add_argument("--pairs", type=positive, default=8000, help="training pairs (default: %(default)s)")
     parser.set_defaults(run=sample)
 
 
@@ -41,11 +42,9 @@ def _register_prepare(parser: argparse.ArgumentParser) -> None:
     for name in ("dev", "test"):
         add(f"--{name}-src", metavar="FILE", help=f"source side of the {name} text (default: held out from training)")
         add(f"--{name}-tgt", metavar="FILE", help=f"target side of the {name} text")
-        add(
-            f"--{name}-size", type=_positive, default=1000, metavar="N", help="pairs to hold out (default: %(default)s)"
-        )
-    add("--pieces", type=_positive, default=8000, metavar="N", help="size of the vocabulary (default: %(default)s)")
-    add("--max-words", type=_positive, default=250, metavar="N", help="longest side, in words (default: %(default)s)")
+        add(f"--{name}-size", type=positive, default=1000, metavar="N", help="pairs to hold out (default: %(default)s)")
+    add("--pieces", type=positive, default=8000, metavar="N", help="size of the vocabulary (default: %(default)s)")
+    add("--max-words", type=positive, default=250, metavar="N", help="longest side, in words (default: %(default)s)")
     add(
         "--max-ratio",
         type=float,
@@ -59,7 +58,7 @@ def _register_prepare(parser: argparse.ArgumentParser) -> None:
     add("--sentencepiece-model", metavar="FILE", help="the backbone's, instead of training one")
     add("--dict", metavar="FILE", help="the backbone's fairseq dictionary, to go with its SentencePiece model")
     workers = len(os.sched_getaffinity(0))
-    add("--workers", type=_positive, default=workers, metavar="N", help="processes (default: the cores, %(default)s)")
+    add("--workers", type=positive, default=workers, metavar="N", help="processes (default: the cores, %(default)s)")
     add(
         "--no-word-boundaries",
         dest="word_boundaries",
@@ -117,13 +116,3 @@ def _both(src: str | None, tgt: str | None, name: str) -> tuple[str, str] | None
             f"--{name}-{'tgt' if src else 'src'}: expected with --{name}-{'src' if src else 'tgt'}, not given"
         )
     return None
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
-
-
-_positive.__name__ = "positive number"  # argparse says: invalid positive number value

@@ -165,6 +165,24 @@ def write_folder(out: PathLike, last: str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def new_folder(out: PathLike) -> Iterator[Path]:
+    """Yield an empty folder beside ``out``, which becomes ``out`` if the block succeeds.
+
+    Raises:
+        ConfigError: ``out`` is a file, or a folder with files in it.
+    """
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"{out}: expected a new folder, found one with files in it")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as name:
+        part = Path(name, out.name)
+        part.mkdir()
+        yield part
+        os.rename(part, out)
+
+
+@contextlib.contextmanager
 def write_text(path: PathLike) -> Iterator[IO[str]]:
     """Open a UTF-8 file for writing, gzipped if its name ends in ``.gz``; it appears whole or not at all.
 

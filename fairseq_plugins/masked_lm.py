@@ -27,6 +27,7 @@ from csr.masking import Masking, Symbols
 from csr.noise import IndependentWords
 from csr.pieces import EncodedLexicon, encode_lexicon, encoded_lexicon, piece_roles, word_encoder
 from fairseq_plugins.datasets import NoisyDataset
+from fairseq_plugins.precision import allow_bf16
 
 logger = logging.getLogger(__name__)
 
@@ -172,6 +173,7 @@ class CsrMaskedLmTask(FairseqTask):
     @classmethod
     def setup_task(cls, cfg: CsrMaskedLmConfig, **kwargs: object) -> "CsrMaskedLmTask":
         """Read the dictionary."""
+        allow_bf16(cfg)
         path = Path(utils.split_paths(cfg.data)[0], "dict.txt")
         if not path.is_file():
             raise DataError(f"{path}: expected the dictionary that csr mixture writes, found no such file")
@@ -305,9 +307,9 @@ class CsrMaskedLmCriterion(FairseqCriterion):
     def forward(self, model, sample, reduce=True):  # type: ignore[no-untyped-def]
         """Return the summed loss, the number of pieces to predict, and what to log."""
         predicted = sample["target"].ne(self.padding_idx)
-        logits = model(**sample["net_input"], masked_tokens=predicted)[0]
+        logits = model(**sample["net_input"], masked_tokens=predicted)[0].float()
         target = sample["target"][predicted]
-        loss = F.cross_entropy(logits.float(), target, reduction="sum")
+        loss = F.cross_entropy(logits, target, reduction="sum")
         log = {
             "loss": loss.data,
             "n_correct": (logits.argmax(-1) == target).sum().data,

@@ -278,5 +278,6 @@ def test_what_does_not_go_together_is_one_line(tmp_path, capsys, break_it, messa
 
 
 def test_the_folder_is_new(tmp_path):
+    (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="expected a new folder"):
         trim(tmp_path / "full", tmp_path, Use([]))

@@ -233,6 +233,15 @@ def _weights_file(path: Path) -> dict[str, torch.Tensor]:
         raise unreadable(path, error) from None
 
 
+def write_safetensors(folder: Path, weights: Mapping[str, torch.Tensor]) -> None:
+    """Write weights as a Hugging Face folder has them."""
+    from safetensors.torch import save_file
+
+    path = folder / _WEIGHT_FILES[0]
+    save_file({name: weight.contiguous() for name, weight in weights.items()}, path, {"format": "pt"})
+    path.chmod((folder / "config.json").stat().st_mode)  # safetensors leaves it to the owner alone
+
+
 def _is_weights(value: Any) -> bool:
     import torch
 

@@ -6,21 +6,19 @@ RoBERTa counts from 2, and says of each piece which sentence it is of, which our
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from csr.backbone.checkpoints import model_settings, read_checkpoint, write_checkpoint
+from csr.backbone.checkpoints import model_settings, read_checkpoint, write_checkpoint, write_safetensors
 from csr.backbone.huggingface import CHECKPOINT, DICTIONARY, SENTENCEPIECE
 from csr.backbone.presets import MASK
 from csr.backbone.tokenizer import MODEL_FILE, aligned_pieces, unigram
 from csr.data.subwords import read_dictionary, write_dictionary
-from csr.errors import ConfigError, DataError
-from csr.files import PathLike, read_json, write_json, write_whole
+from csr.errors import DataError
+from csr.files import PathLike, new_folder, read_json, write_json, write_whole
 
 if TYPE_CHECKING:
     import torch
@@ -158,11 +156,17 @@ def export_encoder(
         DataError: a file is missing or damaged, the files do not belong together, or the model is no BERT encoder.
         ConfigError: the folder is there already.
     """
-    from safetensors.torch import save_file
+    with new_folder(out) as part:
+        return _export(Path(checkpoint), part, dictionary, sentencepiece_model, layout)
 
-    checkpoint, out = Path(checkpoint), Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"{out}: expected a new folder, found one with files in it")
+
+def _export(
+    checkpoint: Path,
+    out: Path,
+    dictionary: PathLike | None,
+    sentencepiece_model: PathLike | None,
+    layout: Layout,
+) -> Sizes:
     dictionary = dictionary or checkpoint.parent / DICTIONARY
     sentencepiece_model = sentencepiece_model or checkpoint.parent / SENTENCEPIECE
     pieces = aligned_pieces(sentencepiece_model)
@@ -186,17 +190,10 @@ def export_encoder(
             f"<mask>, found {sizes.vocabulary:,}"
         )
     tokenizer = encoder_tokenizer(sentencepiece_model, sizes.positions)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as name:
-        part = Path(name, out.name)
-        tokenizer.save_pretrained(part)
-        theirs = {key: weight.contiguous() for key, weight in _their_weights(weights, sizes, layout).items()}
-        save_file(theirs, part / "model.safetensors", {"format": "pt"})
-        dtype = str(weights[_EMBEDDING].dtype).removeprefix("torch.")
-        write_json(part / "config.json", _config(sizes, settings, layout, dtype))
-        if out.exists():
-            out.rmdir()
-        os.rename(part, out)
+    tokenizer.save_pretrained(out)
+    dtype = str(weights[_EMBEDDING].dtype).removeprefix("torch.")
+    write_json(out / "config.json", _config(sizes, settings, layout, dtype))
+    write_safetensors(out, _their_weights(weights, sizes, layout))
     return sizes
 
 

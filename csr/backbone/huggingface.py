@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,13 +17,14 @@ from csr.backbone.checkpoints import (
     model_settings,
     read_checkpoint,
     write_checkpoint,
+    write_safetensors,
 )
 from csr.backbone.presets import CHECKPOINT, DICTIONARY, SENTENCEPIECE, Preset, preset_of
 from csr.backbone.tokenizer import CLASSES, MODEL_FILE, aligned_pieces, fast_tokenizer
 from csr.data.subwords import read_dictionary, write_dictionary
-from csr.errors import ConfigError, DataError
+from csr.errors import DataError
 from csr.examples import LanguageIds, language_symbol
-from csr.files import PathLike, write_json, write_whole
+from csr.files import PathLike, new_folder, write_json, write_whole
 
 if TYPE_CHECKING:
     import torch
@@ -92,11 +91,17 @@ def export_checkpoint(
         DataError: a file is missing or damaged, the files do not belong together, or the model is no mBART.
         ConfigError: the model has no such language, or the folder is there already.
     """
-    from safetensors.torch import save_file
+    with new_folder(out) as part:
+        return _export(Path(checkpoint), part, dictionary, sentencepiece_model, languages)
 
-    checkpoint, out = Path(checkpoint), Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"{out}: expected a new folder, found one with files in it")
+
+def _export(
+    checkpoint: Path,
+    out: Path,
+    dictionary: PathLike | None,
+    sentencepiece_model: PathLike | None,
+    languages: tuple[str | None, str | None],
+) -> tuple[Preset, Architecture]:
     dictionary = dictionary or checkpoint.parent / DICTIONARY
     sentencepiece_model = sentencepiece_model or checkpoint.parent / SENTENCEPIECE
     pieces = aligned_pieces(sentencepiece_model)
@@ -114,20 +119,12 @@ def export_checkpoint(
         for code in (languages[0] or task.get("source_lang"), languages[1] or task.get("target_lang"))
     )
     tokenizer = fast_tokenizer(sentencepiece_model, preset, source, target)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as name:
-        part = Path(name, out.name)
-        tokenizer.save_pretrained(part)
-        write_json(part / "config.json", _config(sizes, preset, str(embedding.dtype).removeprefix("torch.")))
-        language = None if target is None else tokenizer.convert_tokens_to_ids(target)
-        write_json(part / "generation_config.json", _generation(preset, language))
-        theirs = {f"model.{key}": weight.contiguous() for key, weight in weights.items()}
-        bias = embedding.new_zeros(1, len(embedding))
-        save_file({_BIAS: bias, _SHARED: embedding, **theirs}, part / "model.safetensors", {"format": "pt"})
-        (part / "model.safetensors").chmod((part / "config.json").stat().st_mode)  # not for the owner alone
-        if out.exists():
-            out.rmdir()
-        os.rename(part, out)
+    tokenizer.save_pretrained(out)
+    write_json(out / "config.json", _config(sizes, preset, str(embedding.dtype).removeprefix("torch.")))
+    language = None if target is None else tokenizer.convert_tokens_to_ids(target)
+    write_json(out / "generation_config.json", _generation(preset, language))
+    theirs = {f"model.{key}": weight for key, weight in weights.items()}
+    write_safetensors(out, {_BIAS: embedding.new_zeros(1, len(embedding)), _SHARED: embedding, **theirs})
     return preset, sizes
 
 

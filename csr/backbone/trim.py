@@ -7,7 +7,6 @@ pieces gets the same hidden states, and each kept piece the same logit.
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,8 +22,8 @@ from csr.backbone.pieces import PieceModel, changed
 from csr.backbone.presets import CHECKPOINT, DICTIONARY, MASK, PRESETS, SENTENCEPIECE, SPECIAL, Preset, preset_of
 from csr.backbone.strip import stripped
 from csr.data import subwords
-from csr.errors import ConfigError, DataError
-from csr.files import PathLike, read_json, sha256, write_json
+from csr.errors import DataError
+from csr.files import PathLike, new_folder, read_json, sha256, write_json
 
 if TYPE_CHECKING:
     import torch
@@ -93,26 +92,23 @@ def trim(backbone: PathLike, out: PathLike, use: Use, held_out: Sequence[PathLik
 
     Raises:
         DataError: a file is missing or damaged, or the files of the backbone do not belong together.
-        ConfigError: ``out`` is there already.
+        ConfigError: ``out`` is there already, and not empty.
     """
-    backbone, out = Path(backbone), Path(out)
-    if out.exists():
-        raise ConfigError(f"{out}: expected a new folder, found one that is there already")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as name:
-        work, result = Path(name), Path(name, out.name)
+    backbone = Path(backbone)
+    with new_folder(out) as result:
         if (backbone / "config.json").is_file():
-            preset, sizes = import_folder(backbone, work / "imported")
-            record = _trim(work / "imported", work / "trimmed", use, held_out)
-            languages = _languages(backbone, preset, sizes.vocabulary or 0)
-            export_checkpoint(work / "trimmed" / CHECKPOINT, result, languages=languages)
+            with tempfile.TemporaryDirectory(dir=result.parent) as name:
+                work = Path(name)
+                preset, sizes = import_folder(backbone, work / "imported")
+                record = _trim(work / "imported", work / "trimmed", use, held_out)
+                languages = _languages(backbone, preset, sizes.vocabulary or 0)
+                export_checkpoint(work / "trimmed" / CHECKPOINT, result, languages=languages)
         else:
             record = _trim(backbone, result, use, held_out)
         files = [path for path in sorted(backbone.iterdir()) if path.is_file()]
         files += map(Path, (*use.texts, *use.lexicons, *use.reverse_lexicons, *held_out))
         record["inputs"] = {str(path): sha256(path) for path in files}
         write_json(result / _RECORD, record)
-        os.rename(result, out)
     return record
 
 
@@ -147,7 +143,7 @@ def _trim(backbone: Path, out: Path, use: Use, held_out: Sequence[PathLike]) -> 
     if (state.get("task_state") or {}).get("dictionary"):
         trimmed["task_state"] = {**state["task_state"], "dictionary": _hash(remaining, languages)}
 
-    out.mkdir()
+    out.mkdir(exist_ok=True)
     write_checkpoint(trimmed, out / CHECKPOINT)
     subwords.write_dictionary(remaining, frequencies, out / DICTIONARY)
     (out / SENTENCEPIECE).write_bytes(model.trimmed(kept.mask))

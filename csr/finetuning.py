@@ -117,7 +117,7 @@ def _sizes(checkpoint: Path, dictionary: Path) -> dict[str, Any]:
     fingerprint = int.from_bytes(bytes.fromhex(dictionary_hash(symbols))[:8], "little", signed=True)
     if int(weights.get("vocabulary", fingerprint)) != fingerprint:
         raise DataError(f"{checkpoint}: expected the entries of {dictionary}, found as many others")
-    return {name: settings[name] for name in _SIZES}
+    return {name: settings[name] for name in (*_SIZES, "layer_norm_eps") if name in settings}
 
 
 def _n_examples(task: Task, train: Path, encoder: Encoder, settings: Finetuning, types: Sequence[str]) -> int:

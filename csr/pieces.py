@@ -294,14 +294,16 @@ def word_encoder(pieces: Sequence[str], unknown: int, sentencepiece_model: PathL
             )
         return lambda words, spaced: [[index[word]] if spaced and word in index else [] for word in words]
 
-    model = _load_model(sentencepiece_model)
+    from csr.data.subwords import load
+
+    model = load(sentencepiece_model)
     ids = np.array([index.get(model.id_to_piece(i), unknown) for i in range(len(model))])
     if np.mean(ids != unknown) < 0.5:
         raise ConfigError(
             f"{sentencepiece_model}: expected the SentencePiece model of the dictionary, found one of whose "
             f"{len(ids):,} pieces the dictionary lacks {np.sum(ids == unknown):,}"
         )
-    n_stub = len(model.encode(_STUB))
+    n_stub = len(model.encode([_STUB])[0])
 
     def encode(words: Sequence[str], spaced: bool) -> list[list[int]]:
         rows = [ids[row].tolist() for row in model.encode(list(words))]
@@ -311,12 +313,3 @@ def word_encoder(pieces: Sequence[str], unknown: int, sentencepiece_model: PathL
         return [row if fine else [] for row, fine in zip(rows, known, strict=True)]
 
     return encode
-
-
-def _load_model(path: PathLike) -> Any:
-    import sentencepiece
-
-    try:
-        return sentencepiece.SentencePieceProcessor(model_file=str(path))
-    except (OSError, RuntimeError):
-        raise DataError(f"{path}: expected a SentencePiece model, found no file or another kind of file") from None

@@ -128,7 +128,9 @@ class ClassificationCriterion(FairseqCriterion):
 @dataclass
 class ClassificationConfig(FairseqDataclass):
     data: str = field(default=MISSING, metadata={"help": "folder with the encoder's dictionary, dict.txt"})
-    sentencepiece_model: str = field(default=MISSING, metadata={"help": "SentencePiece model of that dictionary"})
+    sentencepiece_model: str = field(
+        default=MISSING, metadata={"help": "SentencePiece model or tokenizer.json of that dictionary"}
+    )
     train: Optional[str] = field(default=None, metadata={"help": "file to train on"})
     valid: Optional[str] = field(default=None, metadata={"help": "file to validate on"})
     max_length: int = field(default=128, metadata={"help": "ids of an example (Visser et al., Table 2)"})

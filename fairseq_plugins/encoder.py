@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 
 import torch
 from fairseq.data import Dictionary
@@ -20,6 +20,7 @@ from csr.errors import DataError
 
 # Layers and width. tiny, mini and small: Turc et al. 2019; base and large: Devlin et al. 2019. All have heads of 64
 # and a feed-forward layer of four times the width.
+EPSILON = 1e-5  # of fairseq's normalisation
 SIZES = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512), "base": (12, 768), "large": (24, 1024)}
 
 
@@ -29,7 +30,18 @@ class CsrBert(RobertaModel):
 
     def __init__(self, args: Namespace, encoder: RobertaEncoder) -> None:
         super().__init__(args, encoder)
+        for module in encoder.modules():
+            if hasattr(module, "normalized_shape"):  # also where it is apex's
+                module.eps = getattr(args, "layer_norm_eps", EPSILON)
         self.register_buffer("vocabulary", fingerprint(encoder.dictionary))
+
+    @staticmethod
+    def add_args(parser: ArgumentParser) -> None:
+        """Add RoBERTa's options, and one that models of the Hugging Face library need."""
+        RobertaModel.add_args(parser)
+        parser.add_argument(
+            "--layer-norm-eps", type=float, metavar="E", help="epsilon of normalisation (default: 1e-05)"
+        )
 
     def upgrade_state_dict_named(self, state_dict: dict[str, torch.Tensor], name: str) -> None:
         """Check the vocabulary of a checkpoint before its weights are read.
@@ -60,6 +72,7 @@ def _architecture(layers: int, width: int, arguments: Namespace) -> None:
         "encoder_ffn_embed_dim": 4 * width,
         "encoder_attention_heads": width // 64,
         "max_positions": 512,
+        "layer_norm_eps": EPSILON,
     }
     for name, value in defaults.items():
         if not hasattr(arguments, name):

@@ -18,7 +18,7 @@ from omegaconf import II, MISSING
 
 from csr.compiled_masking import STATS, MaskingSwitcher
 from csr.data.blocks import Blocks, pack
-from csr.data.subwords import read_rows
+from csr.data.subwords import model_file, read_rows
 from csr.errors import ConfigError, DataError
 from csr.files import sha256
 from csr.induction.stopwords import stop_words
@@ -53,7 +53,8 @@ class CsrMaskedLmConfig(FairseqDataclass):
         default=None, metadata={"help": "from the second language to the first, to switch its words too"}
     )
     sentencepiece_model: Optional[str] = field(
-        default=None, metadata={"help": "SentencePiece model of the data (default: spm.model beside bin/)"}
+        default=None,
+        metadata={"help": "SentencePiece model or tokenizer.json of the data (default: the one beside bin/)"},
     )
     switch_rate: float = field(default=0.03, metadata={"help": "probability that a word is switched, 0 to 1"})
     gate: float = field(default=0.5, metadata={"help": "probability that a block has switched words, 0 to 1"})
@@ -257,7 +258,7 @@ class CsrMaskedLmTask(FairseqTask):
     def encoded_lexicon(self, path: str, source_stops: str, target_stops: str) -> EncodedLexicon:
         """Return the words of a lexicon that may be switched, with their tempered candidates."""
         cfg, words = self.cfg, self.dictionary.symbols[: self.symbols.mask]
-        model = cfg.sentencepiece_model or str(Path(utils.split_paths(cfg.data)[0]).parent / "spm.model")
+        model = cfg.sentencepiece_model or str(model_file(Path(utils.split_paths(cfg.data)[0]).parent))
         stops = [sorted(stop_words(of)) if of != "none" else [] for of in (source_stops, target_stops)]
         settings: dict[str, object] = {
             "temperature": cfg.temperature,

@@ -7,18 +7,21 @@ RoBERTa counts from 2, and says of each piece which sentence it is of, which our
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from csr.backbone.checkpoints import model_settings, read_checkpoint, write_checkpoint, write_safetensors
 from csr.backbone.huggingface import CHECKPOINT, DICTIONARY, SENTENCEPIECE
-from csr.backbone.presets import MASK
+from csr.backbone.presets import MASK, SPECIAL
 from csr.backbone.tokenizer import MODEL_FILE, aligned_pieces, unigram
-from csr.data.subwords import read_dictionary, write_dictionary
-from csr.errors import DataError
+from csr.data.subwords import model_file, model_pieces, read_dictionary, write_dictionary
+from csr.data.wordpiece import WordPiece, read_vocabulary
+from csr.data.wordpiece import read as read_wordpiece
+from csr.errors import ConfigError, DataError
 from csr.files import PathLike, new_folder, read_json, write_json, write_whole
+from csr.pieces import MARK
 
 if TYPE_CHECKING:
     import torch
@@ -31,9 +34,10 @@ _OURS = "encoder.sentence_encoder"
 _EMBEDDING = f"{_OURS}.embed_tokens.weight"
 _POSITIONS = f"{_OURS}.embed_positions.weight"
 _OUTPUT = "encoder.lm_head.weight"  # tied to the embedding
+_BIAS = "encoder.lm_head.bias"
 # RoBERTa's positions start after the id of <pad>, which is 1: two rows that are never read.
 _OFFSET = 2
-_EPSILON = 1e-5  # of fairseq's normalisation
+_EPSILON = 1e-5  # of fairseq's normalisation, unless told otherwise
 
 # (ours, theirs) of each layer, both followed by .weight and .bias.
 _LAYER = (
@@ -103,9 +107,10 @@ def trained_encoder(checkpoint: PathLike) -> bool:
 
 
 def import_encoder(folder: PathLike, out: PathLike) -> Sizes:
-    """Write a Hugging Face folder of XLM-R, or of a BERT with a SentencePiece vocabulary, as a fairseq checkpoint.
+    """Write a Hugging Face folder of XLM-R or a BERT as a fairseq checkpoint.
 
-    ``out`` gets ``model.pt`` for ``--arch csr_bert_*``, ``dict.txt`` and ``sentence.bpe.model``.
+    ``out`` gets ``model.pt`` for ``--arch csr_bert_*``, ``dict.txt``, and ``sentence.bpe.model`` or, of a WordPiece
+    vocabulary, ``tokenizer.json``.
 
     Raises:
         DataError: a file is missing or damaged, or the model is another one.
@@ -116,20 +121,25 @@ def import_encoder(folder: PathLike, out: PathLike) -> Sizes:
     layout = config.get("model_type")
     if layout not in LAYOUTS:
         raise DataError(f"{path}: expected model_type {' or '.join(LAYOUTS)}, found {layout}")
-    if not (folder / MODEL_FILE).is_file():
-        found = "vocab.txt, a WordPiece vocabulary as mBERT's" if (folder / "vocab.txt").is_file() else "no such file"
-        raise DataError(f"{folder}: expected the SentencePiece model {MODEL_FILE}, found {found}")
-    pieces = aligned_pieces(folder / MODEL_FILE)
-    sizes = _sizes(config, path, layout)
+    wordpiece = None if (folder / MODEL_FILE).is_file() else _wordpiece(folder, layout)
+    pieces = model_pieces(wordpiece) if wordpiece else aligned_pieces(folder / MODEL_FILE)
+    sizes = _sizes(config, path, layout, wordpiece)
     if sizes.vocabulary != len(pieces) + 5:
         raise DataError(
-            f"{path}: expected a vocabulary of the {len(pieces):,} pieces of {MODEL_FILE}, 4 special symbols and "
+            f"{path}: expected a vocabulary of the {len(pieces):,} pieces of its tokenizer, 4 special symbols and "
             f"<mask>, found {sizes.vocabulary:,}"
         )
     weights = _our_weights(read_checkpoint(folder)["model"], sizes, layout, folder)
+    if wordpiece:
+        rows = _rows(wordpiece, pieces)
+        weights |= {name: weights[name][rows] for name in (_EMBEDDING, _BIAS)}
+        weights[_OUTPUT] = weights[_EMBEDDING]
     write_dictionary(pieces, {}, out / DICTIONARY)
-    with write_whole(out / SENTENCEPIECE) as part:
-        shutil.copyfile(folder / MODEL_FILE, part)
+    with write_whole(out / ("tokenizer.json" if wordpiece else SENTENCEPIECE)) as part:
+        if wordpiece:
+            wordpiece.tokenizer.save(str(part))
+        else:
+            shutil.copyfile(folder / MODEL_FILE, part)
     state = {
         "model": weights,
         "cfg": {"model": _model_settings(sizes, config), "task": {"_name": "csr_masked_lm"}},
@@ -150,11 +160,12 @@ def export_encoder(
     """Write a fairseq checkpoint of csr_masked_lm as a Hugging Face folder: weights, configuration, tokenizer.
 
     Args:
-        dictionary, sentencepiece_model: the model's; those beside the checkpoint if None.
+        dictionary, sentencepiece_model: the model's; those beside the checkpoint if None. The latter may be the
+            ``tokenizer.json`` of a WordPiece vocabulary, and the layout is then BERT's.
 
     Raises:
         DataError: a file is missing or damaged, the files do not belong together, or the model is no BERT encoder.
-        ConfigError: the folder is there already.
+        ConfigError: the folder is there already, or a WordPiece vocabulary is to become XLM-R's.
     """
     with new_folder(out) as part:
         return _export(Path(checkpoint), part, dictionary, sentencepiece_model, layout)
@@ -168,8 +179,11 @@ def _export(
     layout: Layout,
 ) -> Sizes:
     dictionary = dictionary or checkpoint.parent / DICTIONARY
-    sentencepiece_model = sentencepiece_model or checkpoint.parent / SENTENCEPIECE
-    pieces = aligned_pieces(sentencepiece_model)
+    sentencepiece_model = Path(sentencepiece_model or model_file(checkpoint.parent))
+    wordpiece = read_wordpiece(sentencepiece_model) if sentencepiece_model.suffix == ".json" else None
+    if wordpiece and layout != "bert":
+        raise ConfigError(f"--layout: expected bert, for WordPiece as in {sentencepiece_model}, found {layout}")
+    pieces = model_pieces(wordpiece) if wordpiece else aligned_pieces(sentencepiece_model)
     if [piece for piece in read_dictionary(dictionary) if piece != MASK] != pieces:
         raise DataError(f"{dictionary}: expected the pieces of {sentencepiece_model} in its order, found others")
     state = read_checkpoint(checkpoint)
@@ -189,12 +203,62 @@ def _export(
             f"{checkpoint}: expected embeddings of the {len(pieces):,} pieces of {dictionary}, 4 special symbols and "
             f"<mask>, found {sizes.vocabulary:,}"
         )
-    tokenizer = encoder_tokenizer(sentencepiece_model, sizes.positions)
+    if wordpiece:
+        tokenizer = _bert_tokenizer(wordpiece, sizes.positions)
+        places = {row: i for i, row in enumerate(_rows(wordpiece, pieces))}
+        ours = [places[row] for row in range(sizes.vocabulary)]
+        weights = {**weights, **{name: weights[name][ours] for name in (_EMBEDDING, _BIAS)}}
+    else:
+        tokenizer = encoder_tokenizer(sentencepiece_model, sizes.positions)
     tokenizer.save_pretrained(out)
     dtype = str(weights[_EMBEDDING].dtype).removeprefix("torch.")
-    write_json(out / "config.json", _config(sizes, settings, layout, dtype))
+    symbols = {
+        "bos_token_id": tokenizer.bos_token_id or tokenizer.cls_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+        "eos_token_id": tokenizer.eos_token_id or tokenizer.sep_token_id,
+    }
+    write_json(out / "config.json", _config(sizes, settings, layout, dtype) | symbols)
     write_safetensors(out, _their_weights(weights, sizes, layout))
     return sizes
+
+
+def _wordpiece(folder: Path, layout: Layout) -> WordPiece:
+    """Return the WordPiece vocabulary of a folder; where there is ``vocab.txt`` alone, in lower case if none says."""
+    if layout != "bert":
+        raise DataError(f"{folder}: expected the SentencePiece model {MODEL_FILE}, found no such file")
+    if (folder / "tokenizer.json").is_file():
+        return read_wordpiece(folder / "tokenizer.json")
+    if not (folder / "vocab.txt").is_file():
+        raise DataError(f"{folder}: expected tokenizer.json, vocab.txt or {MODEL_FILE}, found none of them")
+    said = folder / "tokenizer_config.json"
+    lowercase = (read_json(said) if said.is_file() else {}).get("do_lower_case", True)
+    return read_vocabulary(folder / "vocab.txt", lowercase)
+
+
+def _rows(wordpiece: WordPiece, pieces: Sequence[str]) -> list[int]:
+    """Return the id in a WordPiece vocabulary of each symbol of ours."""
+    ids = {wordpiece.id_to_piece(i): i for i in range(len(wordpiece))}
+    if len(ids) < len(wordpiece):
+        raise DataError(f"expected pieces that differ without ## and {MARK}, found some that do not")
+    return [ids[symbol] for symbol in (*SPECIAL, *pieces, MASK)]
+
+
+def _bert_tokenizer(wordpiece: WordPiece, positions: int) -> Any:
+    """Return the ``transformers`` tokenizer of a WordPiece vocabulary, with the rows that our models are trained on."""
+    from tokenizers.processors import TemplateProcessing
+    from transformers import BertTokenizerFast
+
+    made = wordpiece.tokenizer
+    symbols = [(symbol, made.token_to_id(symbol)) for symbol in ("[CLS]", "[SEP]")]
+    made.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] [SEP] $B [SEP]", special_tokens=symbols
+    )
+    lowercase = made.normalizer.lowercase
+    names = ["input_ids", "attention_mask"]  # all pieces are of the first sentence
+    return BertTokenizerFast(
+        tokenizer_object=made, do_lower_case=lowercase, strip_accents=made.normalizer.strip_accents,
+        model_max_length=positions, model_input_names=names,
+    )  # fmt: skip
 
 
 def encoder_tokenizer(sentencepiece_model: PathLike, positions: int) -> Any:
@@ -219,7 +283,7 @@ def _names(sizes: Sizes, layout: Layout) -> dict[str, str]:
     for i in range(sizes.layers):
         parts |= {f"{_OURS}.layers.{i}.{a}": f"{theirs.stem}.encoder.layer.{i}.{b}" for a, b in _LAYER}
     names = {f"{a}.{kind}": f"{b}.{kind}" for a, b in parts.items() for kind in ("weight", "bias")}
-    return names | {_EMBEDDING: f"{theirs.stem}.embeddings.word_embeddings.weight", "encoder.lm_head.bias": theirs.bias}
+    return names | {_EMBEDDING: f"{theirs.stem}.embeddings.word_embeddings.weight", _BIAS: theirs.bias}
 
 
 def _their_weights(weights: Weights, sizes: Sizes, layout: Layout) -> dict[str, torch.Tensor]:
@@ -268,12 +332,11 @@ def _our_weights(weights: Weights, sizes: Sizes, layout: Layout, folder: Path) -
     return ours
 
 
-def _sizes(config: Mapping[str, Any], path: Path, layout: Layout) -> Sizes:
+def _sizes(config: Mapping[str, Any], path: Path, layout: Layout, wordpiece: WordPiece | None) -> Sizes:
     """Return the sizes that a configuration names, if fairseq's model can be like that."""
     expected: dict[str, tuple[Any, ...]] = {
         "hidden_act": ("gelu",),
-        "pad_token_id": (1,),
-        "layer_norm_eps": (_EPSILON,),
+        "pad_token_id": (wordpiece.tokenizer.token_to_id("[PAD]") if wordpiece else 1,),
         "position_embedding_type": ("absolute", None),
         "is_decoder": (False, None),
         "tie_word_embeddings": (True, None),
@@ -282,7 +345,6 @@ def _sizes(config: Mapping[str, Any], path: Path, layout: Layout) -> Sizes:
     given = {
         "hidden_act": "gelu",
         "pad_token_id": 1 if layout == "xlm-roberta" else 0,
-        "layer_norm_eps": 1e-12,
         **config,
     }
     for key, values in expected.items():
@@ -316,6 +378,7 @@ def _model_settings(sizes: Sizes, config: Mapping[str, Any]) -> dict[str, Any]:
         "encoder_attention_heads": sizes.heads,
         "max_positions": sizes.positions,
         "activation_fn": "gelu",
+        "layer_norm_eps": config.get("layer_norm_eps", 1e-12),  # what the library takes where nothing is said
         "dropout": config.get("hidden_dropout_prob", 0.1),
         "attention_dropout": config.get("attention_probs_dropout_prob", 0.1),
     }
@@ -336,11 +399,8 @@ def _config(sizes: Sizes, settings: Mapping[str, Any], layout: Layout, dtype: st
         "hidden_act": settings.get("activation_fn", "gelu"),
         "hidden_dropout_prob": settings.get("dropout", 0.1),
         "attention_probs_dropout_prob": settings.get("attention_dropout", 0.1),
-        "layer_norm_eps": _EPSILON,
+        "layer_norm_eps": settings.get("layer_norm_eps", _EPSILON),
         "position_embedding_type": "absolute",
         "tie_word_embeddings": True,
-        "bos_token_id": 0,
-        "pad_token_id": 1,
-        "eos_token_id": 2,
         "torch_dtype": dtype,
     }

@@ -13,11 +13,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _register_import(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Convert mBART-cc25, mBART-50 or XLM-R, published or trimmed, safetensors or .bin, in one file or several. OUT "
-        "gets model.pt, dict.txt and sentence.bpe.model, what backbone.folder of csr run takes, or, of XLM-R, what "
-        "csr_masked_lm starts from. Nothing is downloaded."
+        "Convert mBART-cc25, mBART-50, XLM-R or BERT, published or trimmed, safetensors or .bin, whole or in parts. "
+        "OUT gets model.pt, dict.txt and sentence.bpe.model, what backbone.folder of csr run takes, or, of XLM-R and "
+        "BERT (tokenizer.json for WordPiece), what csr_masked_lm starts from. Nothing is downloaded."
     )
-    parser.add_argument("folder", metavar="FOLDER", help="with config.json, weights and sentencepiece.bpe.model")
+    parser.add_argument("folder", metavar="FOLDER", help="with config.json, weights and the tokenizer's file")
     parser.add_argument("out", metavar="OUT", help="folder to write")
     parser.set_defaults(run=import_hf)
 
@@ -35,7 +35,7 @@ def _register_export(parser: argparse.ArgumentParser) -> None:
     add(
         "--sentencepiece-model",
         metavar="FILE",
-        help="the model's SentencePiece model (default: sentence.bpe.model beside the checkpoint)",
+        help="the model's SentencePiece model, or tokenizer.json of WordPiece (default: the one beside the checkpoint)",
     )
     add("--source-lang", metavar="CODE", help="language to translate from (default: the one it was trained on)")
     add("--target-lang", metavar="CODE", help="language to translate into (default: the one it was trained on)")

@@ -13,8 +13,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = subparsers.add_parser("mixture", help="sample, encode and binarize monolingual text for pretraining")
     parser.description = (
         "Files are UTF-8, plain, .gz, .xz or .zst: a document a line or, if .json or .jsonl is in the name, JSON lines "
-        "with a text (mC4). DIR gets text/, spm.model, spm.vocab, bin/ for fairseq-train --task csr_masked_lm, and, "
-        "when all is done, mixture.json."
+        "with a text (mC4). DIR gets text/, spm.model and spm.vocab or tokenizer.json, bin/ for fairseq-train "
+        "--task csr_masked_lm, and, when all is done, mixture.json."
     )
     parser.epilog = "Example: csr mixture --text en 1GB c4-en.*.json.gz --text sw 100MB c4-sw.*.json.gz --out DIR"
     add = parser.add_argument
@@ -42,7 +42,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="BYTES",
         help="of each language, to train the vocabulary on (default: %(default)s)",
     )
-    add("--sentencepiece-model", metavar="FILE", help="a backbone's, instead of training one")
+    add("--wordpiece", action="store_true", help="make a cased WordPiece vocabulary, as BERT's, not SentencePiece's")
+    add(
+        "--sentencepiece-model",
+        metavar="FILE",
+        help="a backbone's, instead of training one; may be tokenizer.json, as csr import-hf writes it for mBERT",
+    )
     add("--dict", metavar="FILE", help="the backbone's fairseq dictionary (default: the model's pieces in their order)")
     workers = len(os.sched_getaffinity(0))
     add("--workers", type=positive, default=workers, metavar="N", help="processes (default: the cores, %(default)s)")
@@ -68,6 +73,7 @@ def mixture(arguments: argparse.Namespace) -> None:
         by_line=arguments.deduplicate == "line",
         pieces=arguments.pieces,
         vocabulary_bytes=parse_bytes(arguments.vocabulary_bytes),
+        wordpiece=arguments.wordpiece,
         sentencepiece_model=arguments.sentencepiece_model,
         dictionary=arguments.dict,
         workers=arguments.workers,

@@ -94,7 +94,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _model(parser: argparse.ArgumentParser, text: str) -> None:
     parser.add_argument("--checkpoint", required=True, metavar="FILE", help=text)
     parser.add_argument("--data", required=True, metavar="DIR", help="folder with its dictionary, dict.txt")
-    parser.add_argument("--sentencepiece-model", required=True, metavar="FILE", help="its SentencePiece model")
+    parser.add_argument(
+        "--sentencepiece-model", required=True, metavar="FILE", help="its SentencePiece model or tokenizer.json"
+    )
 
 
 def finetune(arguments: argparse.Namespace) -> None:

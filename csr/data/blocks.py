@@ -28,7 +28,7 @@ class Encoder:
     """Lines to piece ids and ``csr.pieces.Mark``; each process has its own.
 
     Args:
-        sentencepiece_model: the model's file.
+        sentencepiece_model: the file of the model, or of a WordPiece vocabulary.
         dictionary: the pieces of ``dict.txt``, of ids 4, 5, ...
     """
 

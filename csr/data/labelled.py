@@ -36,7 +36,7 @@ class Example:
 
 
 class Pieces:
-    """Text into the ids of an encoder: a SentencePiece model and the dictionary that was made with it."""
+    """Text into the ids of an encoder: a SentencePiece or WordPiece model and the dictionary that was made with it."""
 
     def __init__(self, sentencepiece_model: PathLike, dictionary: PathLike) -> None:
         self._model = load(sentencepiece_model)
@@ -46,7 +46,7 @@ class Pieces:
 
     def __call__(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Return the ids of each text, int64 [n_pieces]; what shows nothing is one unknown piece."""
-        return [self._ids[ids] if ids else np.array([UNKNOWN]) for ids in self._model.encode(list(texts), out_type=int)]
+        return [self._ids[ids] if ids else np.array([UNKNOWN]) for ids in self._model.encode(list(texts))]
 
 
 def pair_examples(pairs: Sequence[NliExample], pieces: Pieces, limit: int) -> list[Example]:

@@ -17,6 +17,7 @@ import csr
 from csr.data import subwords
 from csr.data.blocks import binarize
 from csr.data.sampling import Source, sample
+from csr.data.wordpiece import train as train_wordpiece
 from csr.errors import ConfigError, DataError
 from csr.files import PathLike, read_lines, sha256, write_folder, write_json
 from csr.words import segments
@@ -48,6 +49,7 @@ def mixture(
     by_line: bool = False,
     pieces: int = 30_000,
     vocabulary_bytes: int = 10_000_000,
+    wordpiece: bool = False,
     sentencepiece_model: PathLike | None = None,
     dictionary: PathLike | None = None,
     workers: int = 1,
@@ -63,8 +65,9 @@ def mixture(
         by_line: drop lines, not only documents, that were read before.
         pieces: size of the vocabulary to train.
         vocabulary_bytes: to train it on, of each language; less if a language has less, since each gives as much.
-        sentencepiece_model, dictionary: a backbone's own, instead of training them. Without a dictionary the model's
-            order is taken, which is XLM-R's.
+        wordpiece: make a WordPiece vocabulary, ``tokenizer.json`` in place of ``spm.model`` and ``spm.vocab``.
+        sentencepiece_model, dictionary: a backbone's own, instead of training them; the model may be a
+            ``tokenizer.json``, too. Without a dictionary the model's order is taken, which is XLM-R's.
         workers: processes that encode.
 
     Raises:
@@ -83,12 +86,17 @@ def mixture(
                 f"dropped; {found['train_bytes']:,} bytes to train on, {found['held_out_bytes']:,} held out"
             )
         if sentencepiece_model:
-            shutil.copyfile(sentencepiece_model, part / "spm.model")
+            wordpiece = Path(sentencepiece_model).suffix == ".json"
+        model_file = part / ("tokenizer.json" if wordpiece else "spm.model")
+        if sentencepiece_model:
+            shutil.copyfile(sentencepiece_model, model_file)
         else:
             texts = [part / "text" / f"train.{source.language}" for source in sources]
-            _train_vocabulary(texts, min(vocabulary_bytes, *(path.stat().st_size for path in texts)), pieces, part)
-        model = subwords.load(part / "spm.model")
-        subwords.write_vocabulary(model, part / "spm.vocab")
+            n_bytes = min(vocabulary_bytes, *(path.stat().st_size for path in texts))
+            _train_vocabulary(texts, n_bytes, pieces, model_file)
+        model = subwords.load(model_file)
+        if not wordpiece:
+            subwords.write_vocabulary(model, part / "spm.vocab")
         known = subwords.read_dictionary(dictionary) if dictionary else subwords.model_pieces(model)
         if len(set(known).intersection(subwords.model_pieces(model))) < len(known) / 2:
             raise DataError(f"{dictionary}: expected the pieces of {sentencepiece_model}, found mostly others")
@@ -99,7 +107,7 @@ def mixture(
             tokens[source.language] = {}
             for split in ("train", "valid"):
                 text, prefix = part / "text" / f"{split}.{source.language}", part / "bin" / source.language / split
-                found_ids = binarize(text, part / "spm.model", known, source.language, prefix, workers)
+                found_ids = binarize(text, model_file, known, source.language, prefix, workers)
                 tokens[source.language] |= {split: int(found_ids.sum()), f"{split} unknown": int(found_ids[3])}
                 seen += found_ids if split == "train" else 0
         subwords.write_dictionary(known, dict(zip(known, seen[4:].tolist(), strict=True)), part / "bin" / "dict.txt")
@@ -114,6 +122,7 @@ def mixture(
                 "seed": seed,
                 "by_line": by_line,
                 "pieces": pieces,
+                "wordpiece": wordpiece,
                 "vocabulary_bytes": vocabulary_bytes,
             },
             "inputs": {source.language: [str(path) for path in source.files] for source in sources},
@@ -142,12 +151,13 @@ def _check(sources: Sequence[Source], model: PathLike | None, dictionary: PathLi
         raise ConfigError("--dict: expected with --sentencepiece-model, whose pieces it lists")
 
 
-def _train_vocabulary(texts: Sequence[Path], n_bytes: int, pieces: int, part: Path) -> None:
+def _train_vocabulary(texts: Sequence[Path], n_bytes: int, pieces: int, path: Path) -> None:
     # Deviation: Visser et al., section 3.2, take 100 MB of each language. SentencePiece needs some 20 bytes of memory a
     # character, so that less is the default.
     lines = [line for path in texts for line in _evenly(path, n_bytes)]
-    subwords.train_on(lines, pieces, part / "spm.model")
-    if (found := len(subwords.load(part / "spm.model"))) < pieces:
+    train = train_wordpiece if path.suffix == ".json" else subwords.train_on
+    train(lines, pieces, path)
+    if (found := len(subwords.load(path))) < pieces:
         _say(f"{found:,} pieces instead of {pieces:,}: the text has no more")
 
 

@@ -11,9 +11,9 @@ import struct
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,10 +26,13 @@ from csr.workflow.process import die_with
 if TYPE_CHECKING:
     from sentencepiece import SentencePieceProcessor
 
+    from csr.data.wordpiece import WordPiece
+
 # Lines of each side that a model is trained on, evenly spaced over longer text.
 MAX_LINES = 1_000_000
 # What SentencePiece and fairseq name alike and fairseq's dictionary puts first on its own.
 CONTROL = ("<unk>", "<s>", "</s>")
+_SPECIAL = {*CONTROL, "<pad>", "<mask>"}
 EOS = CONTROL[2]
 _BYTE = re.compile("<0x[0-9A-F]{2}>")
 
@@ -54,35 +57,55 @@ def train_on(text: Sequence[str], pieces: int, path: PathLike) -> None:
     Raises:
         ConfigError: there are more characters than pieces.
     """
+    model = train_model(text, set().union(*text), pieces, model_type="unigram", byte_fallback=pieces >= 2560)
+    with write_whole(path) as part:
+        part.write_bytes(model)
+
+
+def train_model(text: Iterable[str], characters: Collection[str], pieces: int, **options: Any) -> bytes:
+    """Return a SentencePiece model; see ``train_on``, and SentencePiece for its options.
+
+    Raises:
+        ConfigError: there are more characters than pieces.
+    """
     import sentencepiece
 
-    n_characters = len(set().union(*text))
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter(text),
             model_writer=model,
-            model_type="unigram",
             vocab_size=pieces,
             hard_vocab_limit=False,
-            character_coverage=1.0 if n_characters <= pieces // 4 else 0.9995,
-            byte_fallback=pieces >= 2560,
+            character_coverage=1.0 if len(characters) <= pieces // 4 else 0.9995,
             minloglevel=2,
+            **options,
         )
     except RuntimeError as error:
-        raise ConfigError(f"pieces: {pieces} are too few for {n_characters} different characters ({error})") from None
-    with write_whole(path) as part:
-        part.write_bytes(model.getvalue())
+        raise ConfigError(
+            f"pieces: {pieces} are too few for {len(characters)} different characters ({error})"
+        ) from None
+    return model.getvalue()
 
 
-def load(path: PathLike) -> SentencePieceProcessor:
-    """Load a SentencePiece model.
+def model_file(folder: PathLike) -> Path:
+    """Return the model in a folder that ``csr mixture`` or ``csr import-hf`` made."""
+    files = [Path(folder, name) for name in ("tokenizer.json", "sentence.bpe.model")]
+    return next((path for path in files if path.is_file()), Path(folder, "spm.model"))
+
+
+def load(path: PathLike) -> Any:
+    """Load a SentencePiece model, or the ``tokenizer.json`` of a WordPiece vocabulary.
 
     Raises:
-        DataError: the file is missing or no model.
+        DataError: the file is missing or neither.
     """
     import sentencepiece
 
+    if Path(path).suffix == ".json":
+        from csr.data import wordpiece
+
+        return wordpiece.read(path)
     if not Path(path).is_file():
         raise DataError(f"{path}: no such file")
     try:
@@ -97,9 +120,9 @@ def write_vocabulary(model: SentencePieceProcessor, path: PathLike) -> None:
         stream.writelines(f"{model.id_to_piece(i)}\t{model.get_score(i):g}\n" for i in range(len(model)))
 
 
-def model_pieces(model: SentencePieceProcessor) -> list[str]:
-    """Return the pieces of a model in its order, without the control symbols."""
-    return [piece for piece in map(model.id_to_piece, range(len(model))) if piece not in CONTROL]
+def model_pieces(model: SentencePieceProcessor | WordPiece) -> list[str]:
+    """Return the pieces of a model in its order, without special symbols."""
+    return [piece for piece in map(model.id_to_piece, range(len(model))) if piece not in _SPECIAL]
 
 
 def encode(model: SentencePieceProcessor, src: Iterable[str], out: PathLike) -> Counter[str]:

@@ -42,6 +42,8 @@ class Data:
     """Of each language, for the accuracy of masked pieces; the paper has 50 MB."""
     deduplicate: Literal["document", "line"] = "document"
     pieces: int = setting(30_000, low=32)
+    wordpiece: bool = False
+    """Make a WordPiece vocabulary, as BERT's, in place of SentencePiece's."""
     vocabulary_bytes: str = "100MB"
     origin: str | None = None
     """Where the data set is published, or how to make it; shown when a file is missing."""
@@ -58,6 +60,11 @@ class Data:
                     parse_bytes(getattr(self, name))
             except ConfigError as error:
                 raise ConfigError(f"{prefix}{name}: {error}") from None
+
+    @property
+    def model(self) -> Path:
+        """Return the model of the vocabulary within the run folder."""
+        return Path("data", "tokenizer.json" if self.wordpiece else "spm.model")
 
 
 @dataclass(frozen=True)
@@ -243,7 +250,7 @@ def train_command(config: Config, stage: str, seed: int, run: Path = Path()) -> 
     command = ["fairseq-train", str(run / "data/bin"), "--user-dir", str(fairseq.plugin_folder())]
     command += ["--task", "csr_masked_lm", "--criterion", "csr_masked_lm"]
     command += ["--languages", f"{config.data.source_lang},{config.data.target_lang}"]
-    command += ["--sentencepiece-model", str(run / "data/spm.model"), "--tokens-per-sample", str(settings.length)]
+    command += ["--sentencepiece-model", str(run / config.data.model), "--tokens-per-sample", str(settings.length)]
     if lexicon := lexicon_file(stage):
         command += ["--lexicon", str(run / lexicon)]
         command += ["--gate", number(switching.gate), "--switch-rate", number(switching.rate)]
@@ -270,7 +277,7 @@ def train_command(config: Config, stage: str, seed: int, run: Path = Path()) -> 
 
 def train(config: Config, stage: str, seed: int, run: Path) -> None:
     """Pretrain an arm to its end; see ``csr.workflow.fairseq.train``."""
-    inputs = [Path("data/mixture.json"), Path("data/spm.model")]
+    inputs = [Path("data/mixture.json"), config.data.model]
     if lexicon := lexicon_file(stage):
         inputs.append(lexicon)
     job = fairseq.Job(

@@ -11,7 +11,7 @@ DATA, LEXICON = CONFIG.data, CONFIG.lexicon
 SRC, TGT = DATA.source_lang, DATA.target_lang
 RUNS = {str(run.folder): run for run in finetunings(CONFIG)}
 TASKS = tasks(CONFIG)
-MODEL_FLAGS = "--data data/bin --sentencepiece-model data/spm.model"
+MODEL_FLAGS = f"--data data/bin --sentencepiece-model {DATA.model}"
 
 
 wildcard_constraints:
@@ -58,7 +58,7 @@ rule mixture:
         files(*DATA.source, *DATA.target),
     output:
         "data/mixture.json",
-        "data/spm.model",
+        str(DATA.model),
         "data/bin/dict.txt",
     params:
         label="mixture",
@@ -66,7 +66,8 @@ rule mixture:
         + flags(
             held_out=DATA.held_out, deduplicate=DATA.deduplicate, pieces=DATA.pieces,
             vocabulary_bytes=DATA.vocabulary_bytes,
-        ),
+        )
+        + ["--wordpiece"] * DATA.wordpiece,
     log:
         "logs/mixture.log",
     shell:
@@ -104,7 +105,7 @@ rule lexicon_muse:
 rule pretrain:
     input:
         "data/mixture.json",
-        "data/spm.model",
+        str(DATA.model),
         lambda wildcards: files(lexicon_file(wildcards.arm)),
     output:
         "seed-{seed}/{arm}/model.pt",

@@ -1,0 +1,160 @@
+"""WordPiece vocabularies, BERT's way to cut text into pieces."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from csr.data import subwords
+from csr.errors import ConfigError, DataError
+from csr.files import PathLike, read_lines, write_whole
+from csr.pieces import MARK
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+# What BERT calls fairseq's first symbols, in fairseq's order, and the mask.
+SYMBOLS = {"[CLS]": "<s>", "[PAD]": "<pad>", "[SEP]": "</s>", "[UNK]": "<unk>", "[MASK]": "<mask>"}
+_BERT = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # the order of its own vocabularies
+_UNKNOWN = "[UNK]"
+_CONTINUES = "##"
+# In no text: what ends a word in training, and the first of the characters that begin one.
+_END, _PRIVATE = "\ue000", 0xF0000
+
+
+class WordPiece:
+    """A WordPiece tokenizer with SentencePiece's names of pieces and those of its methods that encoders need.
+
+    BERT writes ``##x`` for a piece inside a word and ``x`` for any other; here these are ``x`` and ``▁x``, so that
+    whatever looks at words reads vocabularies of both kinds. BERT parts punctuation from words, and Chinese characters
+    from one another, as if spaces stood between; so each is a word of its own.
+
+    Args:
+        path: the file that it was read from, for errors.
+
+    Raises:
+        DataError: the tokenizer is another one, or lacks one of BERT's symbols.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, path: PathLike) -> None:
+        from tokenizers import models
+
+        # Data is encoded in forked processes; where threads were used before, the library warns in each of them.
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        self.tokenizer = tokenizer
+        model = tokenizer.model
+        if not isinstance(model, models.WordPiece) or model.continuing_subword_prefix != _CONTINUES:
+            raise DataError(f"{path}: expected WordPiece with {_CONTINUES}, found {type(model).__name__}")
+        self.tokenizer.no_truncation()
+        self.tokenizer.no_padding()
+        pieces = [tokenizer.id_to_token(i) for i in range(tokenizer.get_vocab_size())]
+        if None in pieces:
+            raise DataError(f"{path}: expected ids from 0 to {len(pieces) - 1}, found no {pieces.index(None)}")
+        self._names = list(map(_name, pieces))
+        if missing := [symbol for symbol, name in SYMBOLS.items() if name not in self._names]:
+            raise DataError(f"{path}: expected {', '.join(SYMBOLS)} among the pieces, found no {', '.join(missing)}")
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def id_to_piece(self, i: int) -> str:
+        """Return the name of a piece."""
+        return self._names[i]
+
+    def encode(self, texts: Sequence[str], num_threads: int = 1) -> list[list[int]]:
+        """Return the ids of each text, by one thread."""
+        return [row.ids for row in self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+
+def _name(piece: str) -> str:
+    if piece.startswith(_CONTINUES) and piece != _CONTINUES:
+        return piece.removeprefix(_CONTINUES)
+    return SYMBOLS.get(piece, MARK + piece)
+
+
+def read(path: PathLike) -> WordPiece:
+    """Read a ``tokenizer.json``.
+
+    Raises:
+        DataError: the file is missing, or of another kind.
+    """
+    from tokenizers import Tokenizer
+
+    if not Path(path).is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        made = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing more precise
+        raise DataError(f"{path}: expected a tokenizer.json, found something else ({error})") from None
+    return WordPiece(made, path)
+
+
+def train(text: Sequence[str], pieces: int, path: PathLike) -> None:
+    """Train a cased vocabulary on lines of text, and write it as ``tokenizer.json``.
+
+    The commonest pair of pieces becomes one, again and again. SentencePiece counts, on text that BERT's rules have cut
+    into words: the tokenizers library itself gives other pieces each time.
+
+    Args:
+        pieces: size of the vocabulary, BERT's five symbols included.
+
+    Raises:
+        ConfigError: there are more characters than pieces.
+    """
+    import sentencepiece
+
+    cutter = tokenizer({_UNKNOWN: 0}, lowercase=False)
+    starts: dict[str, str] = {}  # a word's first character, which counts as another than the same one inside
+
+    def marked(line: str) -> str:
+        words = cutter.pre_tokenizer.pre_tokenize_str(cutter.normalizer.normalize_str(line))
+        return _END.join(starts.setdefault(word[0], chr(_PRIVATE + len(starts))) + word[1:] for word, _ in words)
+
+    options = {"normalization_rule_name": "identity", "split_by_unicode_script": False, "split_by_number": False}
+    options |= {"model_type": "bpe", "add_dummy_prefix": False, "pretokenization_delimiter": _END}
+    model = subwords.train_model(map(marked, text), set().union(*text), pieces, **options)
+    trained = subwords.model_pieces(sentencepiece.SentencePieceProcessor(model_proto=model))
+    plain = {start: character for character, start in starts.items()}
+    found = [plain[piece[0]] + piece[1:] if piece[0] in plain else _CONTINUES + piece for piece in trained]
+    # A character is there in both places, wherever it was seen, so that few words are unknown.
+    alphabet = dict.fromkeys(name[-1] for name, piece in zip(found, trained, strict=True) if len(piece) == 1)
+    inside = [_CONTINUES + character for character in alphabet if _goes_on(cutter, character)]
+    merged = [name for name, piece in zip(found, trained, strict=True) if len(piece) > 1]
+    if len(smallest := [*_BERT, *alphabet, *inside]) > pieces:
+        raise ConfigError(f"pieces: {pieces} are too few for {len(alphabet)} different characters")
+    vocabulary = {piece: i for i, piece in enumerate([*smallest, *merged][:pieces])}
+    with write_whole(path) as part:
+        tokenizer(vocabulary, lowercase=False).save(str(part))
+
+
+def _goes_on(cutter: Tokenizer, character: str) -> bool:
+    """Tell whether a character may stand inside a word: punctuation and Chinese are cut off."""
+    return len(cutter.pre_tokenizer.pre_tokenize_str(cutter.normalizer.normalize_str(f"a{character}"))) == 1
+
+
+def tokenizer(vocabulary: Mapping[str, int], lowercase: bool) -> Tokenizer:
+    """Return BERT's tokenizer of a vocabulary; as in BERT, lower case has no accents either."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+    made = Tokenizer(models.WordPiece(dict(vocabulary), unk_token=_UNKNOWN))
+    made.normalizer = normalizers.BertNormalizer(lowercase=lowercase, strip_accents=lowercase)
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    made.decoder = decoders.WordPiece()
+    made.add_special_tokens([symbol for symbol in SYMBOLS if symbol in vocabulary])
+    return made
+
+
+def read_vocabulary(path: PathLike, lowercase: bool) -> WordPiece:
+    """Read a ``vocab.txt``: a piece a line, in the order of their ids.
+
+    Raises:
+        DataError: the file is missing, a piece comes twice, or one of BERT's symbols is not there.
+    """
+    vocabulary: dict[str, int] = {}
+    for number, piece in enumerate(read_lines(path), 1):
+        if piece in vocabulary:
+            raise DataError(f"{path}:{number}: expected each piece once, found {piece!r} again")
+        vocabulary[piece] = len(vocabulary)
+    return WordPiece(tokenizer(vocabulary, lowercase), path)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from csr.commands.options import named
 from csr.errors import ConfigError
 from csr.files import write_json, write_text
 
@@ -46,9 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
     names, groups = [], []
     for corpus in ("pretraining", "downstream"):
         for text in getattr(arguments, corpus):
-            language, equals, path = text.partition("=")
-            if not equals or not language or not path:
-                raise ConfigError(f"--{corpus}: expected LANG=FILE, found {text!r}")
+            language, path = named(f"--{corpus}", text)
             names.append((corpus, language))
             groups.append(read(sample(path, arguments.sentences, arguments.seed), language))
     drawn = picture(names, groups, features, arguments.seed)

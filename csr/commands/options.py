@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import math
 
+from csr.errors import ConfigError
+
 
 def add_languages(parser: argparse.ArgumentParser) -> None:
     """Add ``--source-lang`` and ``--target-lang``, which say how text is cut into words."""
@@ -14,6 +16,18 @@ def add_languages(parser: argparse.ArgumentParser) -> None:
             metavar="CODE",
             help=f"{side} language: zh, ja, th, vi, km, lo and my are cut into words by a segmenter",
         )
+
+
+def named(option: str, text: str, form: str = "LANG=FILE") -> tuple[str, str]:
+    """Return the two sides of ``LANG=FILE``.
+
+    Raises:
+        ConfigError: the text is of another form.
+    """
+    name, _, value = text.partition("=")
+    if not (name and value):
+        raise ConfigError(f"{option}: expected {form}, found {text!r}")
+    return name, value
 
 
 def positive(text: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from csr.commands.options import named, positive
 from csr.errors import ConfigError
 
 
@@ -25,9 +26,9 @@ def _register_text(parser: argparse.ArgumentParser) -> None:
         help="a file, one sentence a line, plain or compressed; may be given several times, also for one language",
     )  # fmt: skip
     add("--out", required=True, metavar="DIR", help="folder to fill")
-    add("--pieces", type=int, default=8000, metavar="N", help="size of the vocabulary (default: %(default)s)")
-    add("--max-words", type=int, default=250, metavar="N", help="longest line, in words (default: %(default)s)")
-    add("--valid-size", type=int, default=500, metavar="N", help="lines to hold out (default: %(default)s)")
+    add("--pieces", type=positive, default=8000, metavar="N", help="size of the vocabulary (default: %(default)s)")
+    add("--max-words", type=positive, default=250, metavar="N", help="longest line, in words (default: %(default)s)")
+    add("--valid-size", type=positive, default=500, metavar="N", help="lines to hold out (default: %(default)s)")
     _vocabulary(parser, required=False)
     parser.set_defaults(run=prepare_text)
 
@@ -60,13 +61,19 @@ def _register_summaries(parser: argparse.ArgumentParser) -> None:
     add("--train", required=True, metavar="FILE", help="documents to train on")
     for name in ("dev", "test"):
         add(f"--{name}", metavar="FILE", help=f"documents for {name} (default: held out from train)")
-        add(f"--{name}-size", type=int, default=1000, metavar="N", help="documents to hold out (default: %(default)s)")
+        add(
+            f"--{name}-size",
+            type=positive,
+            default=1000,
+            metavar="N",
+            help="documents to hold out (default: %(default)s)",
+        )
     add("--source-lang", required=True, metavar="CODE", help="language of the documents")
     add("--target-lang", required=True, metavar="CODE", help="language of the summaries")
     add("--out", required=True, metavar="DIR", help="folder to fill")
-    add("--document-words", type=int, default=220, metavar="N", help="words to cut to (default: %(default)s)")
-    add("--summary-words", type=int, metavar="N", help="words to cut to (default: 130, Chinese 160)")
-    add("--pieces", type=int, default=8000, metavar="N", help="size of the vocabulary (default: %(default)s)")
+    add("--document-words", type=positive, default=220, metavar="N", help="words to cut to (default: %(default)s)")
+    add("--summary-words", type=positive, metavar="N", help="words to cut to (default: 130, Chinese 160)")
+    add("--pieces", type=positive, default=8000, metavar="N", help="size of the vocabulary (default: %(default)s)")
     add("--langs", metavar="CODES", help="language codes the backbone knows, with commas between them")
     _vocabulary(parser, required=False)
     parser.set_defaults(run=prepare_summaries)
@@ -96,7 +103,7 @@ def prepare_text(arguments: argparse.Namespace) -> None:
     from csr.data.texts import prepare_texts
 
     files: dict[str, list[str]] = {}
-    for language, path in map(_named, ["--text"] * len(arguments.text), arguments.text):
+    for language, path in map(named, ["--text"] * len(arguments.text), arguments.text):
         files.setdefault(language, []).append(path)
     record = prepare_texts(
         files,
@@ -114,7 +121,7 @@ def prepare_nli(arguments: argparse.Namespace) -> None:
     """Prepare inference data."""
     from csr.data.prepare_nli import prepare_nli
 
-    tests = [_named("--test", text) for text in arguments.test]
+    tests = [named("--test", text) for text in arguments.test]
     if len(dict(tests)) < len(tests):
         raise ConfigError("--test: expected each language once")
     record = prepare_nli(
@@ -163,10 +170,3 @@ def classify(arguments: argparse.Namespace) -> None:
         truth = f"{arguments.data}/{arguments.split}.{language}.labels"
         found = accuracy(list(read_lines(path)), list(read_lines(truth)))
         print(f"{language}\taccuracy {found.value:.4f} ({found.correct} of {found.total})")
-
-
-def _named(option: str, text: str) -> tuple[str, str]:
-    language, equals, path = text.partition("=")
-    if not (language and equals and path):
-        raise ConfigError(f"{option}: expected LANG=FILE, found {text!r}")
-    return language, path

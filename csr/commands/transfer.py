@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from csr.commands.options import named
 from csr.errors import ConfigError
 
 
@@ -39,15 +40,15 @@ def run(arguments: argparse.Namespace) -> None:
     from csr.evaluation import transfer
 
     models, tests, target = transfer.models_of(arguments.runs)
-    named = {test.lang: test for test in tests}
+    by_language = {test.lang: test for test in tests}
     for text in arguments.test:
-        language, equals, files = text.partition("=")
-        src, comma, ref = files.partition(",")
-        if not (language and equals and src and comma and ref):
+        language, files = named("--test", text, "LANG=SRC,REF")
+        src, _, ref = files.partition(",")
+        if not (src and ref):
             raise ConfigError(f"--test: expected LANG=SRC,REF, found {text!r}")
-        named[language] = transfer.Test(language, Path(src), Path(ref))
+        by_language[language] = transfer.Test(language, Path(src), Path(ref))
     reader = transfer.open_model(arguments.beam, arguments.device)
-    outputs = transfer.translate_all(models, list(named.values()), arguments.out, reader)
+    outputs = transfer.translate_all(models, list(by_language.values()), arguments.out, reader)
     found = transfer.tables(outputs, target, arguments.baseline, arguments.comet, arguments.samples)
     transfer.write_results(found, outputs, arguments.out)
     print("\n".join(table.markdown() for table in found))

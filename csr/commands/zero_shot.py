@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from csr.commands.options import named
 from csr.commands.run import guarded
 from csr.errors import ConfigError
 from csr.files import write_json
@@ -124,10 +125,10 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
     tests: dict[str, zero_shot.TestSet] = {}
     for text in arguments.test:
-        names, equals, path = text.partition("=")
+        names, path = named("--test", text, "LANG=FILE or NAME:LANG=FILE")
         name, _, language = names.partition(":")
-        if not (name and equals and path) or name in tests:
-            raise ConfigError(f"--test: expected LANG=FILE or NAME:LANG=FILE with each name once, found {text!r}")
+        if name in tests:
+            raise ConfigError(f"--test: expected each name once, found {name!r} again")
         tests[name] = zero_shot.TestSet(Path(path), language or name)
     labeller = read_labeller(arguments.checkpoint, arguments.data, arguments.sentencepiece_model, arguments.device)
     outside = [name for name in arguments.outside.split(",") if name]

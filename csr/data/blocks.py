@@ -13,14 +13,11 @@ import numba
 import numpy as np
 from tqdm import tqdm
 
-from csr.data.subwords import load, piece_marks, write_index
+from csr.data.subwords import Marker, load, write_index
 from csr.files import PathLike, write_whole
-from csr.pieces import MARK
-from csr.segmenters import needs_segmenter
 
 _CHUNK = 4 << 20  # bytes of text that a process encodes at a time
 _BATCH = 2000  # lines of them
-_CACHE = 500_000  # words whose marks are remembered
 EOS, UNKNOWN = 2, 3  # in fairseq's dictionary, as in XLM-R's
 
 
@@ -34,12 +31,10 @@ class Encoder:
 
     def __init__(self, sentencepiece_model: PathLike, dictionary: Sequence[str], language: str) -> None:
         self._model = load(sentencepiece_model)
-        self._language = language
         index = {piece: i for i, piece in enumerate(dictionary, EOS + 2)}
         self._pieces = [self._model.id_to_piece(i) for i in range(len(self._model))]
         self._ids = np.array([index.get(piece, UNKNOWN) for piece in self._pieces], np.int32)
-        self._spaced = np.array([piece.startswith(MARK) for piece in self._pieces])
-        self._marks: dict[bytes, bytes] = {}
+        self._marker = Marker(language)
 
     def __call__(self, lines: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the ids of all lines, each with its ``</s>``; the lines' sizes; the marks of all pieces but those."""
@@ -47,27 +42,8 @@ class Encoder:
         lengths = np.fromiter(map(len, rows), np.int32, len(rows))
         pieces = np.fromiter(itertools.chain.from_iterable(rows), np.int32, int(lengths.sum()))
         ids = np.insert(self._ids[pieces], np.cumsum(lengths), EOS)
-        if needs_segmenter(self._language):
-            marks = [piece_marks([self._pieces[i] for i in row], self._language).tobytes() for row in rows]
-        else:
-            marks = list(self._marks_by_word(pieces, np.cumsum(lengths)))
-        return ids, lengths + 1, np.frombuffer(b"".join(marks), np.uint8)
-
-    def _marks_by_word(self, pieces: np.ndarray, ends: np.ndarray) -> Iterator[bytes]:
-        # What stands between two spaces has its marks whatever is around it, and comes again and again.
-        starts = self._spaced[pieces]
-        starts[ends[:-1][ends[:-1] < len(pieces)]] = True
-        edges = [0, *(np.flatnonzero(starts[1:]) + 1).tolist(), len(pieces)]
-        data, width = pieces.tobytes(), pieces.itemsize
-        if len(self._marks) > _CACHE:
-            self._marks.clear()
-        for start, end in itertools.pairwise(edges):
-            key = data[start * width : end * width]
-            marks = self._marks.get(key)
-            if marks is None:
-                marks = piece_marks([self._pieces[i] for i in pieces[start:end]]).tobytes()
-                self._marks[key] = marks
-            yield marks
+        marks = b"".join(self._marker([self._pieces[i] for i in row]) for row in rows)
+        return ids, lengths + 1, np.frombuffer(marks, np.uint8)
 
 
 def binarize(

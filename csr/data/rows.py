@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from csr.data.subwords import EOS, load, model_pieces, piece_marks, pieces_of, read_dictionary, write_index
+from csr.data.subwords import EOS, Marker, load, model_pieces, pieces_of, read_dictionary, write_index
 from csr.errors import DataError
 from csr.files import PathLike, write_whole
 
@@ -36,6 +36,7 @@ class Vocabulary:
         with contextlib.ExitStack() as stack:
             add_ids = stack.enter_context(_rows(prefix, self._element))
             add_marks = language and stack.enter_context(_rows(f"{prefix}.words", np.dtype(np.uint8)))
+            marker = Marker(language)
             source = iter(lines)
             while batch := list(itertools.islice(source, 10_000)):
                 for pieces in pieces_of(self._model, batch):
@@ -43,7 +44,7 @@ class Vocabulary:
                     ids = [self._ids.get(piece, _UNKNOWN_ID) for piece in pieces]
                     add_ids(np.array([*ids, _EOS_ID], self._element))
                     if add_marks:
-                        add_marks(piece_marks(pieces, language))
+                        add_marks(np.frombuffer(marker(pieces), np.uint8))
         return counts
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from csr.errors import ConfigError, CsrError, DataError
 from csr.files import PathLike, read_lines, write_text, write_whole
 from csr.pieces import MARK, Mark
+from csr.segmenters import needs_segmenter
 from csr.words import segments
 from csr.workflow.process import die_with
 
@@ -34,6 +35,7 @@ MAX_LINES = 1_000_000
 CONTROL = ("<unk>", "<s>", "</s>")
 _SPECIAL = {*CONTROL, "<pad>", "<mask>"}
 EOS = CONTROL[2]
+_CACHE = 500_000  # words whose marks are remembered
 _BYTE = re.compile("<0x[0-9A-F]{2}>")
 
 
@@ -221,13 +223,41 @@ def _surfaces(pieces: Sequence[str]) -> list[str]:
     return texts
 
 
+class Marker:
+    """``piece_marks`` of many lines of a language, as bytes.
+
+    What stands between two spaces has its marks whatever is around it, unless a segmenter cuts the line into words;
+    they are remembered.
+    """
+
+    def __init__(self, language: str | None) -> None:
+        self._language = language
+        self._segmented = language is not None and needs_segmenter(language)
+        self._known: dict[str, bytes] = {}
+
+    def __call__(self, pieces: Sequence[str]) -> bytes:
+        """Return a byte for each piece."""
+        if self._segmented or not pieces or not pieces[0].startswith(MARK):
+            return piece_marks(pieces, self._language).tobytes()
+        if len(self._known) > _CACHE:
+            self._known.clear()
+        found = []
+        for word in " ".join(pieces).removeprefix(MARK).split(f" {MARK}"):
+            marks = self._known.get(word)
+            if marks is None:
+                marks = self._known[word] = piece_marks((MARK + word).split(" "), self._language).tobytes()
+            found.append(marks)
+        return b"".join(found)
+
+
 def write_marks(pieces: PathLike, language: str | None, prefix: PathLike) -> None:
     """Write the marks of lines of pieces to ``prefix.{bin,idx}``, fairseq's memory-mapped format of bytes."""
     sizes = []
+    marker = Marker(language)
     with write_whole(f"{prefix}.bin") as part, open(part, "wb") as stream:
         for line in read_lines(pieces):
-            marks = piece_marks(line.split(" ") if line else [], language)
-            stream.write(marks.tobytes())
+            marks = marker(line.split(" ") if line else [])
+            stream.write(marks)
             sizes.append(len(marks))
     write_index(prefix, np.array(sizes, np.int64), np.dtype(np.uint8))
 

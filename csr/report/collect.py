@@ -56,6 +56,15 @@ def collect_run(folder: Path) -> dict[str, Any]:
     }
 
 
+def collect_task(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Gather what the page of a run of another experiment than translation shows beside its tables."""
+    return {
+        **{"config": config, "arms": list(config["arms"]), "seeds": list(config["seeds"]), "data": None},
+        "logs": [_log(path) for path in sorted(folder.glob("seed-*/*/train.log"))],
+        "environment": _optional(folder / "environment.json"),
+    }
+
+
 def _config(path: Path) -> dict[str, Any]:
     """Read the settings as they are: a run made by an older version need not pass today's checks."""
     if not path.exists():

@@ -17,6 +17,25 @@ from csr.report.published import published
 from csr.report.table import Cell, Column, Number, Table
 from csr.report.tables import Run, arm_name, direction
 
+# What is drawn over updates, by experiment: part of the log, name there, title.
+_CURVES = (
+    ("valid", "loss", "Validation loss, finetuning (bits per token)"),
+    ("valid", "bleu", "Validation BLEU, finetuning"),
+    ("train", "loss", "Training loss, finetuning (bits per token)"),
+)
+_TASK_CURVES = {
+    "summarization": _CURVES,
+    "nli": (
+        ("valid", "accuracy", "Validation accuracy, finetuning (%)"),
+        ("valid", "loss", "Validation loss, finetuning (bits per pair)"),
+        ("train", "loss", "Training loss, finetuning (bits per pair)"),
+    ),
+    "pretraining": (
+        ("train", "accuracy", "Accuracy of masked pieces in training (share)"),
+        ("train", "loss", "Loss in pretraining (bits per masked piece)"),
+    ),
+}
+
 
 def page(results: dict[str, Any]) -> str:
     """Return the page for the results of one or more runs."""
@@ -31,12 +50,13 @@ def page(results: dict[str, Any]) -> str:
     return _document(title, body)
 
 
-def task_page(name: str, found: Sequence[Table], settings: dict[str, Any]) -> str:
-    """Return the page of a run whose results are tables alone."""
-    shown = yaml.safe_dump(_without_folders(settings), sort_keys=False, allow_unicode=True)
+def task_page(name: str, found: Sequence[Table], run: Run) -> str:
+    """Return the page of a run of another experiment than translation, as ``collect_task`` gathers it."""
     body = [f"<h1>{escape(name)}</h1>"]
     body += [_section(table.title, table.name, _table(table)) for table in found]
-    body.append(_section("How it was made", "settings", _details("Settings", f"<pre>{escape(shown)}</pre>")))
+    if figures := _figures(run, _TASK_CURVES[run["config"]["experiment"]]):
+        body.append(_section("Training", "training", figures))
+    body.append(_section("How it was made", "settings", _settings(run)))
     return _document(name, body)
 
 
@@ -108,26 +128,30 @@ def _verdict(run: Run) -> str:
 
 
 def _training(run: Run) -> str:
-    arms = run["arms"]
-    stages = [arm for arm in dict.fromkeys(log["arm"] for log in run["logs"]) if arm not in arms]
-    figures = [
-        _curves(run, arms, "valid", "loss", "Validation loss, finetuning (bits per token)"),
-        _curves(run, arms, "valid", "bleu", "Validation BLEU, finetuning"),
-        _curves(run, arms, "train", "loss", "Training loss, finetuning (bits per token)"),
-        *(_stage_loss(run, stage) for stage in stages),
+    checkpoints = [
         _checkpoints(run, tables.eq5, "Distance D (Eq. 5) at saved checkpoints"),
         _checkpoints(run, tables.bleu, "BLEU at saved checkpoints"),
     ]
-    drawn = [figure for figure in figures if figure]
+    figures = _figures(run, _CURVES, checkpoints)
+    return figures and figures + "".join(_table(table) for table in (tables.dynamics(run), tables.checkpoints(run)))
+
+
+def _figures(run: Run, curves: Sequence[tuple[str, str, str]], others: Sequence[str] = ()) -> str:
+    """Return the curves of the arms, then the losses of the stages before, then other figures."""
+    arms = run["arms"]
+    stages = [arm for arm in dict.fromkeys(log["arm"] for log in run["logs"]) if arm not in arms]
+    figures = [*(_curves(run, arms, *curve) for curve in curves), *(_stage_loss(run, stage) for stage in stages)]
+    drawn = [figure for figure in (*figures, *others) if figure]
     if not drawn:
         return ""
-    note = (
-        "Thick: mean over seeds; thin: each seed. Updates count from the start of the stage: CSR's finetuning follows "
-    )
-    note += "its restore stage, standard finetuning gets the updates of both. Losses include label smoothing."
-    return f'<div class="plots">{"".join(drawn)}</div>{_paragraph(note, "note")}' + "".join(
-        _table(table) for table in (tables.dynamics(run), tables.checkpoints(run))
-    )
+    note = "Thick: mean over seeds; thin: each seed."
+    if any("per token" in figure for figure in drawn):
+        note += " Losses per token include label smoothing."
+    if any(title.startswith("Validation loss") for _, _, title in curves):
+        note += " Updates count from the start of the stage: CSR's finetuning follows its restore stage."
+    if curves is _CURVES:
+        note += " Standard finetuning gets the updates of both."
+    return f'<div class="plots">{"".join(drawn)}</div>{_paragraph(note, "note")}'
 
 
 def _curves(run: Run, arms: Sequence[str], part: str, key: str, title: str) -> str:

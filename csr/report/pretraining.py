@@ -14,10 +14,12 @@ import yaml
 from csr.errors import DataError
 from csr.files import read_json, write_json, write_text
 from csr.report.table import Cell, Column, Number, Table
+from csr.report.tables import arm_name
 from csr.settings import as_mapping
+from csr.workflow import pretraining as workflow
 from csr.workflow.pretraining import Config, Run, finetunings, stage_folder, tasks
 
-ARMS = {"none": "No CS", "ibm": "IBM", "muse": "MUSE"}
+ARMS = {arm: arm_name(arm) for arm in workflow.ARMS}
 # What is measured: the table's name among the published ones, and its title.
 MEASURES = {
     "masked": ("pretraining_mlm", "Accuracy of masked pieces in held-out text"),
@@ -83,6 +85,7 @@ def collect(config: Config, folder: Path) -> Results:
 def write_report(config: Config, folder: Path) -> None:
     """Write ``report.html``, ``table.md``, ``results.json`` and ``tables/`` of a run folder."""
     from csr.report import html, write_table
+    from csr.report.collect import collect_task
 
     results = collect(config, folder)
     tables = [*main_tables([results]), *detail_tables(results)]
@@ -93,7 +96,7 @@ def write_report(config: Config, folder: Path) -> None:
         write_table(table, folder / "tables")
     title = f"Code-switched pretraining: {'–'.join(results['languages'])}"
     with write_text(folder / "report.html") as stream:
-        stream.write(html.task_page(title, tables, as_mapping(config)))
+        stream.write(html.task_page(title, tables, collect_task(as_mapping(config), folder)))
 
 
 def main_tables(runs: Sequence[Results]) -> list[Table]:

@@ -22,6 +22,9 @@ ARM_NAMES = {
     "iaft": "IAFT",
     "mask_restore_ft": "Restore from masks",
     "csr": "CSR",
+    "none": "No CS",
+    "ibm": "IBM",
+    "muse": "MUSE",
     "backbone": "Backbone, not finetuned",
 }
 STAGES = ("backbone", "restore", "finetune")

@@ -12,6 +12,7 @@ from csr.errors import ConfigError, DataError
 from csr.examples import language_symbol
 from csr.files import read_json, write_json, write_text
 from csr.report import write_table
+from csr.report.collect import collect_task
 from csr.report.html import task_page
 from csr.report.table import Table
 from csr.settings import as_mapping, setting
@@ -101,6 +102,6 @@ def write_report(settings: Any, tables: Sequence[Table], scores: Sequence[dict[s
     for table in tables:
         write_table(table, run / "tables")
     with write_text(run / "report.html") as stream:
-        stream.write(task_page(run.resolve().name, tables, as_mapping(settings)))
+        stream.write(task_page(run.resolve().name, tables, collect_task(as_mapping(settings), run)))
     with write_text(run / "table.md") as stream:
         stream.write(tables[0].markdown())

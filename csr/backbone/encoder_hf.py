@@ -213,9 +213,9 @@ def _export(
     tokenizer.save_pretrained(out)
     dtype = str(weights[_EMBEDDING].dtype).removeprefix("torch.")
     symbols = {
-        "bos_token_id": tokenizer.bos_token_id or tokenizer.cls_token_id,
+        "bos_token_id": tokenizer.cls_token_id,
         "pad_token_id": tokenizer.pad_token_id,
-        "eos_token_id": tokenizer.eos_token_id or tokenizer.sep_token_id,
+        "eos_token_id": tokenizer.sep_token_id,
     }
     write_json(out / "config.json", _config(sizes, settings, layout, dtype) | symbols)
     write_safetensors(out, _their_weights(weights, sizes, layout))

@@ -115,7 +115,10 @@ def main_tables(runs: Sequence[Results]) -> list[Table]:
             for language in _order(by_language, run["languages"]):
                 ours = _best([_cell(by_language[language], arm, run["arms"]) for arm in ARMS])
                 theirs = printed["rows"].get(language, [None] * len(ARMS))
-                shown = f"{run['languages'][0]} (dev)" if language == "dev" else language
+                source, target = run["languages"]
+                shown = f"{source} (dev)" if language == "dev" else language
+                if len(runs) > 1 and language in (source, "dev"):
+                    shown += f", with {target}"
                 rows.append([shown, *ours, *("–" if x is None else Number((x,), _DIGITS) for x in theirs)])
         columns = [Column("language"), *map(Column, ARMS.values()), *(Column(f"{arm}, paper") for arm in ARMS.values())]
         if rows:

@@ -228,6 +228,10 @@ def test_what_is_no_wordpiece_vocabulary_is_named(made: Path, bert: Path, tmp_pa
         subwords.load(path)
     del vocabulary["mask"]
     path.write_text(json.dumps(described))
+    out = tmp_path / "out"
+    with pytest.raises(DataError, match=rf"^{path}: expected ids from 0 to 198, found no 4"):
+        mixture([Source("en", None, [made.parent / "en.txt"])], out, sentencepiece_model=path)
+    assert not out.exists()
     with pytest.raises(DataError, match="expected ids from 0 to 198, found no 4"):
         subwords.load(path)
     with pytest.raises(ConfigError, match="are too few for"):

@@ -75,6 +75,8 @@ def mixture(
         DataError: a file is missing or damaged, or there is less text than asked for.
     """
     _check(sources, sentencepiece_model, dictionary)
+    if sentencepiece_model:
+        subwords.load(sentencepiece_model)  # if it is none, better stop now
     with write_folder(out, "mixture.json") as part:
         (part / "text").mkdir()
         counts = {}

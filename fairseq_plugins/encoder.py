@@ -18,9 +18,9 @@ from fairseq.models.roberta import RobertaEncoder, RobertaModel, base_architectu
 
 from csr.errors import DataError
 
+EPSILON = 1e-5  # of fairseq's normalisation
 # Layers and width. tiny, mini and small: Turc et al. 2019; base and large: Devlin et al. 2019. All have heads of 64
 # and a feed-forward layer of four times the width.
-EPSILON = 1e-5  # of fairseq's normalisation
 SIZES = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512), "base": (12, 768), "large": (24, 1024)}
 
 

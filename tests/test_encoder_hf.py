@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from encoders import Task, read_encoder
 from safetensors.torch import load_file, save_file
 
 from csr.backbone.encoder_hf import LAYOUTS, export_encoder, import_encoder, is_encoder
@@ -16,16 +17,6 @@ from csr.errors import ConfigError, DataError
 from fairseq_plugins.encoder import CsrBert
 
 LINES = ["the cat sat on the mat", "a dog ran to the river", "who saw the dog and the cat", "rivers run, cats do not"]
-
-
-class Task:
-    """What an encoder asks of its task."""
-
-    def __init__(self, dictionary: Path) -> None:
-        from fairseq.data import Dictionary
-
-        self.source_dictionary = Dictionary.load(str(dictionary))
-        self.source_dictionary.add_symbol("<mask>")
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +35,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     state = {"model": encoder.state_dict(), "cfg": {"model": vars(settings), "task": {"_name": "csr_masked_lm"}}}
     torch.save(state, folder / "model.pt")
     return folder
-
-
-def read_encoder(folder: Path) -> CsrBert:
-    state = torch.load(folder / "model.pt", weights_only=True)
-    model = CsrBert.build_model(Namespace(**state["cfg"]["model"]), Task(folder / "dict.txt"))
-    model.load_state_dict(state["model"])
-    return model.eval()
 
 
 @pytest.fixture(scope="module", params=LAYOUTS)

@@ -5,12 +5,12 @@ import os
 import random
 import subprocess
 import sys
-from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from encoders import Task, read_encoder
 from omegaconf import OmegaConf
 
 from csr.backbone.encoder_hf import export_encoder, import_encoder
@@ -21,7 +21,6 @@ from csr.data.mixture import mixture
 from csr.data.sampling import Source
 from csr.errors import ConfigError, DataError
 from csr.pieces import word_encoder
-from fairseq_plugins.encoder import CsrBert
 from fairseq_plugins.masked_lm import CsrMaskedLmConfig, CsrMaskedLmTask
 
 WORDS = "the cat sat on a mat near old river banks while seven dogs were running after them in winter's snow".split()
@@ -122,23 +121,6 @@ def test_words_are_switched(made: Path, tmp_path: Path) -> None:
     assert encode(["汉"], True) == [[]]
 
 
-class Task:
-    """What an encoder asks of its task."""
-
-    def __init__(self, dictionary: Path) -> None:
-        from fairseq.data import Dictionary
-
-        self.source_dictionary = Dictionary.load(str(dictionary))
-        self.source_dictionary.add_symbol("<mask>")
-
-
-def read_encoder(checkpoint: Path, dictionary: Path) -> CsrBert:
-    state = torch.load(checkpoint, weights_only=True)
-    model = CsrBert.build_model(Namespace(**state["cfg"]["model"]), Task(dictionary))
-    model.load_state_dict(state["model"])
-    return model.eval()
-
-
 @pytest.fixture
 def bert(made: Path, tmp_path: Path) -> Path:
     """Return a folder as BERT is published: two kinds of sentence, its own epsilon, and [PAD] first."""
@@ -163,7 +145,7 @@ def test_a_bert_comes_in_and_goes_out_with_equal_logits(bert: Path, made: Path, 
 
     ours = tmp_path / "ours"
     assert main(["import-hf", str(bert), str(ours)]) == 0
-    encoder = read_encoder(ours / "model.pt", ours / "dict.txt")
+    encoder = read_encoder(ours)
     pieces = Pieces(ours / "tokenizer.json", ours / "dict.txt")
     theirs, tokenizer = AutoModelForMaskedLM.from_pretrained(bert).eval(), AutoTokenizer.from_pretrained(bert)
     names = [subwords.load(ours / "tokenizer.json").id_to_piece(i) for i in range(len(tokenizer))]

@@ -16,12 +16,11 @@ from csr.backbone.checkpoints import model_settings, read_checkpoint, write_chec
 from csr.backbone.huggingface import CHECKPOINT, DICTIONARY, SENTENCEPIECE
 from csr.backbone.presets import MASK, SPECIAL
 from csr.backbone.tokenizer import MODEL_FILE, aligned_pieces, unigram
-from csr.data.subwords import model_file, model_pieces, read_dictionary, write_dictionary
+from csr.data.subwords import WORDPIECE, is_wordpiece, model_file, model_pieces, read_dictionary, write_dictionary
 from csr.data.wordpiece import WordPiece, read_vocabulary
 from csr.data.wordpiece import read as read_wordpiece
 from csr.errors import ConfigError, DataError
 from csr.files import PathLike, new_folder, read_json, write_json, write_whole
-from csr.pieces import MARK
 
 if TYPE_CHECKING:
     import torch
@@ -135,7 +134,7 @@ def import_encoder(folder: PathLike, out: PathLike) -> Sizes:
         weights |= {name: weights[name][rows] for name in (_EMBEDDING, _BIAS)}
         weights[_OUTPUT] = weights[_EMBEDDING]
     write_dictionary(pieces, {}, out / DICTIONARY)
-    with write_whole(out / ("tokenizer.json" if wordpiece else SENTENCEPIECE)) as part:
+    with write_whole(out / (WORDPIECE if wordpiece else SENTENCEPIECE)) as part:
         if wordpiece:
             wordpiece.tokenizer.save(str(part))
         else:
@@ -180,7 +179,7 @@ def _export(
 ) -> Sizes:
     dictionary = dictionary or checkpoint.parent / DICTIONARY
     sentencepiece_model = Path(sentencepiece_model or model_file(checkpoint.parent))
-    wordpiece = read_wordpiece(sentencepiece_model) if sentencepiece_model.suffix == ".json" else None
+    wordpiece = read_wordpiece(sentencepiece_model) if is_wordpiece(sentencepiece_model) else None
     if wordpiece and layout != "bert":
         raise ConfigError(f"--layout: expected bert, for WordPiece as in {sentencepiece_model}, found {layout}")
     pieces = model_pieces(wordpiece) if wordpiece else aligned_pieces(sentencepiece_model)
@@ -205,8 +204,8 @@ def _export(
         )
     if wordpiece:
         tokenizer = _bert_tokenizer(wordpiece, sizes.positions)
-        places = {row: i for i, row in enumerate(_rows(wordpiece, pieces))}
-        ours = [places[row] for row in range(sizes.vocabulary)]
+        rows = _rows(wordpiece, pieces)
+        ours = sorted(range(len(rows)), key=rows.__getitem__)
         weights = {**weights, **{name: weights[name][ours] for name in (_EMBEDDING, _BIAS)}}
     else:
         tokenizer = encoder_tokenizer(sentencepiece_model, sizes.positions)
@@ -226,8 +225,8 @@ def _wordpiece(folder: Path, layout: Layout) -> WordPiece:
     """Return the WordPiece vocabulary of a folder; where there is ``vocab.txt`` alone, in lower case if none says."""
     if layout != "bert":
         raise DataError(f"{folder}: expected the SentencePiece model {MODEL_FILE}, found no such file")
-    if (folder / "tokenizer.json").is_file():
-        return read_wordpiece(folder / "tokenizer.json")
+    if (folder / WORDPIECE).is_file():
+        return read_wordpiece(folder / WORDPIECE)
     if not (folder / "vocab.txt").is_file():
         raise DataError(f"{folder}: expected tokenizer.json, vocab.txt or {MODEL_FILE}, found none of them")
     said = folder / "tokenizer_config.json"
@@ -238,8 +237,6 @@ def _wordpiece(folder: Path, layout: Layout) -> WordPiece:
 def _rows(wordpiece: WordPiece, pieces: Sequence[str]) -> list[int]:
     """Return the id in a WordPiece vocabulary of each symbol of ours."""
     ids = {wordpiece.id_to_piece(i): i for i in range(len(wordpiece))}
-    if len(ids) < len(wordpiece):
-        raise DataError(f"expected pieces that differ without ## and {MARK}, found some that do not")
     return [ids[symbol] for symbol in (*SPECIAL, *pieces, MASK)]
 
 

@@ -76,6 +76,7 @@ def mixture(
     """
     _check(sources, sentencepiece_model, dictionary)
     if sentencepiece_model:
+        wordpiece = subwords.is_wordpiece(sentencepiece_model)
         subwords.load(sentencepiece_model)  # if it is none, better stop now
     with write_folder(out, "mixture.json") as part:
         (part / "text").mkdir()
@@ -87,9 +88,7 @@ def mixture(
                 f"{source.language}: {found['documents']:,} documents read, {found.get('duplicates', 0):,} duplicates "
                 f"dropped; {found['train_bytes']:,} bytes to train on, {found['held_out_bytes']:,} held out"
             )
-        if sentencepiece_model:
-            wordpiece = Path(sentencepiece_model).suffix == ".json"
-        model_file = part / ("tokenizer.json" if wordpiece else "spm.model")
+        model_file = part / (subwords.WORDPIECE if wordpiece else subwords.UNIGRAM)
         if sentencepiece_model:
             shutil.copyfile(sentencepiece_model, model_file)
         else:
@@ -157,7 +156,7 @@ def _train_vocabulary(texts: Sequence[Path], n_bytes: int, pieces: int, path: Pa
     # Deviation: Visser et al., section 3.2, take 100 MB of each language. SentencePiece needs some 20 bytes of memory a
     # character, so that less is the default.
     lines = [line for path in texts for line in _evenly(path, n_bytes)]
-    train = train_wordpiece if path.suffix == ".json" else subwords.train_on
+    train = train_wordpiece if subwords.is_wordpiece(path) else subwords.train_on
     train(lines, pieces, path)
     if (found := len(subwords.load(path))) < pieces:
         _say(f"{found:,} pieces instead of {pieces:,}: the text has no more")

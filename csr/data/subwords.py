@@ -11,7 +11,7 @@ import struct
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 # Lines of each side that a model is trained on, evenly spaced over longer text.
 MAX_LINES = 1_000_000
+# The model in a folder of csr mixture, of either kind.
+UNIGRAM, WORDPIECE = "spm.model", "tokenizer.json"
 # What SentencePiece and fairseq name alike and fairseq's dictionary puts first on its own.
 CONTROL = ("<unk>", "<s>", "</s>")
 _SPECIAL = {*CONTROL, "<pad>", "<mask>"}
@@ -59,12 +61,12 @@ def train_on(text: Sequence[str], pieces: int, path: PathLike) -> None:
     Raises:
         ConfigError: there are more characters than pieces.
     """
-    model = train_model(text, set().union(*text), pieces, model_type="unigram", byte_fallback=pieces >= 2560)
+    model = train_model(text, len(set().union(*text)), pieces, model_type="unigram", byte_fallback=pieces >= 2560)
     with write_whole(path) as part:
         part.write_bytes(model)
 
 
-def train_model(text: Iterable[str], characters: Collection[str], pieces: int, **options: Any) -> bytes:
+def train_model(text: Iterable[str], n_characters: int, pieces: int, **options: Any) -> bytes:
     """Return a SentencePiece model; see ``train_on``, and SentencePiece for its options.
 
     Raises:
@@ -79,21 +81,24 @@ def train_model(text: Iterable[str], characters: Collection[str], pieces: int, *
             model_writer=model,
             vocab_size=pieces,
             hard_vocab_limit=False,
-            character_coverage=1.0 if len(characters) <= pieces // 4 else 0.9995,
+            character_coverage=1.0 if n_characters <= pieces // 4 else 0.9995,
             minloglevel=2,
             **options,
         )
     except RuntimeError as error:
-        raise ConfigError(
-            f"pieces: {pieces} are too few for {len(characters)} different characters ({error})"
-        ) from None
+        raise ConfigError(f"pieces: {pieces} are too few for {n_characters} different characters ({error})") from None
     return model.getvalue()
+
+
+def is_wordpiece(model: PathLike) -> bool:
+    """Tell whether the file of a model is a WordPiece vocabulary's, by its name."""
+    return Path(model).suffix == ".json"
 
 
 def model_file(folder: PathLike) -> Path:
     """Return the model in a folder that ``csr mixture`` or ``csr import-hf`` made."""
-    files = [Path(folder, name) for name in ("tokenizer.json", "sentence.bpe.model")]
-    return next((path for path in files if path.is_file()), Path(folder, "spm.model"))
+    files = [Path(folder, name) for name in (WORDPIECE, "sentence.bpe.model")]
+    return next((path for path in files if path.is_file()), Path(folder, UNIGRAM))
 
 
 def load(path: PathLike) -> Any:
@@ -104,7 +109,7 @@ def load(path: PathLike) -> Any:
     """
     import sentencepiece
 
-    if Path(path).suffix == ".json":
+    if is_wordpiece(path):
         from csr.data import wordpiece
 
         return wordpiece.read(path)

@@ -55,6 +55,10 @@ class WordPiece:
         self._names = list(map(_name, pieces))
         if missing := [symbol for symbol, name in SYMBOLS.items() if name not in self._names]:
             raise DataError(f"{path}: expected {', '.join(SYMBOLS)} among the pieces, found no {', '.join(missing)}")
+        if len(set(self._names)) < len(pieces):
+            raise DataError(
+                f"{path}: expected pieces that differ without {_CONTINUES} and {MARK}, found two that do not"
+            )
 
     def __len__(self) -> int:
         return len(self._names)
@@ -114,7 +118,7 @@ def train(text: Sequence[str], pieces: int, path: PathLike) -> None:
 
     options = {"normalization_rule_name": "identity", "split_by_unicode_script": False, "split_by_number": False}
     options |= {"model_type": "bpe", "add_dummy_prefix": False, "pretokenization_delimiter": _END}
-    model = subwords.train_model(map(marked, text), set().union(*text), pieces, **options)
+    model = subwords.train_model(map(marked, text), len(set().union(*text)), pieces, **options)
     trained = subwords.model_pieces(sentencepiece.SentencePieceProcessor(model_proto=model))
     plain = {start: character for character, start in starts.items()}
     found = [plain[piece[0]] + piece[1:] if piece[0] in plain else _CONTINUES + piece for piece in trained]

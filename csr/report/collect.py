@@ -59,9 +59,12 @@ def collect_run(folder: Path) -> dict[str, Any]:
 def collect_task(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Gather what the page of a run of another experiment than translation shows beside its tables."""
     return {
-        **{"config": config, "arms": list(config["arms"]), "seeds": list(config["seeds"]), "data": None},
+        "arms": list(config["arms"]),
+        "seeds": list(config["seeds"]),
         "logs": [_log(path) for path in sorted(folder.glob("seed-*/*/train.log"))],
+        "data": None,
         "environment": _optional(folder / "environment.json"),
+        "config": config,
     }
 
 

@@ -16,10 +16,8 @@ from csr.files import read_json, write_json, write_text
 from csr.report.table import Cell, Column, Number, Table
 from csr.report.tables import arm_name
 from csr.settings import as_mapping
-from csr.workflow import pretraining as workflow
-from csr.workflow.pretraining import Config, Run, finetunings, stage_folder, tasks
+from csr.workflow.pretraining import ARMS, Config, Run, finetunings, stage_folder, tasks
 
-ARMS = {arm: arm_name(arm) for arm in workflow.ARMS}
 # What is measured: the table's name among the published ones, and its title.
 MEASURES = {
     "masked": ("pretraining_mlm", "Accuracy of masked pieces in held-out text"),
@@ -120,7 +118,8 @@ def main_tables(runs: Sequence[Results]) -> list[Table]:
                 if len(runs) > 1 and language in (source, "dev"):
                     shown += f", with {target}"
                 rows.append([shown, *ours, *("–" if x is None else Number((x,), _DIGITS) for x in theirs)])
-        columns = [Column("language"), *map(Column, ARMS.values()), *(Column(f"{arm}, paper") for arm in ARMS.values())]
+        names = [arm_name(arm) for arm in ARMS]
+        columns = [Column("language"), *map(Column, names), *(Column(f"{name}, paper") for name in names)]
         if rows:
             source = f"Paper: {printed['source']}. Mean ± standard deviation over seeds; –: no data. "
             tables.append(Table(measure, title, columns, rows, source + " ".join(dict.fromkeys(notes))))
@@ -138,7 +137,7 @@ def detail_tables(results: Results) -> list[Table]:
                 mine = [f for f in results["types"] if (f["language"], f["arm"]) == (language, arm)]
                 whole = [tuple(f[key] or 0.0 for f in mine) for key in ("micro", "macro")]
                 each = [tuple(f["types"].get(name, 0.0) for f in mine) for name in names]
-                rows.append([language, ARMS[arm], *(Number(values, _DIGITS) for values in (*whole, *each))])
+                rows.append([language, arm_name(arm), *(Number(values, _DIGITS) for values in (*whole, *each))])
         columns = [Column("language"), Column("arm"), *map(Column, ("micro", "macro", *names))]
         tables.append(Table("ner_types", "Named entities: F1 by type", columns, rows))
     for task, grid in results["grids"].items():

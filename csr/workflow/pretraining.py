@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, NoReturn
 
 from csr.data.mixture import parse_bytes
+from csr.data.subwords import UNIGRAM, WORDPIECE
 from csr.errors import ConfigError
 from csr.finetuning import PAPER, TYPES, Finetuning, Task
 from csr.settings import expect_unique, setting
@@ -64,7 +65,7 @@ class Data:
     @property
     def model(self) -> Path:
         """Return the model of the vocabulary within the run folder."""
-        return Path("data", "tokenizer.json" if self.wordpiece else "spm.model")
+        return Path("data", WORDPIECE if self.wordpiece else UNIGRAM)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 import csr
 from csr.errors import DataError
 from csr.files import PathLike, read_lines, sha256, write_json, write_text
-from csr.words import CASES
+from csr.text.words import CASES
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from fairseq.data import FairseqDataset, data_utils
 
-from csr.compiled import NO_MARKS, NO_PIECES, STATS
-from csr.examples import LanguageIds
-from csr.noise import Schedule
+from csr.data.examples import LanguageIds
+from csr.switching.compiled import NO_MARKS, NO_PIECES, STATS
+from csr.switching.noise import Schedule
 
-# (pieces, epoch, example, marks, the other side's pieces, its marks, rate) -> (noisy pieces, csr.compiled.STATS)
+# (pieces, epoch, example, marks, the other side's pieces, its marks, rate) -> (noisy pieces, compiled.STATS)
 Noise = Callable[
     [np.ndarray, int, int, np.ndarray, np.ndarray, np.ndarray, float | None], tuple[np.ndarray, np.ndarray]
 ]
@@ -26,7 +26,7 @@ class Side:
     data: Sequence[torch.Tensor]
     sizes: np.ndarray  # [n_sentences], with </s>
     symbol: int  # the language id
-    marks: Sequence[torch.Tensor] | None = None  # csr.pieces.Mark of each piece, if csr prepare wrote them
+    marks: Sequence[torch.Tensor] | None = None  # csr.switching.pieces.Mark of each piece, if csr prepare wrote them
     limit: int | None = None  # pieces read of a row; ``sizes`` says so too
 
 
@@ -249,7 +249,7 @@ class RestoreDataset(ExampleDataset):
         }
 
     def collater(self, samples: list[dict]) -> dict:
-        """Pad examples to a batch; ``switching`` sums their ``csr.compiled.STATS`` by side, int64 [n_sides, 9]."""
+        """Pad examples to a batch; ``switching`` sums their ``compiled.STATS`` by side, int64 [n_sides, 9]."""
         batch = super().collater(samples)
         if batch:
             batch["switching"] = np.zeros((len(self._sides), len(STATS)), np.int64)

@@ -16,16 +16,16 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II, MISSING
 
-from csr.compiled_masking import STATS, MaskingSwitcher
 from csr.data.blocks import Blocks, pack
 from csr.data.subwords import model_file, read_rows
 from csr.errors import ConfigError, DataError
 from csr.files import sha256
 from csr.induction.stopwords import stop_words
 from csr.lexicon import read_lexicon
-from csr.masking import Masking, Symbols
-from csr.noise import IndependentWords
-from csr.pieces import EncodedLexicon, encode_lexicon, encoded_lexicon, piece_roles, word_encoder
+from csr.switching.compiled_masking import STATS, MaskingSwitcher
+from csr.switching.masking import Masking, Symbols
+from csr.switching.noise import IndependentWords
+from csr.switching.pieces import EncodedLexicon, encode_lexicon, encoded_lexicon, piece_roles, word_encoder
 from fairseq_plugins.datasets import NoisyDataset
 from fairseq_plugins.precision import allow_bf16
 
@@ -85,7 +85,7 @@ class Text:
 
     tokens: np.ndarray  # [n_tokens], rows that end in </s>
     blocks: Blocks
-    marks: np.ndarray | None  # csr.pieces.Mark, uint8 [n_tokens - n_rows], if there are any
+    marks: np.ndarray | None  # csr.switching.pieces.Mark, uint8 [n_tokens - n_rows], if there are any
 
     def block(self, index: int, bos: int, eos: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the ids of a block, int64, with ``<s>`` in front, and what each is to its words."""

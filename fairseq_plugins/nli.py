@@ -10,9 +10,9 @@ import torch
 from fairseq.data import data_utils
 from fairseq.tasks import register_task
 
+from csr.data.examples import joined_pair
 from csr.data.nli import LABELS
 from csr.errors import DataError
-from csr.examples import joined_pair
 from csr.files import read_lines
 from fairseq_plugins.datasets import ExampleDataset, Side, Symbols
 from fairseq_plugins.translation import CsrTranslationConfig, CsrTranslationTask

@@ -12,12 +12,20 @@ from fairseq import metrics
 from fairseq.tasks import register_task
 from omegaconf import II
 
-from csr.compiled import STATS, Masker, Switcher
 from csr.errors import ConfigError
 from csr.files import sha256
 from csr.lexicon import Lexicon, read_lexicon
-from csr.noise import Policy, Schedule, policy_named
-from csr.pieces import EncodedLexicon, Unit, encode_lexicon, encoded_lexicon, piece_encoder, piece_roles, word_encoder
+from csr.switching.compiled import STATS, Masker, Switcher
+from csr.switching.noise import Policy, Schedule, policy_named
+from csr.switching.pieces import (
+    EncodedLexicon,
+    Unit,
+    encode_lexicon,
+    encoded_lexicon,
+    piece_encoder,
+    piece_roles,
+    word_encoder,
+)
 from fairseq_plugins.datasets import Noise, RestoreDataset
 from fairseq_plugins.translation import CsrTranslationConfig, CsrTranslationTask
 

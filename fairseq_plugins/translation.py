@@ -20,12 +20,12 @@ from sacrebleu.metrics import BLEU
 
 from csr.backbone.checkpoints import check_start, dictionary_hash
 from csr.backbone.presets import preset_named
-from csr.compiled import Masker, Sometimes
+from csr.data.examples import LanguageIds, language_symbol
 from csr.errors import ConfigError, DataError
 from csr.evaluation.translation import tokenizer_for
-from csr.examples import LanguageIds, language_symbol
-from csr.noise import PoissonSpans
-from csr.pieces import piece_roles
+from csr.switching.compiled import Masker, Sometimes
+from csr.switching.noise import PoissonSpans
+from csr.switching.pieces import piece_roles
 from fairseq_plugins.datasets import Side, Symbols, TranslationDataset
 from fairseq_plugins.precision import allow_bf16
 

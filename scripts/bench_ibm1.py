@@ -27,7 +27,7 @@ import regex
 
 from csr.files import read_lines, read_parallel
 from csr.induction.ibm1 import Model1, read_bitext
-from csr.words import tokenize
+from csr.text.words import tokenize
 
 Links = list[set[tuple[int, int]]]
 SIZES = (50_000, 100_000, 200_000, 400_000)

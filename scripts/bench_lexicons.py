@@ -17,8 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-from csr import quality
-from csr.induction import embeddings
+from csr.induction import embeddings, quality
 from csr.induction.dictionaries import read_gold
 from csr.lexicon import Lexicon, read_lexicon, write_lexicon
 

@@ -30,9 +30,9 @@ import numpy as np
 from csr.induction import vecmap
 from csr.induction.dictionaries import read_muse
 from csr.induction.embeddings import Embeddings, read_embeddings, write_embeddings
+from csr.induction.quality import gold_precision
 from csr.induction.retrieval import neighbors, similarity
 from csr.lexicon import Lexicon
-from csr.quality import gold_precision
 
 ITERATION = re.compile(r"ITERATION \d+ \((.*)s\)")
 

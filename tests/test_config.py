@@ -7,10 +7,10 @@ import pytest
 import yaml
 
 from csr.cli import main
-from csr.config import Config
 from csr.errors import ConfigError
+from csr.experiments.kinds import check_files, read_config
+from csr.experiments.settings import Config
 from csr.settings import as_mapping, build, write_settings
-from csr.workflow.experiments import check_files, read_config
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 MINIMAL = {"data": {"source_lang": "de", "target_lang": "en", "src": "train.de", "tgt": "train.en"}}

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from csr import cli
 from csr.data import bitext, subwords
 from csr.data.prepare import prepare
+from csr.data.sample import sentences, write_sample
 from csr.errors import ConfigError, CsrError, DataError
-from csr.words import segments
-from csr.workflow.sample import sentences, write_sample
+from csr.text.words import segments
 
 SAMPLE = sentences(600, seed=3)[0]
 CODES = ("qaa", "qab")
@@ -319,7 +319,7 @@ def test_words_that_share_a_piece_are_one_word_and_addresses_none() -> None:
 
 
 def test_marks_of_scripts_without_spaces(monkeypatch) -> None:
-    from csr import segmenters
+    from csr.text import segmenters
 
     cut = {"我们今天去": ["我们", "今天", "去"], "sinh viên học": ["sinh viên", "học"]}
     monkeypatch.setattr(segmenters, "segmenter", lambda language: cut.__getitem__)
@@ -330,7 +330,7 @@ def test_marks_of_scripts_without_spaces(monkeypatch) -> None:
 
 
 def test_a_segmenter_that_is_not_installed_is_named_before_any_work(monkeypatch, text, tmp_path, capsys) -> None:
-    from csr import segmenters
+    from csr.text import segmenters
 
     segmenters.segmenter.cache_clear()
     monkeypatch.setitem(sys.modules, "jieba", None)

@@ -10,8 +10,8 @@ from evaluation_outputs import references
 
 from csr.backbone.estimate import Setup, Sizes, estimate, layer_bytes
 from csr.cli import main
-from csr.config import Backbone, Training
-from csr.workflow import flags
+from csr.experiments import flags
+from csr.experiments.settings import Backbone, Training
 
 # In MiB, each of another kind: embeddings count for most, then activations.
 WIDE = Sizes(vocabulary=12_000, layers=2, dim=128, ffn=512, heads=4)

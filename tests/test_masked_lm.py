@@ -13,17 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csr.compiled import find_words
-from csr.compiled_masking import STATS, MaskingSwitcher
 from csr.data.blocks import pack
 from csr.data.mixture import mixture
 from csr.data.sampling import Source
 from csr.errors import ConfigError, DataError
 from csr.lexicon import Lexicon
-from csr.masking import Masking, Symbols, mask_and_switch
-from csr.noise import IndependentWords
-from csr.pieces import encode_lexicon, piece_roles
-from csr.streams import Stream
+from csr.switching.compiled import find_words
+from csr.switching.compiled_masking import STATS, MaskingSwitcher
+from csr.switching.masking import Masking, Symbols, mask_and_switch
+from csr.switching.noise import IndependentWords
+from csr.switching.pieces import encode_lexicon, piece_roles
+from csr.switching.streams import Stream
 
 DATA = Path(__file__).parents[2] / "shared/data"
 WORDS = ["aa", "bbb", "c", "dd", "eea"]

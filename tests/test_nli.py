@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from tiny_training import fit, save, setup, text_of
 
 from csr.cli import main
+from csr.data.examples import joined_pair
 from csr.data.nli import LABELS, NliExample, write_nli
 from csr.data.prepare_nli import prepare_nli
 from csr.data.texts import prepare_texts
 from csr.errors import ConfigError, DataError
 from csr.evaluation.classification import accuracy
-from csr.examples import joined_pair
 
 NOUNS = {"en": "man woman dog cat child bird".split(), "de": "mann frau hund katze kind vogel".split()}
 VERBS = {"en": "sleeps runs sings reads".split(), "de": "schläft rennt singt liest".split()}

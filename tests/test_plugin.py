@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
+from csr.data.examples import LanguageIds
 from csr.errors import ConfigError, DataError
-from csr.examples import LanguageIds
 
 PLUGIN = Path(__file__).parents[1] / "fairseq_plugins"
 SRC = [f"w{i} w{i % 7} w{i % 3} ." for i in range(60)]

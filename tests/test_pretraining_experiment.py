@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from csr.errors import ConfigError, DataError
+from csr.experiments.kinds import read_config
+from csr.experiments.pretraining import Config, finetunings, targets, train_command
 from csr.report import pretraining as report
 from csr.settings import build
-from csr.workflow.experiments import read_config
-from csr.workflow.pretraining import Config, finetunings, targets, train_command
 
 CONFIGS = Path(__file__).parents[1] / "configs/pretraining"
 TEST = {"train": "a", "dev": "b", "tests": [{"language": "sw", "file": "c"}]}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from csr.errors import ConfigError
-from csr.workflow.experiments import check_files, experiment, read_config
+from csr.experiments.kinds import check_files, experiment, read_config
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 CORPORA = {"vi": "iwslt15", "de": "iwslt14", "tr": "wmt17", "ko": "iwslt17", "it": "iwslt17", "lt": "wmt19"}

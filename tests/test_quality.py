@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csr import quality
 from csr.cli import main
 from csr.errors import ConfigError, DataError
+from csr.induction import quality
 from csr.lexicon import Lexicon, write_lexicon
 
 BITEXT = [

@@ -23,7 +23,7 @@ from csr.report.collect import collect, collect_run
 from csr.report.plots import Series, bars, lines, ticks
 from csr.report.published import published
 from csr.report.table import Column, Number, Table
-from csr.words import tokenize
+from csr.text.words import tokenize
 
 ARMS = ("random", "baseline", "iaft", "csr")
 STARTS = {

@@ -5,11 +5,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from csr.data import sample
+from csr.data.sample import Clause, NounPhrase, Word
 from csr.files import read_lines
 from csr.lexicon import Lexicon, read_lexicon
-from csr.words import tokenize
-from csr.workflow import sample
-from csr.workflow.sample import Clause, NounPhrase, Word
+from csr.text.words import tokenize
 
 Pairs = list[tuple[str, str]]
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from csr import compiled, segmenters
-from csr.compiled import STATS, Masker, Switcher, find_words
-from csr.draws import candidate_cells, chi_square, span_cells
 from csr.lexicon import Lexicon
-from csr.noise import (
+from csr.switching import compiled
+from csr.switching.compiled import STATS, Masker, Switcher, find_words
+from csr.switching.draws import candidate_cells, chi_square, span_cells
+from csr.switching.noise import (
     FixedSpans,
     IndependentWords,
     PoissonSpans,
@@ -26,8 +26,9 @@ from csr.noise import (
     switch,
     switch_line,
 )
-from csr.pieces import Mark, Unit, encode_lexicon, piece_roles
-from csr.streams import Stream, start_state
+from csr.switching.pieces import Mark, Unit, encode_lexicon, piece_roles
+from csr.switching.streams import Stream, start_state
+from csr.text import segmenters
 
 WORDS = ["aa", "bb", "cc", "dd", "ee", "ff"]
 sentences = st.lists(st.sampled_from([*WORDS, "zz", "qq"]), min_size=1, max_size=30)

@@ -20,7 +20,7 @@ from csr.errors import ConfigError, DataError
 from csr.evaluation import zero_shot
 from csr.evaluation.classification import entity_f1
 from csr.evaluation.zero_shot import TestSet
-from csr.finetuning import Encoder, Finetuning, finetune
+from csr.experiments.encoders import Encoder, Finetuning, finetune
 from csr.report.zero_shot import scores_table
 from fairseq_plugins.classification import ClassificationConfig, ClassificationCriterion, ClassificationTask
 from fairseq_plugins.labeller import Labeller, read_labeller

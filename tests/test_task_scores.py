@@ -8,10 +8,10 @@ import pytest
 
 from csr.cli import main
 from csr.errors import DataError
+from csr.experiments import nli, summarization
+from csr.experiments.kinds import read_config
 from csr.files import read_json, write_json
 from csr.settings import write_settings
-from csr.workflow import nli, summarization
-from csr.workflow.experiments import read_config
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 

@@ -27,7 +27,7 @@ from csr.data import subwords
 from csr.errors import ConfigError, DataError
 from csr.files import read_json, sha256
 from csr.lexicon import read_lexicon
-from csr.pieces import encode_lexicon, word_encoder
+from csr.switching.pieces import encode_lexicon, word_encoder
 
 ALPHABET = "ab c"
 FILLERS = ["q x 0 1 2 3 4 5 6 7 8 9"]  # the characters of the unlikely pieces that fill up a vocabulary

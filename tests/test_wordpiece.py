@@ -20,7 +20,7 @@ from csr.data.labelled import Pieces
 from csr.data.mixture import mixture
 from csr.data.sampling import Source
 from csr.errors import ConfigError, DataError
-from csr.pieces import word_encoder
+from csr.switching.pieces import word_encoder
 from fairseq_plugins.masked_lm import CsrMaskedLmConfig, CsrMaskedLmTask
 
 WORDS = "the cat sat on a mat near old river banks while seven dogs were running after them in winter's snow".split()

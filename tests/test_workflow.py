@@ -13,13 +13,14 @@ import torch
 import yaml
 
 from csr.cli import main
-from csr.config import Config, Training
+from csr.data.sample import write_sample
 from csr.errors import DataError
+from csr.experiments import flags, translation
+from csr.experiments.settings import Config, Training
 from csr.files import read_json
+from csr.process import locked
+from csr.running import fairseq
 from csr.settings import build
-from csr.workflow import fairseq, flags, translation
-from csr.workflow.process import locked
-from csr.workflow.sample import write_sample
 
 UPDATES = 60
 

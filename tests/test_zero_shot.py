@@ -12,7 +12,7 @@ from tiny_training import save, setup
 from csr.cli import main
 from csr.data import subwords
 from csr.errors import ConfigError, DataError
-from csr.evaluation import transfer
+from csr.experiments import transfer
 from csr.files import read_lines
 
 LANGUAGES = "aa,bb,yy"

@@ -21,9 +21,9 @@ from csr.backbone.checkpoints import (
 )
 from csr.backbone.presets import CHECKPOINT, DICTIONARY, SENTENCEPIECE, Preset, preset_of
 from csr.backbone.tokenizer import CLASSES, MODEL_FILE, aligned_pieces, fast_tokenizer
+from csr.data.examples import LanguageIds, language_symbol
 from csr.data.subwords import read_dictionary, write_dictionary
 from csr.errors import DataError
-from csr.examples import LanguageIds, language_symbol
 from csr.files import PathLike, new_folder, write_json, write_whole
 
 if TYPE_CHECKING:

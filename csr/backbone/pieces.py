@@ -23,7 +23,7 @@ from csr.data.bitext import normalized
 from csr.errors import DataError
 from csr.files import PathLike, read_lines
 from csr.lexicon import read_lexicon
-from csr.pieces import encode_lexicon, word_encoder
+from csr.switching.pieces import encode_lexicon, word_encoder
 
 # Numbers of fields in SentencePiece's protocol buffer, and two of its enumerations' values.
 _PIECES, _TRAINER = 1, 2

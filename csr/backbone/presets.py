@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from csr.data.examples import LanguageIds
 from csr.errors import ConfigError, DataError
-from csr.examples import LanguageIds
 from csr.files import PathLike
 
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")  # ids 0 to 3, which fairseq puts before its dictionary

@@ -71,7 +71,7 @@ def _register_prepare(parser: argparse.ArgumentParser) -> None:
 
 def sample(arguments: argparse.Namespace) -> None:
     """Write the embedded corpus."""
-    from csr.workflow.sample import write_sample
+    from csr.data.sample import write_sample
 
     sizes = write_sample(arguments.out, arguments.seed, arguments.pairs)
     print(f"{arguments.out}: " + ", ".join(f"{size:,} {name}" for name, size in sizes.items()) + " pairs")

@@ -39,9 +39,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def estimate(arguments: argparse.Namespace) -> None:
     """Print what an experiment takes."""
-    from csr.backbone.plan import plans
-    from csr.config import Config
-    from csr.workflow.experiments import read_config
+    from csr.experiments.kinds import read_config
+    from csr.experiments.plan import plans
+    from csr.experiments.settings import Config
 
     if arguments.length < 1:
         raise ConfigError(f"--length: expected at least 1, found {arguments.length}")

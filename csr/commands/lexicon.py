@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from csr import quality
 from csr.commands import lexicon_vecmap
 from csr.commands.options import add_languages, positive, positive_number
 from csr.errors import ConfigError
 from csr.files import PathLike
+from csr.induction import quality
 from csr.lexicon import Lexicon, read_lexicon, write_lexicon, write_sidecar
 
 Subparsers = argparse._SubParsersAction  # its type parameter exists for type checkers only

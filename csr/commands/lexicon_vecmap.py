@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from csr import quality
 from csr.commands.options import add_languages, positive
 from csr.errors import ConfigError
+from csr.induction import quality
 from csr.lexicon import read_lexicon, write_lexicon, write_sidecar
 
 OPTIONS = (

@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 
 from csr import report
+from csr.experiments.kinds import experiment, read_config
 from csr.files import write_text
 from csr.report import tables
 from csr.settings import read_yaml
-from csr.workflow.experiments import experiment, read_config
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

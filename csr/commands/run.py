@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from csr.errors import ConfigError
+from csr.experiments.kinds import experiment, read_config
+from csr.running.engine import planned_steps, run_workflow
+from csr.running.fairseq import StepError
 from csr.settings import hint
-from csr.workflow.engine import planned_steps, run_workflow
-from csr.workflow.experiments import experiment, read_config
-from csr.workflow.fairseq import StepError
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -8,13 +8,13 @@ import math
 import sys
 from collections.abc import Iterator
 
-from csr.code_mixing import code_mixing
-from csr.draws import Draws, RecordingStream
 from csr.errors import ConfigError
 from csr.files import read_lines, read_parallel, write_text
 from csr.lexicon import Lexicon, read_lexicon
-from csr.noise import Schedule, SwitchedLine, one_of, policy_named, switch_line
-from csr.words import segments
+from csr.switching.code_mixing import code_mixing
+from csr.switching.draws import Draws, RecordingStream
+from csr.switching.noise import Schedule, SwitchedLine, one_of, policy_named, switch_line
+from csr.text.words import segments
 
 _COLOR = "\033[1;36m{}\033[0m"
 

@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Translate and print the matrices."""
     from pathlib import Path
 
-    from csr.evaluation import transfer
+    from csr.experiments import transfer
 
     models, tests, target = transfer.models_of(arguments.runs)
     by_language = {test.lang: test for test in tests}

@@ -13,7 +13,7 @@ from csr.commands.run import guarded
 from csr.errors import ConfigError
 from csr.files import write_json
 
-# Named here again, since importing csr.finetuning loads numpy, which no --help should wait for.
+# Named here again, since importing csr.experiments.encoders loads numpy, which no --help should wait for.
 EPOCHS = {"nli": 4, "ner": 3}
 DESCRIPTION = "Fine-tune an encoder on one language and score it on others; score how it predicts masked pieces."
 
@@ -102,7 +102,7 @@ def _model(parser: argparse.ArgumentParser, text: str) -> None:
 
 def finetune(arguments: argparse.Namespace) -> None:
     """Train a model."""
-    from csr import finetuning
+    from csr.experiments import finetuning
     from csr.settings import build
 
     names = ("lr", "batch", "warmup_ratio", "weight_decay", "max_length")

@@ -20,7 +20,7 @@ from csr.data.sampling import Source, sample
 from csr.data.wordpiece import train as train_wordpiece
 from csr.errors import ConfigError, DataError
 from csr.files import PathLike, read_lines, sha256, write_folder, write_json
-from csr.words import segments
+from csr.text.words import segments
 
 _UNITS = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 

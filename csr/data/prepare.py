@@ -15,10 +15,10 @@ from tqdm import tqdm
 
 import csr
 from csr.data import bitext, subwords
+from csr.data.examples import language_symbol
 from csr.errors import ConfigError, DataError
-from csr.examples import language_symbol
 from csr.files import PathLike, read_parallel, sha256, write_folder, write_json, write_text
-from csr.words import segments
+from csr.text.words import segments
 
 Files = tuple[PathLike, PathLike]  # source side, target side
 
@@ -59,7 +59,7 @@ def prepare(
         sentencepiece_model, dictionary: the backbone's own, instead of training them.
         workers: processes of fairseq-preprocess.
         word_boundaries: write ``bin/*.words.{bin,idx}``, which say where words are; for text whose writing does not
-            show its words this takes a segmenter (``csr.segmenters``).
+            show its words this takes a segmenter (``csr.text.segmenters``).
 
     Raises:
         ConfigError: the options contradict one another, or a language's segmenter is not installed.

@@ -12,12 +12,12 @@ from tqdm import tqdm
 
 import csr
 from csr.data.bitext import normalized
+from csr.data.examples import language_symbol
 from csr.data.nli import LABELS, NliExample, read_nli, write_nli
 from csr.data.rows import Vocabulary
 from csr.data.texts import copy_vocabulary
-from csr.examples import language_symbol
 from csr.files import PathLike, sha256, write_folder, write_json, write_text
-from csr.words import segments
+from csr.text.words import segments
 
 
 def prepare_nli(

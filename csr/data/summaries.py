@@ -18,8 +18,8 @@ from csr.data.bitext import normalized
 from csr.data.prepare import write_prepared
 from csr.errors import DataError
 from csr.files import PathLike, read_lines
-from csr.segmenters import base
-from csr.words import segments
+from csr.text.segmenters import base
+from csr.text.words import segments
 
 SENTENCE_BREAK = "\t"  # between the sentences of a document, in text files; ``</s>`` in what the model reads
 

@@ -16,7 +16,7 @@ from csr.data import bitext, subwords
 from csr.data.rows import Vocabulary
 from csr.errors import ConfigError, DataError
 from csr.files import PathLike, read_lines, sha256, write_folder, write_json, write_text
-from csr.words import segments
+from csr.text.words import segments
 
 
 def prepare_texts(

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from csr.errors import DataError
 from csr.files import PathLike, open_bytes, read_lines, write_text
-from csr.words import tokenize
+from csr.text.words import tokenize
 
 log = logging.getLogger(__name__)
 

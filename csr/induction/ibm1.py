@@ -25,7 +25,7 @@ from tqdm import tqdm, trange
 from csr.errors import DataError
 from csr.files import PathLike, read_parallel
 from csr.lexicon import Lexicon
-from csr.words import tokenize
+from csr.text.words import tokenize
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def read_bitext(
     source_lang: str | None = None,
     target_lang: str | None = None,
 ) -> Bitext:
-    """Read two aligned files, cut into words by ``csr.words.tokenize`` or, if tokenized, at white space only.
+    """Read two aligned files, cut into words by ``csr.text.words.tokenize`` or, if tokenized, at white space only.
 
     Raises:
         DataError: the files differ in length, or no pair has words on both sides.

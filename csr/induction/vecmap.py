@@ -16,9 +16,9 @@ from csr.errors import ConfigError, DataError
 from csr.files import PathLike
 from csr.induction import embeddings
 from csr.induction.embeddings import Embeddings
+from csr.induction.quality import cooccurrence_precision, read_bitext
 from csr.induction.retrieval import Similarity, mean_similarities, neighbors, one_blas_thread, similarity, unit
 from csr.lexicon import Lexicon
-from csr.quality import cooccurrence_precision, read_bitext
 
 Pairs = tuple[np.ndarray, np.ndarray]  # row numbers of source and target words, equally many
 Start = str | Sequence[tuple[str, str]]  # one of STARTS, or a seed dictionary

@@ -7,11 +7,11 @@ import math
 from pathlib import Path
 from typing import Any
 
-from csr import quality
 from csr.files import read_json, read_lines
+from csr.induction import quality
 from csr.lexicon import Lexicon, read_lexicon, sidecar
-from csr.noise import PoissonSpans, switch_line
-from csr.streams import Stream
+from csr.switching.noise import PoissonSpans, switch_line
+from csr.switching.streams import Stream
 
 _PAIRS = 50_000  # training pairs that coverage is counted on
 _ENTRIES = 10
@@ -22,7 +22,7 @@ _SENTENCES = 4
 def describe(run: Path, src: str, tgt: str, config: dict[str, Any]) -> dict[str, Any] | None:
     """Describe the lexicon from ``src`` to ``tgt`` of a run; None if there is none.
 
-    Coverage and co-occurrence precision are those of ``csr.quality``, over the first training pairs.
+    Coverage and co-occurrence precision are those of ``csr.induction.quality``, over the first training pairs.
     """
     path, text = run / "lexicon" / f"{src}-{tgt}.tsv", run / "data" / "text"
     if not path.exists():

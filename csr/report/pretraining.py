@@ -12,11 +12,11 @@ from typing import Any
 import yaml
 
 from csr.errors import DataError
+from csr.experiments.pretraining import ARMS, Config, Run, finetunings, stage_folder, tasks
 from csr.files import read_json, write_json, write_text
 from csr.report.table import Cell, Column, Number, Table
 from csr.report.tables import arm_name
 from csr.settings import as_mapping
-from csr.workflow.pretraining import ARMS, Config, Run, finetunings, stage_folder, tasks
 
 # What is measured: the table's name among the published ones, and its title.
 MEASURES = {

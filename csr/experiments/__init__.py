@@ -1,0 +1,1 @@
+"""Experiments: their settings, the fairseq commands of their stages, and their steps."""

@@ -1,0 +1,84 @@
+"""The parts of a fairseq-train command that several kinds of experiment share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from csr.backbone.estimate import Precision
+from csr.experiments.settings import Backbone, Training
+
+
+def number(value: float) -> str:
+    """Return a number as a command line takes it."""
+    return f"{value:g}"
+
+
+def architecture(sizes: Backbone) -> list[str]:
+    """Return the flags of an mBART of the given sizes."""
+    flags = []
+    for side in ("encoder", "decoder"):
+        flags += [f"--{side}-layers", str(sizes.layers), f"--{side}-embed-dim", str(sizes.dim)]
+        flags += [f"--{side}-ffn-embed-dim", str(sizes.ffn), f"--{side}-attention-heads", str(sizes.heads)]
+        flags += [f"--{side}-normalize-before"]
+    if sizes.activation != "gelu":
+        flags += ["--activation-fn", sizes.activation]
+    # mBART: one embedding for both sides and the output, normalised and scaled (Liu et al. 2020).
+    return [*flags, "--arch", "mbart_large", "--layernorm-embedding", "--share-all-embeddings"]
+
+
+def languages(backbone: Backbone, codes: Sequence[str]) -> list[str]:
+    """Return the flags of the model's languages, ``codes`` in its order, and of where their ids go."""
+    return ["--preset", backbone.preset] if backbone.preset else ["--langs", ",".join(codes)]
+
+
+def dropouts(settings: Training) -> list[str]:
+    """Return the flags of both dropouts."""
+    return ["--dropout", number(settings.dropout), "--attention-dropout", number(settings.attention_dropout)]
+
+
+def adam() -> list[str]:
+    """Return the flags of the optimizer (Zan et al., section 5.1)."""
+    return ["--optimizer", "adam", "--adam-betas", "(0.9, 0.98)", "--adam-eps", "1e-06"]
+
+
+def memory(settings: Training) -> list[str]:
+    """Return the flags that say in which numbers to train, and what to give up for less memory."""
+    numbers = precision(settings)
+    flags: list[str] = []
+    if numbers != "fp32":
+        flags += [f"--{numbers}"] + ([f"--memory-efficient-{numbers}"] if settings.memory_efficient else [])
+    if numbers == "fp16":
+        # Deviation: fairseq raises the scale of the loss after 16,384 updates, more than a stage has. A copy of the
+        # weights tensor by tensor, as bf16 has it, needs less memory than one long one.
+        flags += ["--fp16-scale-window", "256", "--fp16-no-flatten-grads"]
+    flags += ["--freeze-embeddings"] if settings.freeze_embeddings else []
+    return flags + (["--checkpoint-activations"] if settings.checkpoint_activations else [])
+
+
+def precision(settings: Training) -> Precision:
+    """Return the numbers that are trained in on this machine."""
+    if settings.precision != "auto":
+        return settings.precision
+    import torch
+
+    if not torch.cuda.is_available():
+        return "fp32"
+    return "bf16" if torch.cuda.get_device_capability()[0] >= 8 else "fp16"
+
+
+def generation(settings: Training, seed: int, workers: int, work: Path, keep_every: int | None = None) -> list[str]:
+    """Return the flags of training to write text: loss, schedule, batches, and checkpoints in the folder ``work``."""
+    flags = [*memory(settings), *dropouts(settings)]
+    flags += ["--criterion", "label_smoothed_cross_entropy", "--label-smoothing", number(settings.label_smoothing)]
+    flags += [*adam(), "--lr-scheduler", "polynomial_decay", "--lr", number(settings.lr)]
+    flags += ["--warmup-updates", str(settings.warmup), "--total-num-update", str(settings.updates)]
+    flags += ["--max-update", str(settings.updates), "--max-tokens", str(settings.max_tokens)]
+    flags += ["--update-freq", str(settings.update_freq), "--seed", str(seed), "--num-workers", str(workers)]
+    # Checkpoints by updates alone: an epoch of a small corpus takes seconds.
+    flags += ["--save-dir", str(work), "--save-interval", "1000000", "--validate-interval", "1000000"]
+    flags += ["--save-interval-updates", str(settings.save_every), "--keep-interval-updates", "1"]
+    if keep_every:
+        flags += ["--keep-interval-updates-pattern", str(keep_every)]
+    flags += ["--no-epoch-checkpoints", "--skip-invalid-size-inputs-valid-test"]
+    return [*flags, "--log-format", "json", "--log-interval", str(max(1, min(100, settings.updates // 50)))]

@@ -1,0 +1,112 @@
+"""The kinds of experiment that ``csr run`` knows; ``experiment: NAME`` in the YAML file chooses one."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from csr.backbone.checkpoints import check_start
+from csr.backbone.presets import preset_named
+from csr.data.subwords import read_dictionary
+from csr.errors import ConfigError
+from csr.experiments.settings import Backbone
+from csr.files import PathLike
+from csr.settings import build, hint, input_files, read_yaml, shown
+
+# Each kind and the module that describes it; the first is what a file without the key means.
+EXPERIMENTS = {
+    "translation": "csr.experiments.translation",
+    "summarization": "csr.experiments.summarization",
+    "nli": "csr.experiments.nli",
+    "pretraining": "csr.experiments.pretraining",
+}
+
+
+class Experiment(Protocol):
+    """What a module says about its kind of experiment; paths lie within the run folder."""
+
+    Config: type
+    """The settings: a dataclass for ``csr.settings.build`` with ``experiment``, ``arms``, ``seeds`` and ``threads``."""
+    SNAKEFILE: Path
+    """The steps and what each depends on; its targets leave ``report.html`` and ``table.md``."""
+    STEPS: Sequence[str]
+    """What ``--until`` takes, first to last; the last is ``report``."""
+    STAGES: Sequence[str]
+    """The runs of fairseq-train."""
+    ARMS: Sequence[str]
+    """The stages whose outputs on the test sets are scored."""
+
+    def targets(self, config: Any, until: str) -> list[str]:
+        """Return the files to make so that a step is done."""
+
+    def train_command(self, config: Any, stage: str, seed: int, run: Path = Path()) -> list[str]:
+        """Return the fairseq-train command of a stage."""
+
+    def generate_command(self, config: Any, arm: str, seed: int, run: Path = Path()) -> list[str]:
+        """Return the command that makes an arm's outputs."""
+
+    def train(self, config: Any, stage: str, seed: int, run: Path) -> None:
+        """Run a stage to its end."""
+
+    def generate(self, config: Any, arm: str, seed: int, run: Path) -> None:
+        """Make an arm's outputs on the test sets."""
+
+    def score(self, config: Any, arm: str, seed: int, run: Path) -> None:
+        """Write an arm's ``scores.json``."""
+
+    def report(self, config: Any, run: Path) -> None:
+        """Write the report; ``csr.report`` does it for translation."""
+
+
+def experiment(config: Any) -> Experiment:
+    """Return the module of an experiment's kind."""
+    return _module(config.experiment)
+
+
+def read_config(path: PathLike, overrides: Sequence[str] = ()) -> Any:
+    """Read the settings of an experiment of any kind.
+
+    Raises:
+        ConfigError: the file is missing or no YAML, or a setting is unknown, missing, of the wrong type, out of
+            range or at odds with another.
+    """
+    raw = read_yaml(path, overrides)
+    kind = raw.get("experiment", next(iter(EXPERIMENTS)))
+    try:
+        if kind not in EXPERIMENTS:
+            expected = " or ".join(EXPERIMENTS)
+            raise ConfigError(f"experiment: expected {expected}, found {shown(kind)}{hint(kind, EXPERIMENTS)}")
+        return build(raw, _module(kind).Config)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def check_files(config: Any) -> None:
+    """Raise ConfigError for the first file that the settings name and that is not there."""
+    for name, path in input_files(config):
+        if not path.is_file():
+            found = "found a folder" if path.is_dir() else "no such file"
+            origin = getattr(config.data, "origin", None) if name.startswith("data.") else None
+            where = f"; the data set: {origin}" if origin else ""
+            raise ConfigError(f"{name}: {path}: {found} (relative paths start at the current folder){where}")
+    backbone = getattr(config, "backbone", None)
+    if isinstance(backbone, Backbone) and backbone.preset:
+        _check_backbone(backbone)
+
+
+def _check_backbone(backbone: Backbone) -> None:
+    """Raise DataError unless checkpoint, dictionary and sizes go together, now rather than after an hour of lexicon."""
+    checkpoint, dictionary = backbone.checkpoint, backbone.dictionary
+    assert checkpoint is not None
+    assert dictionary is not None
+    preset, pieces = preset_named(str(backbone.preset)), read_dictionary(dictionary)
+    settings: dict[str, Any] = {"encoder_embed_dim": backbone.dim, "encoder_ffn_embed_dim": backbone.ffn}
+    settings |= {"encoder_layers": backbone.layers, "decoder_layers": backbone.layers}
+    settings |= {"encoder_attention_heads": backbone.heads, "activation_fn": backbone.activation}
+    check_start(checkpoint, settings, preset.vocabulary(pieces), len(pieces), preset, dictionary)
+
+
+def _module(kind: str) -> Experiment:
+    return cast(Experiment, importlib.import_module(EXPERIMENTS[kind]))

@@ -1,0 +1,170 @@
+"""The compiled twin of ``csr.switching.masking``: the same draws in the same order, for training."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from csr.switching.compiled import NO_MARKS, _find, _fixed, _jit, _random, find_words, marked_words
+from csr.switching.masking import Masking, Symbols
+from csr.switching.noise import IndependentWords
+from csr.switching.pieces import EncodedLexicon
+from csr.switching.streams import Stream
+
+# What the masker reports of a block, int64 [8]; sums over blocks are as good:
+# blocks, words, words with a candidate, words switched, blocks with a switched word, words whose translation did not
+# fit into the block, pieces to predict, pieces of text.
+STATS = ("blocks", "words", "covered", "switched", "touched", "unfit", "predicted", "pieces")
+
+
+@_jit
+def _units(ids, starts, ends, first, mask, whole_words):  # type: ignore[no-untyped-def]
+    n = len(ids)
+    unit_starts, unit_ends = np.empty(n, np.int32), np.empty(n, np.int32)
+    count = 0
+    word = 0
+    i = 0
+    while i < n:
+        end = i + 1
+        if whole_words:
+            while word < len(starts) and starts[word] < i:
+                word += 1
+            if word < len(starts) and starts[word] == i:
+                end = ends[word]
+        text = True
+        for j in range(i, end):
+            text = text and first <= ids[j] and ids[j] < mask
+        if text:
+            unit_starts[count], unit_ends[count] = i, end
+            count += 1
+        i = end
+    return unit_starts[:count], unit_ends[:count]
+
+
+@_jit
+def _mask_and_switch(  # type: ignore[no-untyped-def]
+    ids, marks, start, limit,
+    pad, first, mask, rate, random, keep, whole_words, switch_rate, gate, roles,
+    slots, form_starts, form_pieces, form_entry, form_kind,
+    entry_starts, cumulative, candidate, word_starts, word_pieces,
+):  # fmt: skip
+    state = np.array([start], np.uint64)
+    n = len(ids)
+    starts, ends = marked_words(marks) if len(marks) == n else find_words(ids, roles)
+
+    unit_starts, unit_ends = _units(ids, starts, ends, first, mask, whole_words)
+    n_units = len(unit_starts)
+    n_text = 0
+    for unit in range(n_units):
+        n_text += unit_ends[unit] - unit_starts[unit]
+    budget = int(rate * n_text + _random(state))
+    predicted = np.zeros(n, np.bool_)
+    count = 0
+    for i in range(n_units):
+        if count == budget:
+            break
+        j = i + int(_random(state) * (n_units - i))
+        unit_starts[i], unit_starts[j] = unit_starts[j], unit_starts[i]
+        unit_ends[i], unit_ends[j] = unit_ends[j], unit_ends[i]
+        if count + unit_ends[i] - unit_starts[i] <= budget:
+            predicted[unit_starts[i] : unit_ends[i]] = True
+            count += unit_ends[i] - unit_starts[i]
+    seen = ids.copy()
+    for i in range(n):
+        if predicted[i]:
+            draw = _random(state)
+            if draw < 1 - random - keep:
+                seen[i] = mask
+            elif draw < 1 - keep:
+                seen[i] = first + int(_random(state) * (mask - first))
+
+    stats = np.zeros(8, np.int64)
+    stats[0], stats[1], stats[6], stats[7] = 1, len(starts), count, n_text
+    forms = np.empty(len(starts), np.int32)
+    for i in range(len(starts)):
+        forms[i] = _find(ids, starts[i], ends[i], slots, form_starts, form_pieces)
+        stats[2] += forms[i] >= 0
+    total = n
+    picked = np.full(len(starts), -1, np.int32)
+    if _random(state) < gate:
+        for i in range(len(starts)):
+            if forms[i] >= 0 and not predicted[starts[i] : ends[i]].any() and _random(state) < switch_rate:
+                picked[i] = 0
+    for i in range(len(starts)):
+        if picked[i] < 0:
+            continue
+        entry = form_entry[forms[i]]
+        draw = _random(state)
+        c = entry_starts[entry]
+        while c < entry_starts[entry + 1] - 1 and cumulative[c] <= draw:
+            c += 1
+        form = candidate[c] * 6 + form_kind[forms[i]]
+        growth = (word_starts[form + 1] - word_starts[form]) - (ends[i] - starts[i])
+        if total + growth > limit:
+            picked[i] = -1
+            stats[5] += 1
+        else:
+            picked[i] = form
+            total += growth
+            stats[3] += 1
+    stats[4] = stats[3] > 0
+
+    source = np.empty(total, np.int64)
+    target = np.full(total, pad, np.int64)
+    write = 0
+    word = 0
+    i = 0
+    while i < n:
+        while word < len(starts) and (picked[word] < 0 or starts[word] < i):
+            word += 1
+        if word < len(starts) and starts[word] == i:
+            for j in range(word_starts[picked[word]], word_starts[picked[word] + 1]):
+                source[write] = word_pieces[j]
+                write += 1
+            i = ends[word]
+            continue
+        source[write] = seen[i]
+        if predicted[i]:
+            target[write] = ids[i]
+        write += 1
+        i += 1
+    return source, target, stats
+
+
+class MaskingSwitcher:
+    """Masks blocks of encoded text and switches words around what is masked: ``csr.switching.masking.mask_and_switch``.
+
+    Args:
+        roles: of each piece of the vocabulary, ``csr.switching.pieces.piece_roles``.
+        limit: pieces a block may have.
+        lexicon: of the blocks' language; without one nothing is switched.
+    """
+
+    def __init__(
+        self,
+        roles: np.ndarray,
+        symbols: Symbols,
+        masking: Masking,
+        seed: int,
+        limit: int,
+        lexicon: EncodedLexicon | None = None,
+        policy: IndependentWords | None = None,
+    ) -> None:
+        policy = policy or IndependentWords()
+        self._seed, self._limit = seed, limit
+        self._settings = (
+            symbols.pad, symbols.first, symbols.mask, masking.rate, masking.random, masking.keep, masking.whole_words,
+            policy.rate, policy.gate if lexicon else 0.0, _fixed(roles),
+            *map(_fixed, (lexicon or EncodedLexicon.empty()).arrays()),
+        )  # fmt: skip
+
+    def __call__(
+        self, ids: np.ndarray, epoch: int, index: int, marks: np.ndarray = NO_MARKS
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return source, target (padding where nothing is to be predicted) and ``STATS`` of a block.
+
+        Args:
+            ids: int64 [n_pieces], with its special symbols; stays as it is.
+            marks: the ``csr.switching.pieces.Mark`` of each piece; without them words are found by ``roles``.
+        """
+        stream = Stream(self._seed, epoch, index)
+        return _mask_and_switch(ids, marks, np.uint64(stream.state), self._limit, *self._settings)

@@ -1,0 +1,118 @@
+"""Are the draws what they should be? Chi-square tests of span lengths and of candidates on real text."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from csr.lexicon import Lexicon
+from csr.switching.noise import SwitchedLine, runs
+from csr.switching.streams import Stream
+
+_LONGEST = 10  # spans this long or longer share a cell
+_ENOUGH = 5.0  # expected in each cell, the usual condition of the test
+
+
+class RecordingStream(Stream):
+    """A stream that remembers the Poisson numbers drawn from it."""
+
+    def __init__(self, seed: int, epoch: int, index: int) -> None:
+        super().__init__(seed, epoch, index)
+        self.lengths: list[int] = []
+
+    def poisson(self, exp_minus_mean: float) -> int:
+        """Return a Poisson number; see ``Stream``."""
+        self.lengths.append(super().poisson(exp_minus_mean))
+        return self.lengths[-1]
+
+
+@dataclass(frozen=True)
+class ChiSquare:
+    """Pearson's statistic, sum (observed - expected)^2 / expected, and its degrees of freedom."""
+
+    statistic: float
+    degrees: int
+
+    @property
+    def p(self) -> float:
+        """Return the probability of a statistic as large or larger if the draws are right."""
+        from scipy.stats import chi2
+
+        return float(chi2.sf(self.statistic, self.degrees)) if self.degrees else 1.0
+
+    def __str__(self) -> str:
+        return f"{self.statistic:.1f} with {self.degrees} degrees of freedom, p = {self.p:.2f}"
+
+
+def chi_square(cells: Iterable[tuple[float, float]], degrees: int) -> ChiSquare:
+    """Return the test of cells (observed, expected)."""
+    return ChiSquare(sum((observed - expected) ** 2 / expected for observed, expected in cells), degrees)
+
+
+def span_cells(lengths: Sequence[int], mean: float) -> list[tuple[int, float]]:
+    """Return how many spans had 1, 2, ... and ten or more words, observed and expected.
+
+    Spans of no words are drawn again, so lengths follow P(k) = mean^k e^-mean / (k! (1 - e^-mean)), k >= 1.
+
+    >>> [(observed, round(expected, 2)) for observed, expected in span_cells([0, 1, 1, 12], 1.0)][:2]
+    [(2, 1.75), (0, 0.87)]
+    """
+    drawn = [min(length, _LONGEST) for length in lengths if length]
+    if not drawn:
+        return []
+    probs = [mean**k * math.exp(-mean) / math.factorial(k) / -math.expm1(-mean) for k in range(1, _LONGEST)]
+    counts = Counter(drawn)
+    expected = [prob * len(drawn) for prob in (*probs, 1 - sum(probs))]
+    return [(counts[k], number) for k, number in enumerate(expected, 1)]
+
+
+def candidate_cells(drawn: Mapping[str, Counter[str]], lexicon: Lexicon) -> tuple[list[tuple[int, float]], int]:
+    """Return how often candidates were drawn and should have been, of words drawn often enough; degrees of freedom."""
+    cells = []
+    degrees = 0
+    for word, counts in drawn.items():
+        expected = {candidate: prob * counts.total() for candidate, prob in lexicon.probs(word).items()}
+        if len(expected) > 1 and min(expected.values()) >= _ENOUGH:
+            cells += [(counts[candidate], number) for candidate, number in expected.items()]
+            degrees += len(expected) - 1
+    return cells, degrees
+
+
+class Draws:
+    """What was drawn over a text, line by line."""
+
+    def __init__(self) -> None:
+        self._lengths: list[int] = []
+        self._drawn: dict[int, tuple[Lexicon, dict[str, Counter[str]]]] = {}  # by the identity of the lexicon
+        self._n_words: list[int] = []
+        self._runs: list[int] = []
+
+    def add(self, line: SwitchedLine, lexicon: Lexicon, stream: RecordingStream) -> None:
+        """Count a line, the lexicon it was switched by and the stream that it took its numbers from."""
+        self._lengths += stream.lengths
+        self._n_words.append(line.n_words)
+        self._runs += [end - start for start, end in runs(line.positions)]
+        _, drawn = self._drawn.setdefault(id(lexicon), (lexicon, {}))
+        for i, new in line.switched.items():
+            if new in lexicon.entries.get(line.segments[i], ()):
+                drawn.setdefault(line.segments[i], Counter())[new] += 1
+
+    def report(self, rate: float, mean_span: float) -> Iterator[tuple[str, str]]:
+        """Yield figures by name, given the rate that was asked for and the mean of the Poisson."""
+        n_words = max(sum(self._n_words), 1)
+        yield "words replaced", f"{100 * sum(self._runs) / n_words:.2f} %"
+        budget = sum(math.ceil(rate * n - 1e-9) for n in self._n_words)
+        yield "rate asked for", f"{100 * rate:.2f} %, {100 * budget / n_words:.2f} % rounded up in each sentence"
+        yield "mean run", f"{sum(self._runs) / max(len(self._runs), 1):.2f} words"
+        if spans := span_cells(self._lengths, mean_span):
+            yield "spans drawn", " ".join(str(observed) for observed, _ in spans) + " of 1, 2, ... 10 and more words"
+            yield "expected", " ".join(f"{expected:.0f}" for _, expected in spans)
+            yield "chi-square", str(chi_square(spans, len(spans) - 1))
+        tested = [candidate_cells(drawn, lexicon) for lexicon, drawn in self._drawn.values()]
+        candidates = [cell for cells, _ in tested for cell in cells]
+        yield (
+            "candidates",
+            f"{chi_square(candidates, sum(degrees for _, degrees in tested))}, {len(candidates)} of them",
+        )

@@ -1,0 +1,315 @@
+"""Words in encoded text: what each piece of a vocabulary may do in a word, and lexicons as piece ids.
+
+The lexicon is encoded once, at start-up; training never decodes text. SentencePiece pieces do not cross a space,
+so a word alone is cut as inside a sentence.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import itertools
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import regex
+
+from csr.errors import ConfigError, DataError
+from csr.files import PathLike, sha256
+from csr.lexicon import Lexicon
+from csr.text.words import CASES, switchable
+
+logger = logging.getLogger(__name__)
+
+_FORMAT = 1  # of the arrays on disk
+MARK = "▁"  # SentencePiece's sign for a space
+CONTINUED = "@@"  # subword-nmt's sign that the word goes on in the next piece
+# A private-use character, in no vocabulary: what follows it is cut as after another piece, without a space.
+_STUB = "\ue000"
+
+_WORD_CHARACTER = regex.compile(r"[\p{L}\p{M}\p{N}]")
+_FINAL = regex.compile(r"[.!?…。！？؟।။។]+")
+
+
+class Role(IntEnum):
+    """What a piece may do in a word. ``START``, ``CONTINUES`` and ``FINAL`` are flags on top of one of the others."""
+
+    OUTSIDE = 0  # punctuation, special symbols, language ids: ends a word, belongs to none
+    INSIDE = 1  # has letters or digits
+    JOINER = 2  # an apostrophe: belongs to the word on both its sides
+    BARE = 3  # the space sign alone: belongs to the word that follows
+    START = 4  # follows a space
+    CONTINUES = 8  # the next piece belongs to the same word
+    FINAL = 16  # ends a sentence
+
+
+class Mark(IntEnum):
+    """What a piece is to the words of its sentence, as ``csr prepare`` writes it down."""
+
+    OUTSIDE = 0
+    BEGIN = 1
+    GO_ON = 2
+
+
+class Unit(IntEnum):
+    """What is replaced."""
+
+    WORD = 0
+    PIECE = 1  # as the public release does; the lexicon then holds pieces
+
+
+def piece_roles(pieces: Sequence[str], special: int = 4) -> np.ndarray:
+    """Return the role flags of each piece of a vocabulary, uint8 [n_pieces].
+
+    A vocabulary with the space sign is SentencePiece's; else ``@@`` at a piece's end continues a word; else every
+    piece is a word. The first ``special`` pieces and those in ``<>`` or ``[]`` are outside of words.
+    """
+    marked = any(piece.startswith(MARK) for piece in itertools.islice(pieces, special, None))
+    roles = np.zeros(len(pieces), np.uint8)
+    for i, piece in enumerate(pieces):
+        text = piece.removeprefix(MARK) if marked else piece.removesuffix(CONTINUED)
+        if i < special or (len(piece) > 2 and piece[0] + piece[-1] in ("<>", "[]")):
+            roles[i] = Role.OUTSIDE | Role.START
+            continue
+        if _WORD_CHARACTER.search(text):
+            role = Role.INSIDE
+        elif text in ("'", "’"):
+            role = Role.JOINER
+        elif marked and not text:
+            role = Role.BARE
+        else:
+            role = Role.OUTSIDE
+        roles[i] = role
+        if _FINAL.fullmatch(text):
+            roles[i] |= Role.FINAL
+        if marked and piece.startswith(MARK):
+            roles[i] |= Role.START
+        if not marked and piece.endswith(CONTINUED) and piece != CONTINUED:
+            roles[i] |= Role.CONTINUES
+        if not marked:
+            roles[i] |= Role.START  # unless the piece before continues: the scan looks at that
+    return roles
+
+
+# Encodes words to piece ids; the flag says whether the word follows a space (True) or another piece (False).
+# A word that cannot be encoded without unknown pieces gives an empty list.
+Encoder = Callable[[Sequence[str], bool], list[list[int]]]
+
+
+@dataclass(frozen=True)
+class EncodedLexicon:
+    """A lexicon as flat arrays of piece ids, the form the compiled code reads and processes share.
+
+    A *form* is a word in one of three cases (as written, Title, UPPER), after a space or not: six forms a word.
+    """
+
+    slots: np.ndarray  # int32 [power of two]: hash table of forms; -1 is free
+    form_starts: np.ndarray  # int32 [n_forms + 1]: where a form's pieces start in form_pieces
+    form_pieces: np.ndarray  # int32
+    form_entry: np.ndarray  # int32 [n_forms]: the entry a form belongs to
+    form_kind: np.ndarray  # uint8 [n_forms]: 0 .. 5, case * 2 + (follows a space)
+    entry_starts: np.ndarray  # int32 [n_entries + 1]: where an entry's candidates start
+    cumulative: np.ndarray  # float64 [n_candidates]: cumulative probabilities within an entry
+    candidate: np.ndarray  # int32 [n_candidates]: the candidate word
+    word_starts: np.ndarray  # int32 [n_words * 6 + 1]: where form f of candidate word w starts, at w * 6 + f
+    word_pieces: np.ndarray  # int32
+    n_unencodable: int  # candidates left out because the vocabulary lacks their characters
+
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """Return the arrays in the order above."""
+        return tuple(array for array in vars(self).values() if isinstance(array, np.ndarray))
+
+    @staticmethod
+    def empty() -> EncodedLexicon:
+        """Return a lexicon without words."""
+        none, starts = np.empty(0, np.int32), np.zeros(1, np.int32)
+        return EncodedLexicon(
+            np.full(1, -1, np.int32), starts, none, none, np.empty(0, np.uint8), starts, np.empty(0, np.float64),
+            none, starts, none, 0,
+        )  # fmt: skip
+
+    @property
+    def n_entries(self) -> int:
+        """Return how many words can be switched."""
+        return len(self.entry_starts) - 1
+
+    @property
+    def nbytes(self) -> int:
+        """Return the memory the arrays take, in bytes."""
+        return sum(array.nbytes for array in self.arrays())
+
+
+def encode_lexicon(lexicon: Lexicon, encode: Encoder) -> EncodedLexicon:
+    """Encode a lexicon's words and candidates; candidates with unknown pieces are left out and counted.
+
+    Raises:
+        DataError: nothing is left: no word or no candidate can be written with this vocabulary.
+    """
+    from csr.switching.compiled import build_slots
+
+    sources = [word for word in lexicon.entries if switchable(word)]
+    targets = list(dict.fromkeys(c for word in sources for c in lexicon.entries[word]))
+    target_forms = _encode_forms(targets, encode)
+    source_forms = _encode_forms(sources, encode)
+    # Without capitals in the vocabulary, a candidate stays as written; a vocabulary of whole words has no forms that
+    # follow another piece.
+    for first in range(0, len(target_forms), 6):
+        for kind in range(2, 6):
+            target_forms[first + kind] = target_forms[first + kind] or target_forms[first + kind % 2]
+    kinds = [kind for kind in range(2) if any(source_forms[kind::6])]
+    usable = [all(target_forms[w * 6 + kind] for kind in kinds) for w in range(len(targets))]
+    number = {word: w for w, word in enumerate(targets)}
+
+    entry_starts, kept = [0], []
+    cumulative: list[float] = []
+    candidate: list[int] = []
+    for s, word in enumerate(sources):
+        probs = {c: p for c, p in lexicon.probs(word).items() if usable[number[c]]}
+        if not probs:
+            continue
+        kept.append(s)
+        cumulative.extend(itertools.accumulate(p / sum(probs.values()) for p in probs.values()))
+        candidate.extend(number[c] for c in probs)
+        entry_starts.append(len(candidate))
+
+    forms, form_entry, form_kind = [], [], []
+    seen: set[tuple[int, ...]] = set()
+    # As written before Title before UPPER: the lexicon's own "Polish" goes before the Title form of "polish".
+    for kind in range(6):
+        for entry, s in enumerate(kept):
+            pieces = source_forms[s * 6 + kind]
+            key = tuple(pieces)
+            if key and key not in seen:
+                seen.add(key)
+                forms.append(pieces)
+                form_entry.append(entry)
+                form_kind.append(kind)
+    if not forms:
+        raise DataError(
+            f"the lexicon covers nothing: none of its {len(lexicon)} words can be written in the model's vocabulary"
+        )
+    form_starts, form_pieces = _flatten(forms)
+    word_starts, word_pieces = _flatten(target_forms)
+    return EncodedLexicon(
+        slots=build_slots(form_starts, form_pieces),
+        form_starts=form_starts,
+        form_pieces=form_pieces,
+        form_entry=np.asarray(form_entry, np.int32),
+        form_kind=np.asarray(form_kind, np.uint8),
+        entry_starts=np.asarray(entry_starts, np.int32),
+        cumulative=np.asarray(cumulative, np.float64),
+        candidate=np.asarray(candidate, np.int32),
+        word_starts=word_starts,
+        word_pieces=word_pieces,
+        n_unencodable=usable.count(False),
+    )
+
+
+def encoded_lexicon(
+    path: PathLike, settings: Mapping[str, object], vocabulary: Sequence[str], make: Callable[[], EncodedLexicon]
+) -> EncodedLexicon:
+    """Return the lexicon at ``path`` encoded, kept beside it in ``<path>.encoded/<key>/`` from the first time on.
+
+    The arrays are mapped from there, so that a run starts at once and all processes share one copy in memory. The key
+    is a hash of the lexicon's bytes, the settings and the vocabulary: nothing stale is ever read. Where the folder
+    cannot be written, the arrays are made anew each time.
+
+    Args:
+        settings: what the encoding depends on besides, as JSON has it.
+        make: encodes the lexicon.
+    """
+    vocabulary_hash = hashlib.sha256("\n".join(vocabulary).encode()).hexdigest()
+    key = hashlib.sha256(json.dumps([_FORMAT, sha256(path), vocabulary_hash, dict(settings)]).encode()).hexdigest()
+    folder = Path(f"{path}.encoded", key[:20])
+    names = [field.name for field in fields(EncodedLexicon)][:-1]
+    if not folder.is_dir():
+        made = make()
+        try:
+            _write_arrays(folder, dict(zip(names, made.arrays(), strict=True)), made.n_unencodable)
+        except OSError as error:
+            logger.warning(f"{folder}: not written ({error.strerror}); the lexicon is encoded anew by each process")
+            return made
+    try:
+        arrays: dict[str, Any] = {
+            name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)) for name in names
+        }
+        return EncodedLexicon(**arrays, n_unencodable=int(np.load(folder / "n_unencodable.npy")))
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{folder}: expected an encoded lexicon, found a damaged one ({error}); delete it") from None
+
+
+def _write_arrays(folder: Path, arrays: Mapping[str, np.ndarray], n_unencodable: int) -> None:
+    folder.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".part-", dir=folder.parent) as name:
+        part = Path(name, "arrays")
+        part.mkdir()
+        for array_name, array in {**arrays, "n_unencodable": np.array(n_unencodable)}.items():
+            np.save(part / f"{array_name}.npy", array, allow_pickle=False)
+        try:
+            os.rename(part, folder)
+        except OSError as error:
+            # Another process was first: its arrays are the same.
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+
+
+def _encode_forms(words: Sequence[str], encode: Encoder) -> list[list[int]]:
+    """Return the six forms of each word, word by word."""
+    columns = [encode([case(word) for word in words], spaced) for case in CASES for spaced in (False, True)]
+    return [form for forms in zip(*columns, strict=True) for form in forms]
+
+
+def _flatten(lists: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+    starts = np.zeros(len(lists) + 1, np.int32)
+    np.cumsum([len(item) for item in lists], out=starts[1:])
+    return starts, np.fromiter(itertools.chain.from_iterable(lists), np.int32, int(starts[-1]))
+
+
+def piece_encoder(pieces: Sequence[str]) -> Encoder:
+    """Return how a lexicon of pieces is written: as itself, and one the vocabulary lacks not at all."""
+    index = {piece: i for i, piece in enumerate(pieces)}
+    return lambda words, spaced: [[index[word]] if word in index else [] for word in words]
+
+
+def word_encoder(pieces: Sequence[str], unknown: int, sentencepiece_model: PathLike | None) -> Encoder:
+    """Return how a word is written in a vocabulary: by a SentencePiece model, or as one piece without one.
+
+    Raises:
+        ConfigError: the vocabulary is not of whole words and there is no model, or the model does not fit it.
+    """
+    index = {piece: i for i, piece in enumerate(pieces)}
+    if sentencepiece_model is None:
+        if any(piece.startswith(MARK) or piece.endswith(CONTINUED) for piece in pieces):
+            raise ConfigError(
+                "the dictionary holds pieces of words: expected --sentencepiece-model with the SentencePiece model the "
+                "data was encoded with, found none"
+            )
+        return lambda words, spaced: [[index[word]] if spaced and word in index else [] for word in words]
+
+    from csr.data.subwords import load
+
+    model = load(sentencepiece_model)
+    ids = np.array([index.get(model.id_to_piece(i), unknown) for i in range(len(model))])
+    if np.mean(ids != unknown) < 0.5:
+        raise ConfigError(
+            f"{sentencepiece_model}: expected the SentencePiece model of the dictionary, found one of whose "
+            f"{len(ids):,} pieces the dictionary lacks {np.sum(ids == unknown):,}"
+        )
+    n_stub = len(model.encode([_STUB])[0])
+
+    def encode(words: Sequence[str], spaced: bool) -> list[list[int]]:
+        rows = [ids[row].tolist() for row in model.encode(list(words))]
+        known = [unknown not in row for row in rows]
+        if not spaced:
+            rows = [ids[row[n_stub:]].tolist() for row in model.encode([_STUB + word for word in words])]
+        return [row if fine else [] for row, fine in zip(rows, known, strict=True)]
+
+    return encode

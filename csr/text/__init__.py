@@ -1,0 +1,1 @@
+"""One door for text: words, segmenters, and how lines are read and written."""

@@ -1,1 +1,0 @@
-"""The steps of an experiment as rules, and the embedded sample corpus."""

@@ -7,14 +7,18 @@ import platform
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 import csr
 from csr.errors import DataError
-from csr.files import PathLike, read_lines, sha256, write_json, write_text
+from csr.files import PathLike, read_json, read_lines, sha256, write_json, write_text
 from csr.text.words import CASES
+
+Kind = Literal["similarities", "probabilities", "dictionary"]
+Languages = tuple[str | None, str | None]  # of the words and of their candidates, where they are known
+KINDS: tuple[Kind, ...] = ("similarities", "probabilities", "dictionary")
 
 
 @dataclass(frozen=True)
@@ -76,12 +80,12 @@ class Lexicon:
         """Drop candidates that weigh less than ``min_weight``, stop words on either side, and short source words.
 
         Visser et al., section 3.1: "we only sample translations with probabilities greater than 2 %"; "we exclude
-        stopwords and words shorter than four characters from translation".
+        stopwords and words shorter than four characters from translation". Stop words are given in lower case.
         """
         kept = {
-            word: {c: w for c, w in candidates.items() if w >= min_weight and c not in target_stop_words}
+            word: {c: w for c, w in candidates.items() if w >= min_weight and c.lower() not in target_stop_words}
             for word, candidates in self.entries.items()
-            if len(word) >= min_length and word not in stop_words
+            if len(word) >= min_length and word.lower() not in stop_words
         }
         return Lexicon({word: candidates for word, candidates in kept.items() if candidates})
 
@@ -94,12 +98,33 @@ class Lexicon:
         }
         return Lexicon({word: options for word, options in kept.items() if options})
 
-    def inverted(self) -> Lexicon:
-        """Swap the sides, keeping the weight of each pair; candidates end up best first."""
+    def without_identical(self) -> Lexicon:
+        """Leave out candidates equal to their word but for case, and words that have no other.
+
+        >>> Lexicon({"hotel": {"Hotel": 1.0}, "bank": {"Bank": 0.9, "Ufer": 0.1}}).without_identical().entries
+        {'bank': {'Ufer': 0.1}}
+        """
+        kept = {
+            word: {c: w for c, w in candidates.items() if c.casefold() != word.casefold()}
+            for word, candidates in self.entries.items()
+        }
+        return Lexicon({word: candidates for word, candidates in kept.items() if candidates})
+
+    def inverted(self, frequencies: Mapping[str, float] | None = None) -> Lexicon:
+        """Swap the sides; candidates end up best first.
+
+        Dictionaries and similarities hold both ways: each pair keeps its weight. Probabilities do not, and need the
+        frequencies of the words in text: p(word | candidate) = p(candidate | word) p(word) / p(candidate) by Bayes'
+        rule, where p(candidate) is the sum of the numerators. A word that is not in the text has no part in it.
+        """
         swapped: dict[str, dict[str, float]] = {}
         for word, candidates in self.entries.items():
+            prior = 1.0 if frequencies is None else frequencies.get(word, 0.0)
             for candidate, weight in candidates.items():
-                swapped.setdefault(candidate, {})[word] = weight
+                if prior:
+                    swapped.setdefault(candidate, {})[word] = weight * prior
+        if frequencies is not None:
+            swapped = {word: Lexicon(swapped).probs(word) for word in swapped}
         return Lexicon({word: dict(sorted(c.items(), key=lambda item: -item[1])) for word, c in swapped.items()})
 
     def cased(self) -> Lexicon:
@@ -116,6 +141,11 @@ class Lexicon:
                     for candidate, weight in candidates.items():
                         entries[form][case(candidate)] = entries[form].get(case(candidate), 0.0) + weight
         return Lexicon(entries)
+
+    @staticmethod
+    def equally(lexicons: Iterable[Lexicon]) -> Lexicon:
+        """Merge lexicons so that each word draws one of those that have it, then a candidate of that one."""
+        return Lexicon.merged((lexicon, 1.0) for lexicon in lexicons)
 
     @staticmethod
     def merged(lexicons: Iterable[tuple[Lexicon, float]]) -> Lexicon:
@@ -173,6 +203,19 @@ def write_lexicon(lexicon: Lexicon, path: PathLike) -> None:
                 stream.write(f"{word}\t{candidate}\t{weight:.6g}\n")
 
 
+def deduced_kind(lexicon: Lexicon) -> Kind:
+    """Return what the weights of a lexicon without a record are, by themselves.
+
+    A dictionary where all weights are 1; probabilities where the weights of no word sum to more than 1 (rounding
+    apart); similarities otherwise.
+    """
+    if all(weight == 1.0 for candidates in lexicon.entries.values() for weight in candidates.values()):
+        return "dictionary"
+    if all(sum(candidates.values()) <= 1.001 for candidates in lexicon.entries.values()):
+        return "probabilities"
+    return "similarities"
+
+
 def sidecar(path: PathLike) -> Path:
     """Return where the record of how a lexicon was made lies: ``en-fr.tsv`` -> ``en-fr.tsv.json``."""
     return Path(f"{path}.json")
@@ -184,9 +227,13 @@ def write_sidecar(
     inputs: Iterable[PathLike],
     options: Mapping[str, Any],
     quality: Mapping[str, Any] | None = None,
+    *,
+    kind: Kind,
+    languages: Languages = (None, None),
 ) -> None:
     """Record how the lexicon at ``path`` was made: method, input hashes, options, versions, quality figures.
 
+    And what its weights are (``kind``) and its languages, from and to, by which switching chooses its defaults.
     Standard output gets no sidecar, and standard input no hash.
     """
     if str(path) == "-":
@@ -195,9 +242,44 @@ def write_sidecar(
         sidecar(path),
         {
             "source": source,
+            "kind": kind,
+            "languages": list(languages),
             "inputs": {str(name): None if str(name) == "-" else sha256(name) for name in inputs},
             "options": dict(options),
             "versions": {"csr": csr.__version__, "python": platform.python_version(), "numpy": np.__version__},
             "quality": dict(quality or {}),
         },
     )
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the sidecar of a lexicon says of it: the kind of its weights and its languages, None where it does not."""
+
+    kind: Kind | None = None
+    languages: Languages = (None, None)
+
+    @property
+    def reversed(self) -> Record:
+        """Return the record of the lexicon with its sides swapped."""
+        return Record(self.kind, (self.languages[1], self.languages[0]))
+
+
+def read_record(path: PathLike) -> Record:
+    """Return the record of the lexicon at ``path``; an empty one where no sidecar lies beside it.
+
+    Raises:
+        DataError: the sidecar is not what ``write_sidecar`` writes.
+    """
+    file = sidecar(path)
+    if not file.is_file():
+        return Record()
+    found = read_json(file)
+    if not isinstance(found, dict):
+        raise DataError(f"{file}: expected the record of a lexicon, found {type(found).__name__}")
+    kind, languages = found.get("kind"), found.get("languages") or [None, None]
+    if kind is not None and kind not in KINDS:
+        raise DataError(f"{file}: kind: expected {', '.join(KINDS[:-1])} or {KINDS[-1]}, found {kind!r}")
+    if not (isinstance(languages, list) and len(languages) == 2 and all(isinstance(x, str | None) for x in languages)):
+        raise DataError(f"{file}: languages: expected two, found {languages!r}")
+    return Record(kind, (languages[0], languages[1]))

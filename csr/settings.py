@@ -4,7 +4,7 @@ A section is a frozen dataclass. Its fields are annotated with ``int``, ``float`
 section, ``tuple[X, ...]``, ``Literal[...]`` or ``X | None``; ``setting`` gives a number its range. A section that has
 a field ``folder`` finds its relative paths there; other relative paths start at the current folder. A section that
 has a method ``check(prefix)`` raises ConfigError there for settings at odds with each other; ``prefix`` goes before
-their names.
+their names. ``csr.options`` makes the options of a command from the same declaration.
 """
 
 from __future__ import annotations
@@ -28,9 +28,42 @@ from csr.files import PathLike, write_text
 T = TypeVar("T")
 
 
-def setting(default: Any = dataclasses.MISSING, low: float = -math.inf, high: float = math.inf, **kwargs: Any) -> Any:
-    """Return a dataclass field whose number, or whose numbers, must lie within [low, high]."""
-    return field(default=default, metadata={"low": low, "high": high}, **kwargs)
+def setting(
+    default: Any = dataclasses.MISSING,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    help: str = "",
+    source: str = "",
+    needs: tuple[str, tuple[str, ...]] | None = None,
+    infinite: bool = False,
+    **kwargs: Any,
+) -> Any:
+    """Return a dataclass field: one setting, declared once.
+
+    Args:
+        low, high: its number, or its numbers, must lie within [low, high]; at infinity only if ``infinite``.
+        help: what it is, with the unit: the help of the command line.
+        source: paper and section of the default.
+        needs: another setting and the values of it with which alone this one does something; see ``check_needs``.
+    """
+    metadata = {"low": low, "high": high, "help": help, "source": source, "needs": needs, "infinite": infinite}
+    return field(default=default, metadata=metadata, **kwargs)
+
+
+def check_needs(settings: Any, defaults: Any, prefix: str) -> None:
+    """Raise ConfigError for a setting that is not the default and does nothing beside the others."""
+    for item in dataclasses.fields(settings):
+        if item.metadata.get("needs") and getattr(settings, item.name) != getattr(defaults, item.name):
+            other, values = item.metadata["needs"]
+            if (found := getattr(settings, other)) not in values:
+                needed = f"{name_of(prefix, other)} {' or '.join(values)}"
+                raise ConfigError(f"{name_of(prefix, item.name)}: expected with {needed} alone, found {found}")
+
+
+def name_of(prefix: str, name: str) -> str:
+    """Return a setting as a message names it: ``noise.mean_span``, or ``--mean-span`` where the prefix is ``--``."""
+    return prefix + (name.replace("_", "-") if prefix == "--" else name)
 
 
 def read_yaml(path: PathLike, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -123,27 +156,28 @@ def _override(raw: dict[str, Any], text: str) -> None:
         raise ConfigError(f"--set {text}: expected a YAML value, found {value!r}") from None
 
 
-def _typed(
+def typed(
     value: Any,
     kind: Any,
     name: str,
-    bounds: Mapping[str, float] | None = None,
+    bounds: Mapping[str, Any] | None = None,
     default: Any = None,
     folder: str = "",
 ) -> Any:
-    """Return a raw value as the annotated type ``kind``.
+    """Return a raw value as the annotated type ``kind``; ``name`` is what messages call it.
 
-    ``default`` fills the keys that a section leaves out; relative paths start at ``folder``.
+    ``bounds`` is the metadata of its field (``setting``); ``default`` fills the keys that a section leaves out;
+    relative paths start at ``folder``.
     """
     origin, choices = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union):  # X | None; the second where X is a Literal
-        return None if value is None else _typed(value, choices[0], name, bounds, folder=folder)
+        return None if value is None else typed(value, choices[0], name, bounds, folder=folder)
     if dataclasses.is_dataclass(kind):
         return _section(value, typing.cast(type, kind), name, default, folder)
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
             raise ConfigError(f"{name}: expected a list, found {shown(value)}")
-        return tuple(_typed(item, choices[0], f"{name}[{i}]", bounds, folder=folder) for i, item in enumerate(value))
+        return tuple(typed(item, choices[0], f"{name}[{i}]", bounds, folder=folder) for i, item in enumerate(value))
     if origin is Literal:
         if value not in choices:
             raise ConfigError(f"{name}: expected {' or '.join(choices)}, found {shown(value)}{hint(value, choices)}")
@@ -162,7 +196,7 @@ def _typed(
         wanted = {int: "a whole number", float: "a number", str: "text", Path: "a path", bool: "true or false"}[kind]
         quote = " (quote it if it is text)" if kind is str and not isinstance(value, (dict, list)) else ""
         raise ConfigError(f"{name}: expected {wanted}, found {shown(value)}{quote}")
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, float) and not (math.isfinite(value) or (value == math.inf and bounds and bounds["infinite"])):
         raise ConfigError(f"{name}: expected a finite number, found {value}")
     if bounds and isinstance(value, (int, float)) and not bounds["low"] <= value <= bounds["high"]:
         limits = [f"at least {bounds['low']:g}"] if bounds["low"] > -math.inf else []
@@ -187,7 +221,7 @@ def _section(raw: Any, kind: type, name: str, default: Any, folder: str = "") ->
         if item.name in raw:
             start = folder if item.name == "folder" else inside
             label, bounds = prefix + item.name, item.metadata or None
-            values[item.name] = _typed(raw[item.name], hints[item.name], label, bounds, fallback, start)
+            values[item.name] = typed(raw[item.name], hints[item.name], label, bounds, fallback, start)
         elif fallback is dataclasses.MISSING:
             raise ConfigError(f"{prefix}{item.name}: missing")
         else:

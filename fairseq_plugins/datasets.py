@@ -14,7 +14,7 @@ from csr.switching.compiled import NO_MARKS, NO_PIECES, STATS
 from csr.switching.noise import Schedule
 
 # (pieces, epoch, example, marks, the other side's pieces, its marks, rate) -> (noisy pieces, compiled.STATS)
-Noise = Callable[
+AddNoise = Callable[
     [np.ndarray, int, int, np.ndarray, np.ndarray, np.ndarray, float | None], tuple[np.ndarray, np.ndarray]
 ]
 
@@ -163,7 +163,7 @@ class TranslationDataset(ExampleDataset):
         symbols: Symbols,
         seed: int = 1,
         shuffle: bool = False,
-        noise: Noise | None = None,
+        noise: AddNoise | None = None,
     ) -> None:
         longest = source.sizes if target is None else np.maximum(source.sizes, target.sizes)
         super().__init__(longest + 1, symbols, seed, shuffle, fixed_epoch=None)
@@ -192,7 +192,7 @@ class RestoreDataset(ExampleDataset):
     def __init__(
         self,
         sides: Sequence[Side],
-        noises: Sequence[Noise],
+        noises: Sequence[AddNoise],
         symbols: Symbols,
         seed: int,
         shuffle: bool,

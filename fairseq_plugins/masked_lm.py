@@ -20,12 +20,12 @@ from csr.data.blocks import Blocks, pack
 from csr.data.subwords import model_file, read_rows
 from csr.errors import ConfigError, DataError
 from csr.files import sha256
-from csr.induction.stopwords import stop_words
 from csr.lexicon import read_lexicon
 from csr.switching.compiled_masking import STATS, MaskingSwitcher
 from csr.switching.masking import Masking, Symbols
 from csr.switching.noise import IndependentWords
 from csr.switching.pieces import EncodedLexicon, encode_lexicon, encoded_lexicon, piece_roles, word_encoder
+from csr.text.stopwords import stop_words
 from fairseq_plugins.datasets import NoisyDataset
 from fairseq_plugins.precision import allow_bf16
 

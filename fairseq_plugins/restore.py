@@ -14,9 +14,9 @@ from omegaconf import II
 
 from csr.errors import ConfigError
 from csr.files import sha256
-from csr.lexicon import Lexicon, read_lexicon
+from csr.lexicon import Languages, Lexicon
+from csr.switching.candidates import Source
 from csr.switching.compiled import STATS, Masker, Switcher
-from csr.switching.noise import Policy, Schedule, policy_named
 from csr.switching.pieces import (
     EncodedLexicon,
     Unit,
@@ -26,15 +26,19 @@ from csr.switching.pieces import (
     piece_roles,
     word_encoder,
 )
-from fairseq_plugins.datasets import Noise, RestoreDataset
+from csr.switching.settings import Noise
+from fairseq_plugins.datasets import AddNoise, RestoreDataset
+from fairseq_plugins.fields import read_fields, settings_fields
 from fairseq_plugins.translation import CsrTranslationConfig, CsrTranslationTask
 
 logger = logging.getLogger(__name__)
 
+DEFAULTS = Noise()  # the papers'
 VALID_EPOCH = 0  # validation draws its noise once, for an epoch no training has
 
 
 @dataclass
+@settings_fields(DEFAULTS)
 class CsrRestoreConfig(CsrTranslationConfig):
     lexicon: Optional[str] = field(
         default=None,
@@ -44,7 +48,11 @@ class CsrRestoreConfig(CsrTranslationConfig):
         },
     )
     reverse_lexicon: Optional[str] = field(
-        default=None, metadata={"help": "target-to-source lexicons (default: --lexicon with its sides swapped)"}
+        default=None,
+        metadata={
+            "help": "target-to-source lexicons (default: --lexicon with its sides swapped, "
+            "unless it holds probabilities)"
+        },
     )
     monolingual: Optional[str] = field(
         default=None,
@@ -53,58 +61,10 @@ class CsrRestoreConfig(CsrTranslationConfig):
             "SPLIT.LANG.bin; several can be restored from masks alone"
         },
     )
-    lexicon_draw: str = field(
-        default="sentence",
-        metadata={"help": "of several lexicons, one is drawn for each sentence, or for each word: sentence or word"},
-    )
     sentencepiece_model: Optional[str] = field(
         default=None, metadata={"help": "SentencePiece model the data was encoded with"}
     )
-    replace: str = field(
-        default="translation",
-        metadata={"help": "what stands for a replaced span: translation, mask or mixture (see --mask-share)"},
-    )
-    mask_share: float = field(
-        default=0.5, metadata={"help": "mixture: probability that a run of words becomes a <mask>"}
-    )
-    permute_sentences: bool = field(
-        default=False, metadata={"help": "put the sentences of an instance in random order too (mBART)"}
-    )
-    policy: str = field(
-        default="poisson",
-        metadata={"help": "which words: poisson (spans), fixed (spans) or independent (each by itself)"},
-    )
-    unit: str = field(
-        default="word",
-        metadata={"help": "what is replaced, counted and looked up: word, or piece (the lexicon then holds pieces)"},
-    )
-    switch_rate: float = field(default=0.35, metadata={"help": "share of words replaced, 0 to 1"})
-    mean_span: float = field(default=3.5, metadata={"help": "poisson: mean length of a span in words"})
-    zero_spans: str = field(
-        default="redraw", metadata={"help": "poisson: a span of no words is drawn again (redraw) or inserts a <mask>"}
-    )
-    span: int = field(default=3, metadata={"help": "fixed: length of a span in words"})
-    gate: float = field(default=0.5, metadata={"help": "independent: probability that a sentence is touched, 0 to 1"})
-    rate_schedule: str = field(
-        default="constant",
-        metadata={"help": "how the rate moves from --switch-rate to --rate-end: constant, linear or cosine"},
-    )
-    rate_end: float = field(default=0.35, metadata={"help": "share of words replaced at the end of the schedule"})
-    schedule_updates: int = field(default=5000, metadata={"help": "updates until the rate is at --rate-end"})
     update_freq: Any = field(default=II("optimization.update_freq"))
-    prefer_aligned: bool = field(
-        default=False,
-        metadata={"help": "draw among the candidates that stand in the other side of the pair, if there are any"},
-    )
-    top_k: int = field(default=3, metadata={"help": "candidates per word, best first"})
-    temperature: float = field(default=math.inf, metadata={"help": "draw candidates by weight^(1/T); inf: uniformly"})
-    max_growth: float = field(
-        default=2.0,
-        metadata={
-            "help": "a sentence that would grow past this many times its pieces stays clean; a batch exceeds "
-            "--max-tokens by at most this factor"
-        },
-    )
 
 
 @register_task("csr_restore", dataclass=CsrRestoreConfig)
@@ -118,9 +78,10 @@ class CsrRestoreTask(CsrTranslationTask):
         """Load the dictionary; texts without a pair have that of the first one on both sides."""
         if cfg.monolingual:
             first, *others = cfg.monolingual.split(",")
-            if cfg.replace != "mask" and others:
-                raise ConfigError(f"--monolingual: expected one language with --replace {cfg.replace}, found several")
-            if cfg.prefer_aligned:
+            noise = read_fields(cfg, DEFAULTS)
+            if noise.replace != "mask" and others:
+                raise ConfigError(f"--monolingual: expected one language with --replace {noise.replace}, found several")
+            if noise.prefer_aligned:
                 raise ConfigError("--prefer-aligned: expected pairs, found --monolingual")
             cfg.source_lang = cfg.target_lang = first
         return super().setup_task(cfg, **kwargs)
@@ -141,13 +102,13 @@ class CsrRestoreTask(CsrTranslationTask):
             sides = list(self.sides(split, epoch))
         self.datasets[split] = RestoreDataset(
             sides,
-            self.noises(),
+            self.noises,
             self.symbols,
             self.cfg.seed,
             shuffle=train,
             fixed_epoch=None if train else VALID_EPOCH,
-            parallel=self.cfg.prefer_aligned,
-            schedule=self.schedule() if train else None,
+            parallel=self.noise.prefer_aligned,
+            schedule=self.noise.make_schedule() if train else None,
             paired=not self.cfg.monolingual,
         )
 
@@ -171,45 +132,31 @@ class CsrRestoreTask(CsrTranslationTask):
         freqs = self.cfg.update_freq
         return freqs[min(epoch, len(freqs)) - 1]
 
-    def schedule(self) -> Schedule | None:
-        """Return how the rate moves; nothing where it stays."""
-        cfg = self.cfg
-        try:
-            schedule = Schedule(cfg.rate_schedule, cfg.switch_rate, cfg.rate_end, cfg.schedule_updates)
-        except ValueError as error:
-            raise ConfigError(f"noise: {error}") from None
-        return None if schedule.shape == "constant" else schedule
+    @functools.cached_property
+    def noise(self) -> Noise:
+        """Return the settings of switching, checked."""
+        return read_fields(self.cfg, DEFAULTS)
 
-    def noises(self) -> list[Noise]:
-        """Return the noise of each side, made once."""
-        if not hasattr(self, "_noises"):
-            cfg = self.cfg
-            _check_choice("--unit", cfg.unit, ("word", "piece"))
-            _check_choice("--replace", cfg.replace, ("translation", "mask", "mixture"))
-            _check_choice("--zero-spans", cfg.zero_spans, ("redraw", "insert"))
-            _check_choice("--lexicon-draw", cfg.lexicon_draw, ("sentence", "word"))
-            roles = piece_roles(self.src_dict.symbols, self.src_dict.nspecial)
-            insert = cfg.zero_spans == "insert"
-            try:
-                policy = policy_named(cfg.policy, cfg.switch_rate, cfg.mean_span, cfg.span, cfg.gate, insert)
-            except ValueError as error:
-                raise ConfigError(f"noise: {error}") from None
-            unit = Unit[cfg.unit.upper()]
-            if cfg.replace == "mask":
-                mask = self.src_dict.index("<mask>")
-                masker = Masker(
-                    mask,
-                    roles,
-                    policy,
-                    cfg.seed,
-                    cfg.max_source_positions - 2,
-                    unit=unit,
-                    permute=cfg.permute_sentences,
-                )
-                self._noises: list[Noise] = [masker] * len(self.side_languages)
-            else:
-                self._noises = [self._switcher(lexicons, roles, policy) for lexicons in self._lexicons()]
-        return self._noises
+    @functools.cached_property
+    def noises(self) -> list[AddNoise]:
+        """Return what adds noise to each side."""
+        if self.noise.replace == "mask":
+            mask = self.src_dict.index("<mask>")
+            masker = Masker(
+                mask,
+                self._roles,
+                self.noise.make_policy(),
+                self.cfg.seed,
+                self.cfg.max_source_positions - 2,
+                unit=Unit[self.noise.unit.upper()],
+                permute=self.noise.permute_sentences,
+            )
+            return [masker] * len(self.side_languages)
+        return [self._switcher(lexicons) for lexicons in self._lexicons()]
+
+    @property
+    def _roles(self) -> np.ndarray:
+        return piece_roles(self.src_dict.symbols, self.src_dict.nspecial)
 
     def _lexicons(self) -> list[list[EncodedLexicon]]:
         """Return the lexicons of each side."""
@@ -217,62 +164,57 @@ class CsrRestoreTask(CsrTranslationTask):
         if cfg.lexicon is None:
             raise ConfigError("--lexicon: expected a lexicon (source<TAB>target<TAB>weight), found none")
         forward = cfg.lexicon.split(":")
-        sides = [self._encoded(forward, inverted=False)]
-        if cfg.reverse_lexicon and not cfg.monolingual:
-            sides.append(self._encoded(cfg.reverse_lexicon.split(":"), inverted=False))
-        elif not cfg.monolingual:
-            sides.append(self._encoded(forward, inverted=True))
-        return sides
-
-    def _encoded(self, paths: list[str], inverted: bool) -> list[EncodedLexicon]:
-        cfg = self.cfg
-        words = self.src_dict.symbols
-        model = cfg.sentencepiece_model
-
-        def lexicon(path: str) -> Lexicon:
-            read = read_lexicon(path)
-            return (read.inverted() if inverted else read).top(cfg.top_k).tempered(cfg.temperature)
-
-        def make(group: list[str]) -> EncodedLexicon:
-            lexicons = [lexicon(path) for path in group]
-            encode = word_encoder(words, self.src_dict.unk(), model) if cfg.unit == "word" else piece_encoder(words)
-            return encode_lexicon(lexicons[0] if len(lexicons) == 1 else _mixed(lexicons), encode)
-
-        settings: dict[str, object] = {
-            "top_k": cfg.top_k,
-            "temperature": cfg.temperature,
-            "inverted": inverted,
-            "unit": cfg.unit,
-            "sentencepiece_model": sha256(model) if model else None,
-        }
-        if cfg.lexicon_draw == "word" and len(paths) > 1:
-            settings["with"] = [sha256(path) for path in paths[1:]]
-            groups = [paths]
+        if cfg.monolingual:
+            return [self._encoded([Source(path, (cfg.monolingual, None)) for path in forward], self.noise)]
+        there: Languages = (cfg.source_lang, cfg.target_lang)
+        back: Languages = (cfg.target_lang, cfg.source_lang)
+        if cfg.reverse_lexicon:
+            backward = [Source(path, back) for path in cfg.reverse_lexicon.split(":")]
         else:
-            groups = [[path] for path in paths]
+            backward = [Source(path, back, swapped=True) for path in forward]
+        return [
+            self._encoded([Source(path, there) for path in forward], self.noise),
+            self._encoded(backward, self.noise.reversed),
+        ]
+
+    def _encoded(self, sources: list[Source], noise: Noise) -> list[EncodedLexicon]:
+        """Return the lexicons of a side, each encoded; one of all of them where each word draws its own."""
+        words, model = self.src_dict.symbols, self.cfg.sentencepiece_model
+
+        def make(group: list[Source]) -> EncodedLexicon:
+            lexicons = [source.read(noise) for source in group]
+            encode = word_encoder(words, self.src_dict.unk(), model) if noise.unit == "word" else piece_encoder(words)
+            return encode_lexicon(lexicons[0] if len(lexicons) == 1 else Lexicon.equally(lexicons), encode)
+
         out = []
-        for group in groups:
-            encoded = encoded_lexicon(group[0], settings, words, functools.partial(make, group))
+        for group in [sources] if noise.lexicon_draw == "word" else [[source] for source in sources]:
+            settings: dict[str, object] = {
+                "sources": [source.settings(noise) for source in group],
+                "with": [sha256(source.path) for source in group[1:]],
+                "unit": noise.unit,
+                "sentencepiece_model": sha256(model) if model else None,
+            }
+            encoded = encoded_lexicon(group[0].path, settings, words, functools.partial(make, group))
             logger.info(
-                f"lexicon {':'.join(group)}: {encoded.n_entries:,} words can be switched, {encoded.n_unencodable:,} "
-                f"candidates have characters the vocabulary lacks, {encoded.nbytes / 2**20:.0f} MiB"
+                f"lexicon {':'.join(str(source.path) for source in group)}: {encoded.n_entries:,} words can be "
+                f"switched, {encoded.n_unencodable:,} candidates have characters the vocabulary lacks, "
+                f"{encoded.nbytes / 2**20:.0f} MiB"
             )
             out.append(encoded)
         return out
 
-    def _switcher(self, lexicons: list[EncodedLexicon], roles: np.ndarray, policy: Policy) -> Switcher:
-        cfg = self.cfg
+    def _switcher(self, lexicons: list[EncodedLexicon]) -> Switcher:
         return Switcher(
             lexicons,
-            roles,
-            policy,
-            cfg.seed,
-            cfg.max_source_positions - 2,
-            cfg.max_growth,
-            unit=Unit[cfg.unit.upper()],
+            self._roles,
+            self.noise.make_policy(),
+            self.cfg.seed,
+            self.cfg.max_source_positions - 2,
+            self.noise.max_growth,
+            unit=Unit[self.noise.unit.upper()],
             mask=self.src_dict.index("<mask>"),
-            mask_share=cfg.mask_share if cfg.replace == "mixture" else 0.0,
-            permute=cfg.permute_sentences,
+            mask_share=self.noise.mask_probability,
+            permute=self.noise.permute_sentences,
         )
 
     def output_languages(self, sample: dict) -> torch.Tensor:
@@ -315,13 +257,3 @@ class CsrRestoreTask(CsrTranslationTask):
             ):
                 if total[whole]:
                     metrics.log_scalar(f"switch_{name}_{language}", total[part] / total[whole], total[whole], round=4)
-
-
-def _mixed(lexicons: list[Lexicon]) -> Lexicon:
-    """Return the lexicon that draws a language for each word, among those that have it."""
-    return Lexicon.merged((lexicon, 1.0) for lexicon in lexicons)
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ConfigError(f"{name}: expected {', '.join(choices[:-1])} or {choices[-1]}, found {value!r}")

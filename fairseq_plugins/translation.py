@@ -24,13 +24,15 @@ from csr.data.examples import LanguageIds, language_symbol
 from csr.errors import ConfigError, DataError
 from csr.evaluation.translation import tokenizer_for
 from csr.switching.compiled import Masker, Sometimes
-from csr.switching.noise import PoissonSpans
-from csr.switching.pieces import piece_roles
+from csr.switching.pieces import Unit, piece_roles
+from csr.switching.settings import WORDS, Noise
 from fairseq_plugins.datasets import Side, Symbols, TranslationDataset
+from fairseq_plugins.fields import read_fields, settings_fields
 from fairseq_plugins.precision import allow_bf16
 
 
 @dataclass
+@settings_fields(Noise(), WORDS)
 class CsrTranslationConfig(TranslationConfig):
     preset: Optional[str] = field(
         default=None,
@@ -57,7 +59,7 @@ class CsrTranslationConfig(TranslationConfig):
         default=0.0,
         metadata={
             "help": "input-adaptation finetuning (Wang et al. 2022): share of the training pairs whose source is "
-            "masked as in mBART's pretraining, drawn anew each epoch, 0 to 1 (the paper: 0.1)"
+            "masked (--policy, --rate, ...), drawn anew each epoch, 0 to 1 (the paper: 0.1)"
         },
     )
     freeze_embeddings: bool = field(
@@ -153,7 +155,9 @@ class CsrTranslationTask(TranslationTask):
         noise = None
         if train and self.cfg.noisy_sources > 0:
             roles = piece_roles(self.src_dict.symbols, self.src_dict.nspecial)
-            masker = Masker(self.src_dict.index("<mask>"), roles, PoissonSpans(), self.cfg.seed)
+            words = read_fields(self.cfg, Noise(), WORDS)
+            unit = Unit[words.unit.upper()]
+            masker = Masker(self.src_dict.index("<mask>"), roles, words.make_policy(), self.cfg.seed, unit=unit)
             noise = Sometimes(masker, self.cfg.noisy_sources, self.cfg.seed)
         self.datasets[split] = TranslationDataset(source, target, self.symbols, self.cfg.seed, train, noise)
 

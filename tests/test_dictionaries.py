@@ -11,8 +11,8 @@ import pytest
 from csr.cli import main
 from csr.errors import DataError
 from csr.induction.dictionaries import muse, pivoted, read_fast_align, read_gold, read_moses, read_muse
-from csr.induction.stopwords import stop_words
 from csr.lexicon import Lexicon, read_lexicon
+from csr.text.stopwords import stop_words
 
 DATA = Path(__file__).parents[2] / "shared/data"
 # Languages of both papers.

@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 
 from csr.cli import main
 from csr.errors import DataError
-from csr.lexicon import Lexicon, read_lexicon, sidecar, write_lexicon, write_sidecar
+from csr.lexicon import (
+    Lexicon,
+    Record,
+    deduced_kind,
+    read_lexicon,
+    read_record,
+    sidecar,
+    write_lexicon,
+    write_sidecar,
+)
 
 words = st.text(st.characters(categories=("L", "M", "N")), min_size=1, max_size=6)
 weights = st.floats(1e-6, 1e3)
@@ -189,13 +198,17 @@ def test_a_file_cut_short_and_a_missing_file(tmp_path: Path) -> None:
 
 def test_the_sidecar_names_the_inputs_by_hash(tmp_path: Path) -> None:
     (tmp_path / "text").write_bytes(b"abc")
-    write_sidecar(tmp_path / "x.tsv", "ibm1", [tmp_path / "text"], {"iterations": 5}, {"words": 1})
+    write_sidecar(
+        tmp_path / "x.tsv", "ibm1", [tmp_path / "text"], {"iterations": 5}, {"words": 1},
+        kind="probabilities", languages=("de", None),
+    )  # fmt: skip
     record = json.loads(sidecar(tmp_path / "x.tsv").read_text())
     # SHA-256 of "abc": the example of FIPS 180-2, appendix B.1
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert record["inputs"] == {str(tmp_path / "text"): expected}
     assert record["options"] == {"iterations": 5}
-    write_sidecar("-", "ibm1", [], {})
+    assert read_record(tmp_path / "x.tsv") == Record("probabilities", ("de", None))
+    write_sidecar("-", "ibm1", [], {}, kind="probabilities")
     assert not Path("-.json").exists()
 
 
@@ -224,9 +237,47 @@ def test_transform_applies_the_filters_of_the_paper(table: Path, tmp_path: Path)
     assert set(read_lexicon(out).entries) == {"excited", "wounds"}  # the English list holds "work"
 
 
-def test_transform_inverts_first(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("transform", table, "--invert", "--min-length", "9", "--out", "-") == 0
-    assert capsys.readouterr().out.splitlines()[0] == "travailler\twork\t0.2252"
+def test_transform_inverts_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "en-fr.tsv").write_text("work\ttravail\nwork\ttravailler\n")
+    assert run("transform", tmp_path / "en-fr.tsv", "--invert", "--min-length", "9", "--out", "-") == 0
+    assert capsys.readouterr().out.splitlines() == ["travailler\twork\t1"]
+
+
+def test_probabilities_are_turned_by_bayes_rule_or_not_at_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "en-de.tsv").write_text("dog\thund\t0.8\ndog\ttier\t0.2\nanimal\ttier\t0.9\nelk\ttier\t1.0\n")
+    assert run("transform", tmp_path / "en-de.tsv", "--invert", "--out", "-") == 2
+    assert "holds probabilities, which go one way: expected --frequencies" in capsys.readouterr().err
+    (tmp_path / "text").write_text("Dog, dog, dog!\nAn animal.\n")
+    options = ["--invert", "--frequencies", tmp_path / "text", "--out", tmp_path / "de-en.tsv"]
+    assert run("transform", tmp_path / "en-de.tsv", *options) == 0
+    # p(dog | tier) = 0.2 * 3 / (0.2 * 3 + 0.9 * 1) = 0.4; elk is not in the text.
+    assert read_lexicon(tmp_path / "de-en.tsv").entries == {"hund": {"dog": 1.0}, "tier": {"animal": 0.6, "dog": 0.4}}
+    assert read_record(tmp_path / "de-en.tsv").kind == "probabilities"
+
+
+@pytest.mark.parametrize(
+    ("entries", "kind"),
+    [
+        ({"a": {"x": 1.0, "y": 1.0}, "b": {"x": 1.0}}, "dictionary"),
+        ({"a": {"x": 0.7, "y": 0.3}, "b": {"x": 1.0}}, "probabilities"),
+        ({"a": {"x": 0.7, "y": 0.6}, "b": {"x": 0.5}}, "similarities"),
+    ],
+)
+def test_the_kind_of_a_lexicon_without_a_record_shows_in_its_weights(entries, kind) -> None:
+    assert deduced_kind(Lexicon(entries)) == kind
+
+
+def test_a_record_that_is_none_is_named(tmp_path: Path) -> None:
+    for text, message in (
+        ("[]", "expected the record"),
+        ('{"kind": "dict"}', "kind: expected"),
+        ("{", "expected JSON"),
+    ):
+        (tmp_path / "x.tsv.json").write_text(text)
+        with pytest.raises(DataError, match=message):
+            read_record(tmp_path / "x.tsv")
 
 
 def test_merge_and_pivot(table: Path, tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_each_epoch_draws_anew_and_a_seed_repeats_itself(data):
     assert batches(task_of(data, seed=4)) != both
 
 
-@pytest.mark.parametrize("options", [{}, {"rate_schedule": "linear", "rate_end": 1.0, "schedule_updates": 50}])
+@pytest.mark.parametrize("options", [{}, {"schedule": "linear", "rate_end": 1.0, "schedule_updates": 50}])
 def test_resuming_in_the_middle_of_an_epoch_gives_the_same_batches(data, options):
     expected = batches(task_of(data, **options), epochs=3)
     task = task_of(data, **options)
@@ -281,7 +281,7 @@ def test_two_lexicons_give_each_sentence_one_language(data, tmp_path):
     (tmp_path / "xx-zz.tsv").write_text("".join(f"w{i}\tv5{i % 7}\t1\n" for i in range(59)))
     both = f"{data / 'xx-yy.tsv'}:{tmp_path / 'xx-zz.tsv'}"
     (tmp_path / "yy-xx.tsv").write_text("v1\tw1\t1\n")
-    options = {"lexicon": both, "reverse_lexicon": str(tmp_path / "yy-xx.tsv"), "switch_rate": 1.0}
+    options = {"lexicon": both, "reverse_lexicon": str(tmp_path / "yy-xx.tsv"), "rate": 1.0}
     by_sentence = sources(task_of(data, **options))[::2]
     by_word = sources(task_of(data, lexicon_draw="word", **options))[::2]
     assert by_sentence != by_word
@@ -292,7 +292,7 @@ def test_two_lexicons_give_each_sentence_one_language(data, tmp_path):
 
 def test_the_rate_follows_the_updates_whatever_the_workers_and_processes(data):
     """Linear from 0 to 1: ceil(0.25 k) of three words in update k, two batches an update in epoch 1 and one after."""
-    options = {"rate_schedule": "linear", "switch_rate": 0.0, "rate_end": 1.0, "schedule_updates": 20}
+    options = {"schedule": "linear", "rate": 0.0, "rate_end": 1.0, "schedule_updates": 20}
 
     def drawn(update_freq: list[int], epochs: int = 2, **iterator: object) -> list:
         return batches(task_of(data, update_freq=update_freq, **options), epochs, **iterator)
@@ -309,7 +309,7 @@ def test_the_rate_follows_the_updates_whatever_the_workers_and_processes(data):
 
 
 def test_candidates_of_the_translation_are_preferred(data):
-    task = task_of(data, prefer_aligned=True, switch_rate=1.0)
+    task = task_of(data, prefer_aligned=True, rate=1.0)
     aligned = task.datasets["train"]
     pair = task.tgt_dict.string(aligned[40]["source"][:-2]), task.tgt_dict.string(aligned[41]["target"][:-2])
     # w20 w6 w2 beside v2 v20 v6: each has one candidate that stands there, and one that does not; they are neighbours
@@ -331,9 +331,10 @@ def test_iaft_masks_some_sources_anew_each_epoch(data):
 
 def test_wrong_choices_are_named(data):
     for setting, message in (
-        ({"replace": "none"}, "--replace: expected translation, mask or mixture, found 'none'"),
-        ({"policy": "some"}, "policy must be poisson, fixed or independent"),
-        ({"switch_rate": 2.0}, "rate must be a share"),
+        ({"replace": "none"}, "--replace: expected translation or mask or mixture, found 'none'"),
+        ({"policy": "some"}, "--policy: expected poisson or fixed or independent"),
+        ({"rate": 2.0}, "--rate: expected at least 0 and at most 1, found 2.0"),
+        ({"span": 5}, "--span: expected with --policy fixed alone, found poisson"),
         ({"unit": "letter"}, "--unit: expected word or piece"),
     ):
         with pytest.raises(ConfigError, match=message):
@@ -344,9 +345,9 @@ def test_csr_inspect_prints_rows_as_text(data, capsys):
     from csr.cli import main
 
     options = ["--task", "csr_restore", "--source-lang", "xx", "--target-lang", "yy", "--replace", "mask"]
-    assert main(["inspect", "--rows", "1", str(data / "bin"), *options, "--switch-rate", "1"]) == 0
+    assert main(["inspect", "--rows", "1", str(data / "bin"), *options, "--rate", "1"]) == 0
     shown = capsys.readouterr().out
-    assert main(["inspect", str(data / "bin"), *options, "--rows", "1", "--switch-rate", "1"]) == 0
+    assert main(["inspect", str(data / "bin"), *options, "--rows", "1", "--rate", "1"]) == 0
     assert capsys.readouterr().out == shown
     assert shown.splitlines() == [
         "encoder input  <mask> . </s> [xx]",

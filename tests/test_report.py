@@ -74,7 +74,7 @@ def make_run(folder: Path, seeds: tuple[int, ...] = (1, 2, 3), unfinished: tuple
     rng = np.random.default_rng(0)
     data = {"source_lang": "de", "target_lang": "en", "src": "/data/train.de", "tgt": "/data/train.en"}
     noise = {"rate": 0.35, "mean_span": 3.5}
-    config = {"data": data, "lexicon": {"neighbors": 3}, "noise": noise, "arms": ARMS, "seeds": seeds}
+    config = {"data": data, "lexicon": {}, "noise": noise, "arms": ARMS, "seeds": seeds}
     with write_text(folder / "config.yaml") as stream:
         yaml.safe_dump(json.loads(json.dumps(config)), stream, sort_keys=False)
     machine = {"cpu": "Example CPU", "cores": 2}

@@ -326,7 +326,7 @@ def test_csr_switch_prints_what_it_did(tmp_path, capsys):
     (tmp_path / "in.de").write_text("Das Haus.\n")
     command = ["switch", "--lexicon", str(tmp_path / "lexicon.tsv"), "--input", str(tmp_path / "in.de"), "--rate", "1"]
     shown = []
-    for form in ([], ["--side-by-side"], ["--tsv"], ["--json"], ["--mask-share", "1"]):
+    for form in ([], ["--side-by-side"], ["--tsv"], ["--json"], ["--replace", "mask"]):
         assert main([*command, *form]) == 0
         shown.append(capsys.readouterr())
     record = '{"line": "Das Haus.", "switched": "Das House.", "replaced": [["Haus", "House"]], "n_words": 2}\n'
@@ -337,7 +337,7 @@ def test_csr_switch_prints_what_it_did(tmp_path, capsys):
         "2 words, 50.0 % with a translation, 50.0 % switched, code-mixing index 50.0, "
         "switch points at 100.0 % of the word boundaries\n"
     )
-    assert main([*command, "--mask-share", "2"]) == 2
+    assert main([*command, "--replace", "mixture", "--mask-share", "2"]) == 2
 
 
 def test_statistics_accept_right_draws_and_reject_wrong_ones(tmp_path, capsys):

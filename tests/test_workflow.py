@@ -235,17 +235,20 @@ def test_finetuning_differs_between_arms_in_start_and_updates_alone():
 
 
 def test_noise_settings_are_those_of_stage_one_alone():
-    noise = {"rate": 0.5, "unit": "piece", "mask_share": 0.25, "prefer_aligned": True}
+    noise = {"rate": 0.5, "unit": "piece", "replace": "mixture", "mask_share": 0.25, "prefer_aligned": True}
     plain, noisy = build(MINIMAL, Config), build({**MINIMAL, "noise": noise}, Config)
     for stage in translation.STAGES:
         command, usual = (translation.train_command(config, stage, 1) for config in (noisy, plain))
         if stage == "restore":
-            assert _flag(command, "--switch-rate") == "0.5"
+            assert _flag(command, "--rate") == "0.5"
             assert _flag(command, "--unit") == "piece"
             assert (_flag(command, "--replace"), _flag(command, "--mask-share")) == ("mixture", "0.25")
             assert "--prefer-aligned" in command
         elif stage == "mask_restore":
-            assert _flag(command, "--switch-rate") == "0.5"
+            assert (_flag(command, "--rate"), _flag(command, "--replace")) == ("0.5", "mask")
+            assert "--mask-share" not in command
+        elif stage == "iaft":
+            assert (_flag(command, "--rate"), _flag(command, "--noisy-sources")) == ("0.5", "0.1")
         else:
             assert command == usual
 
@@ -265,7 +268,7 @@ def test_restore_command_of_the_paper(tmp_path, capsys):
         "fairseq-train 'my run/data/bin' --user-dir PLUGIN --task csr_restore --source-lang de --target-lang en "
         "--langs de,en --bpe sentencepiece --sentencepiece-model 'my run/data/spm.model' "
         "--lexicon 'my run/lexicon/de-en.tsv' "
-        "--reverse-lexicon 'my run/lexicon/en-de.tsv' --top-k 3 --switch-rate 0.35 --mean-span 3.5 "
+        "--reverse-lexicon 'my run/lexicon/en-de.tsv'  "
         f"{sizes.format('encoder')} {sizes.format('decoder')} --arch mbart_large --layernorm-embedding "
         "--share-all-embeddings --dropout 0.3 --attention-dropout 0.1 --criterion label_smoothed_cross_entropy "
         "--label-smoothing 0.2 --optimizer adam --adam-betas '(0.9, 0.98)' --adam-eps 1e-06 "

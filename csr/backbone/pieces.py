@@ -22,8 +22,9 @@ from csr.data import subwords
 from csr.data.bitext import normalized
 from csr.errors import DataError
 from csr.files import PathLike, read_lines
-from csr.lexicon import read_lexicon
+from csr.switching.candidates import Source
 from csr.switching.pieces import encode_lexicon, word_encoder
+from csr.switching.settings import Noise
 
 # Numbers of fields in SentencePiece's protocol buffer, and two of its enumerations' values.
 _PIECES, _TRAINER = 1, 2
@@ -98,18 +99,19 @@ class PieceModel:
             counts += np.bincount(np.fromiter(itertools.chain.from_iterable(ids), np.int64), minlength=len(counts))
         return counts
 
-    def switched(self, lexicon: PathLike, inverted: bool, top_k: int) -> np.ndarray:
+    def switched(self, lexicon: PathLike, inverted: bool, top_k: int | None) -> np.ndarray:
         """Return the pieces that switching by a lexicon can put into a text, bool [n_pieces].
 
-        Of each word's ``top_k`` best candidates, as written, Title and UPPER, after a space and after another piece.
+        Of the candidates that take part (``csr.switching.candidates``, stop words too), as written, Title and UPPER,
+        after a space and after another piece.
 
         Raises:
             DataError: the lexicon is damaged, or no word of it can be written in these pieces.
         """
-        read = read_lexicon(lexicon)
+        drawable = Source(lexicon, swapped=inverted).read(Noise(top_k=top_k, stop_words=("none",)))
         encoder = word_encoder(self.texts, self.processor.unk_id(), self.path)
         try:
-            encoded = encode_lexicon((read.inverted() if inverted else read).top(top_k), encoder)
+            encoded = encode_lexicon(drawable, encoder)
         except DataError as error:
             raise DataError(f"{lexicon}: {error}") from None
         produced = np.zeros(len(self.texts), bool)

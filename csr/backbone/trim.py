@@ -39,14 +39,14 @@ class Use:
         texts: files of either language, cleaned as ``csr prepare`` does.
         lexicons, reverse_lexicons: source to target and target to source; where the latter are missing, the former
             with their sides swapped, as in ``csr_restore``.
-        top_k: candidates that a word has in training.
+        top_k: candidates that a word has in training, if not those of the lexicon's kind.
         min_count: how often a piece must occur in the texts.
     """
 
     texts: Sequence[PathLike]
     lexicons: Sequence[PathLike] = ()
     reverse_lexicons: Sequence[PathLike] = ()
-    top_k: int = 3
+    top_k: int | None = None
     min_count: int = 1
 
     def kept(self, model: PieceModel) -> Kept:

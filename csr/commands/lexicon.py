@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from csr.commands.options import add_languages, positive, positive_number
 from csr.errors import ConfigError
 from csr.files import PathLike
 from csr.induction import quality
-from csr.lexicon import Lexicon, read_lexicon, write_lexicon, write_sidecar
+from csr.lexicon import Lexicon, Record, deduced_kind, read_lexicon, read_record, write_lexicon, write_sidecar
 
 Subparsers = argparse._SubParsersAction  # its type parameter exists for type checkers only
 
@@ -75,10 +76,11 @@ def ibm1(arguments: argparse.Namespace) -> None:
 
     languages = arguments.source_lang, arguments.target_lang
     bitext = read_bitext(arguments.src, arguments.tgt, arguments.tokenized, *languages)
-    directions = [(arguments.out, bitext, "target | source")]
+    record = Record("probabilities", languages)
+    directions = [(arguments.out, bitext, "target | source", record)]
     if arguments.reverse_out:
-        directions.append((arguments.reverse_out, bitext.swapped(), "source | target"))
-    for out, pairs, direction in directions:
+        directions.append((arguments.reverse_out, bitext.swapped(), "source | target", record.reversed))
+    for out, pairs, direction, record in directions:
         model = Model1(pairs, arguments.min_cooccurrence)
         log_likelihoods = model.fit(arguments.iterations, arguments.alpha)
         for number, log_likelihood in enumerate(log_likelihoods, 1):
@@ -89,7 +91,8 @@ def ibm1(arguments: argparse.Namespace) -> None:
             **_options(arguments, "source_lang", "target_lang"),
         }
         corpus = {"pairs": len(bitext), "pairs_left_out": bitext.n_dropped, "log_likelihoods": log_likelihoods}
-        _write(model.lexicon(arguments.min_weight), out, "ibm1", [arguments.src, arguments.tgt], options, corpus)
+        inputs = [arguments.src, arguments.tgt]
+        _write(model.lexicon(arguments.min_weight), out, "ibm1", inputs, options, record, corpus)
 
 
 def _register_muse(parser: argparse.ArgumentParser) -> None:
@@ -113,7 +116,8 @@ def muse(arguments: argparse.Namespace) -> None:
     if Path(arguments.path).is_dir() and not (arguments.source_lang and arguments.target_lang):
         raise ConfigError(f"{arguments.path}: a folder needs --source-lang and --target-lang")
     lexicon, files = dictionaries.muse(arguments.path, arguments.source_lang, arguments.target_lang)
-    _write(lexicon, arguments.out, "muse", files, _options(arguments, "source_lang", "target_lang"))
+    record = Record(deduced_kind(lexicon), (arguments.source_lang, arguments.target_lang))
+    _write(lexicon, arguments.out, "muse", files, _options(arguments, "source_lang", "target_lang"), record)
 
 
 def _register_import(parser: argparse.ArgumentParser) -> None:
@@ -134,7 +138,10 @@ def import_(arguments: argparse.Namespace) -> None:
     from csr.induction.dictionaries import FORMATS
 
     lexicon = FORMATS[arguments.format](arguments.path)
-    _write(lexicon, arguments.out, arguments.format, [arguments.path], {"format": arguments.format})
+    record = Record("dictionary" if arguments.format == "muse" else "probabilities")
+    if arguments.format == "tsv":
+        record = _record(arguments.path, lexicon)
+    _write(lexicon, arguments.out, arguments.format, [arguments.path], {"format": arguments.format}, record)
 
 
 def _register_stats(parser: argparse.ArgumentParser) -> None:
@@ -204,6 +211,11 @@ def _register_transform(parser: argparse.ArgumentParser) -> None:
     add("lexicon", metavar="LEXICON", help="the lexicon")
     _out(parser)
     add("--invert", action="store_true", help="swap the sides; the options below see the new ones")
+    add(
+        "--frequencies",
+        metavar="FILE",
+        help="text in the language that the words were in before --invert: turns probabilities by Bayes' rule",
+    )
     add("--src-vocabulary", metavar="FILE", help="keep source words that occur in this text")
     add("--tgt-vocabulary", metavar="FILE", help="keep candidates that occur in this text")
     add("--min-weight", type=positive_number, default=0.0, metavar="W", help="drop candidates below (the papers: 0.02)")
@@ -222,11 +234,23 @@ def _register_transform(parser: argparse.ArgumentParser) -> None:
 
 def transform(arguments: argparse.Namespace) -> None:
     """Edit a lexicon."""
-    from csr.induction.stopwords import stop_words
+    from csr.text.stopwords import stop_words
 
     lexicon = read_lexicon(arguments.lexicon)
+    record = _record(arguments.lexicon, lexicon)
+    if arguments.frequencies and not (arguments.invert and record.kind == "probabilities"):
+        raise ConfigError("--frequencies: expected with --invert and a lexicon of probabilities alone")
     if arguments.invert:
-        lexicon = lexicon.inverted()
+        if record.kind == "probabilities" and not arguments.frequencies:
+            raise ConfigError(
+                f"{arguments.lexicon}: holds probabilities, which go one way: expected --frequencies with text in the "
+                "language of its words"
+            )
+        frequencies = None
+        if arguments.frequencies:
+            texts = quality.read_text(arguments.frequencies, record.languages[0])
+            frequencies = Counter(word for words in texts for word in words)
+        lexicon, record = lexicon.inverted(frequencies), record.reversed
     vocabularies = [
         path and {word for words in quality.read_text(path) for word in words}
         for path in (arguments.src_vocabulary, arguments.tgt_vocabulary)
@@ -242,6 +266,7 @@ def transform(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"{arguments.lexicon}: nothing is left")
     names = (
         "invert",
+        "frequencies",
         "src_vocabulary",
         "tgt_vocabulary",
         "min_weight",
@@ -249,7 +274,7 @@ def transform(arguments: argparse.Namespace) -> None:
         "src_stop_words",
         "tgt_stop_words",
     )
-    _write(lexicon, arguments.out, "transform", [arguments.lexicon], _options(arguments, *names, "top"))
+    _write(lexicon, arguments.out, "transform", [arguments.lexicon], _options(arguments, *names, "top"), record)
 
 
 def _register_merge(parser: argparse.ArgumentParser) -> None:
@@ -266,7 +291,8 @@ def merge(arguments: argparse.Namespace) -> None:
     if len(factors) != len(arguments.lexicons):
         raise ConfigError(f"--factors: expected {len(arguments.lexicons)}, one for each lexicon, found {len(factors)}")
     lexicons = zip(map(read_lexicon, arguments.lexicons), factors, strict=True)
-    _write(Lexicon.merged(lexicons), arguments.out, "merge", arguments.lexicons, {"factors": factors})
+    record = Record("probabilities", read_record(arguments.lexicons[0]).languages)
+    _write(Lexicon.merged(lexicons), arguments.out, "merge", arguments.lexicons, {"factors": factors}, record)
 
 
 def _register_pivot(parser: argparse.ArgumentParser) -> None:
@@ -282,7 +308,9 @@ def pivot(arguments: argparse.Namespace) -> None:
     from csr.induction.dictionaries import pivoted
 
     lexicon = pivoted(read_lexicon(arguments.first), read_lexicon(arguments.second))
-    _write(lexicon, arguments.out, "pivot", [arguments.first, arguments.second], {})
+    languages = read_record(arguments.first).languages[0], read_record(arguments.second).languages[1]
+    inputs = [arguments.first, arguments.second]
+    _write(lexicon, arguments.out, "pivot", inputs, {}, Record("probabilities", languages))
 
 
 def _out(parser: argparse.ArgumentParser, what: str = "lexicon to write") -> None:
@@ -299,7 +327,22 @@ def _write(
     source: str,
     inputs: Iterable[PathLike],
     options: Mapping[str, Any],
+    record: Record,
     figures: Mapping[str, Any] | None = None,
 ) -> None:
     write_lexicon(lexicon, out)
-    write_sidecar(out, source, inputs, options, {**quality.summary(lexicon), **(figures or {})})
+    write_sidecar(
+        out,
+        source,
+        inputs,
+        options,
+        {**quality.summary(lexicon), **(figures or {})},
+        kind=record.kind or deduced_kind(lexicon),
+        languages=record.languages,
+    )
+
+
+def _record(path: PathLike, lexicon: Lexicon) -> Record:
+    """Return the kind and the languages of a lexicon that was read from ``path``."""
+    record = read_record(path)
+    return Record(record.kind or deduced_kind(lexicon), record.languages)

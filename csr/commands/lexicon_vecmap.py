@@ -111,7 +111,16 @@ def run(arguments: argparse.Namespace) -> None:
         if out:
             write_lexicon(lexicon, out)
             figures = {"start": induced.start, **induced.scores, "starts": induced.tried, "warning": induced.warning}
-            write_sidecar(out, "vecmap", inputs, options, {**quality.summary(lexicon), **figures})
+            languages = (arguments.source_lang, arguments.target_lang)
+            write_sidecar(
+                out,
+                "vecmap",
+                inputs,
+                options,
+                {**quality.summary(lexicon), **figures},
+                kind="similarities",
+                languages=languages if out == arguments.out else languages[::-1],
+            )
     for name, scores in [*induced.tried.items(), (f"result, from {induced.start}", induced.scores)]:
         print(f"{name}: " + ", ".join(f"{key} {value:.4g}" for key, value in scores.items()), file=sys.stderr)
     if induced.warning:

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
-import math
 import sys
 from collections.abc import Iterator
 
 from csr.errors import ConfigError
 from csr.files import read_lines, read_parallel, write_text
-from csr.lexicon import Lexicon, read_lexicon
+from csr.lexicon import Lexicon
+from csr.options import add_options, read_options
+from csr.switching.candidates import Source
 from csr.switching.code_mixing import code_mixing
 from csr.switching.draws import Draws, RecordingStream
-from csr.switching.noise import Schedule, SwitchedLine, one_of, policy_named, switch_line
+from csr.switching.noise import SwitchedLine, one_of, switch_line
+from csr.switching.settings import Noise
 from csr.text.words import segments
+
+# What needs pieces of a vocabulary has no place here; --aligned is what prefers the aligned candidates.
+OPTIONS = tuple(
+    field.name
+    for field in dataclasses.fields(Noise)
+    if field.name not in ("unit", "permute_sentences", "prefer_aligned", "max_growth")
+)
+# The number of the example that training makes of line i, by the side it stands on: a i + b (RestoreDataset).
+SIDES = {"source": (2, 0), "target": (2, 1), "alone": (1, 0)}
 
 _COLOR = "\033[1;36m{}\033[0m"
 
@@ -25,44 +37,38 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "switch",
         help="print text with words switched, as stage one sees it",
         description="Switch words of each line of text by their translations, as the restore task does. "
-        "Figures of the whole text go to stderr.",
+        "The draws are those of training for the same seed, epoch, side and line of data/text/train.*; only what a "
+        "vocabulary decides is not known here, such as sentences that grow too long. Figures of the whole text go to "
+        "stderr.",
     )
     add = parser.add_argument
     add(
         "--lexicon",
-        required=True,
         nargs="+",
+        default=[],
         metavar="TSV",
         help="source<TAB>target<TAB>weight; of several, each sentence draws one",
     )
-    add(
-        "--draw", choices=("sentence", "word"), default="sentence", help="draw the lexicon for each (default: sentence)"
-    )
     add("--input", default="-", metavar="FILE", help="text, a sentence a line (default: stdin)")
     add("--aligned", metavar="FILE", help="its translation, line by line: candidates that stand there go first")
-    add("--language", metavar="CODE", help="cut words by this language's segmenter (zh, ja, th, vi, km, lo, my)")
-    add("--aligned-language", metavar="CODE", help="cut the words of --aligned by this language's segmenter")
-    add("--output", default="-", metavar="FILE", help="where to write (default: stdout)")
-    add("--policy", choices=("poisson", "fixed", "independent"), default="poisson", help="(default: %(default)s)")
-    add("--rate", type=float, default=0.35, help="share of words replaced (default: %(default)s)")
-    add("--mean-span", type=float, default=3.5, help="poisson: mean span length in words (default: %(default)s)")
-    add("--insert", action="store_true", help="poisson: a span of no words inserts <mask> (default: drawn again)")
-    add("--span", type=int, default=3, help="fixed: span length in words (default: %(default)s)")
-    add("--gate", type=float, default=0.5, help="independent: share of sentences touched (default: %(default)s)")
-    add("--schedule", choices=("constant", "linear", "cosine"), default="constant", help="(default: %(default)s)")
-    add("--rate-end", type=float, default=0.35, help="rate at the end of the schedule (default: %(default)s)")
-    add("--schedule-updates", type=int, default=5000, help="updates until then (default: %(default)s)")
-    add("--update", type=int, default=0, help="update whose rate it is, from 0 (default: %(default)s)")
-    add("--mask-share", type=float, default=0.0, help="runs of words that become <mask>, 0 to 1 (default: %(default)s)")
-    add("--top-k", type=int, default=3, help="candidates per word, best first (default: %(default)s)")
     add(
-        "--temperature",
-        type=float,
-        default=math.inf,
-        help="draw candidates by weight^(1/T); inf: uniformly (default: %(default)s)",
+        "--language",
+        metavar="CODE",
+        help="language of the text: segmenter (zh, ja, th, vi, km, lo, my) and stop words",
     )
+    add("--aligned-language", metavar="CODE", help="language of the translations, likewise")
+    add(
+        "--side",
+        choices=tuple(SIDES),
+        default="source",
+        help="what the text is to training, which draws for each example: the source or the target side of a language "
+        "pair, or a text of its own (--monolingual) (default: %(default)s)",
+    )
+    add("--output", default="-", metavar="FILE", help="where to write (default: stdout)")
+    add("--update", type=int, default=0, help="update whose rate it is, from 0 (default: %(default)s)")
     add("--seed", type=int, default=1, help="seed of the draws (default: %(default)s)")
     add("--epoch", type=int, default=1, help="another epoch, other draws (default: %(default)s)")
+    add_options(parser.add_argument_group("noise, as in training"), Noise(), OPTIONS)
     form = parser.add_mutually_exclusive_group()
     form.add_argument(
         "--side-by-side", action="store_true", help="print line<TAB>switched line, the replaced words in [brackets]"
@@ -104,24 +110,32 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _switched(arguments: argparse.Namespace) -> Iterator[tuple[str, SwitchedLine, Lexicon, RecordingStream]]:
     a = arguments
-    lexicons = [read_lexicon(path).top(a.top_k).tempered(a.temperature) for path in a.lexicon]
-    if a.draw == "word":
-        lexicons = [Lexicon.merged((lexicon, 1.0) for lexicon in lexicons)] if len(lexicons) > 1 else lexicons
+    noise = read_options(a, Noise(), OPTIONS)
+    languages = a.language, a.aligned_language
+    lexicons = []
+    if noise.replace != "mask":
+        if not a.lexicon:
+            raise ConfigError(f"--lexicon: expected a lexicon with --replace {noise.replace}, found none")
+        lexicons = [Source(path, languages).read(noise) for path in a.lexicon]
+    if noise.lexicon_draw == "word" or not lexicons:
+        lexicons = [Lexicon.equally(lexicons)] if len(lexicons) != 1 else lexicons
     lexicons = [lexicon.cased() for lexicon in lexicons]
-    if not 0 <= a.mask_share <= 1:
-        raise ConfigError(f"--mask-share: expected a share in [0, 1], found {a.mask_share}")
-    try:
-        policy = policy_named(a.policy, a.rate, a.mean_span, a.span, a.gate, a.insert)
-        rate = Schedule(a.schedule, a.rate, a.rate_end, a.schedule_updates).rate(a.update)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
+    policy, rate = noise.make_policy(), noise.rate_at(a.update)
     lines = read_parallel(a.input, a.aligned) if a.aligned else ((line, "") for line in read_lines(a.input))
-    for index, (line, other) in enumerate(lines):
-        stream = RecordingStream(a.seed, a.epoch, index)
+    step, first = SIDES[a.side]
+    for number, (line, other) in enumerate(lines):
+        stream = RecordingStream(a.seed, a.epoch, number * step + first)
         lexicon = one_of(lexicons, stream)
         aligned = [text for text, is_word in segments(other, a.aligned_language) if is_word]
         switched = switch_line(
-            line, lexicon, policy, stream, rate=rate, mask_share=a.mask_share, aligned=aligned, language=a.language
+            line,
+            lexicon,
+            policy,
+            stream,
+            rate=rate,
+            mask_share=noise.mask_probability,
+            aligned=aligned,
+            language=a.language,
         )
         yield line, switched, lexicon, stream
 

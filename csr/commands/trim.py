@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 
 from csr.errors import ConfigError
+from csr.options import add_options, read_options
+from csr.switching.settings import Noise
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -29,7 +31,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="FILE",
         help="target-to-source lexicons (default: --lexicon with its sides swapped)",
     )
-    add("--top-k", type=int, default=3, metavar="N", help="candidates a word has in training (default: %(default)s)")
+    add_options(parser, Noise(), ("top_k",))
     add(
         "--min-count",
         type=int,
@@ -47,10 +49,10 @@ def trim(arguments: argparse.Namespace) -> None:
 
     if arguments.reverse_lexicon and not arguments.lexicon:
         raise ConfigError("--reverse-lexicon: expected beside --lexicon, found alone")
-    for option in ("top_k", "min_count"):
-        if getattr(arguments, option) < 1:
-            raise ConfigError(f"--{option.replace('_', '-')}: expected at least 1, found {getattr(arguments, option)}")
-    use = Use(arguments.text, arguments.lexicon, arguments.reverse_lexicon, arguments.top_k, arguments.min_count)
+    if arguments.min_count < 1:
+        raise ConfigError(f"--min-count: expected at least 1, found {arguments.min_count}")
+    top_k = read_options(arguments, Noise(), ("top_k",)).top_k
+    use = Use(arguments.text, arguments.lexicon, arguments.reverse_lexicon, top_k, arguments.min_count)
     record = trim(arguments.backbone, arguments.out, use, arguments.held_out)
     pieces, rows, parameters = record["pieces"], record["rows"], record["parameters"]
     print(

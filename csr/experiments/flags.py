@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 from csr.backbone.estimate import Precision
-from csr.experiments.settings import Backbone, Training
+from csr.experiments.settings import Backbone, Noise, Training
+from csr.options import flags
+from csr.switching import settings as switching
+
+RESTORE = tuple(item.name for item in dataclasses.fields(switching.Noise))  # settings of the task that restores
 
 
 def number(value: float) -> str:
@@ -82,3 +87,17 @@ def generation(settings: Training, seed: int, workers: int, work: Path, keep_eve
         flags += ["--keep-interval-updates-pattern", str(keep_every)]
     flags += ["--no-epoch-checkpoints", "--skip-invalid-size-inputs-valid-test"]
     return [*flags, "--log-format", "json", "--log-interval", str(max(1, min(100, settings.updates // 50)))]
+
+
+def noise(settings: Noise, restore: bool, mask: bool, noisy: bool = False, backbone: bool = False) -> list[str]:
+    """Return the flags of the noise of a stage that restores, or that translates from noisy sources.
+
+    A backbone is trained from masks with mBART's noise, whatever the settings: these are of stage one.
+    """
+    if restore and backbone:
+        return flags(switching.Noise(replace="mask"), switching.Noise())
+    if restore:
+        return flags(dataclasses.replace(settings, replace="mask") if mask else settings, Noise(), RESTORE)
+    if noisy:
+        return [*flags(settings, Noise(), switching.WORDS), "--noisy-sources", number(settings.sources)]
+    return []

@@ -52,9 +52,6 @@ class Lexicons:
     """Where the relative paths among the files of this section start."""
     without: tuple[str, ...] = ()
     """Test languages that are not switched into; every other one needs a file."""
-    neighbors: int = setting(3, low=1)
-    draw: Literal["sentence", "word"] = "sentence"
-    """A language is drawn for each sentence, or for each word."""
 
 
 @dataclass(frozen=True)
@@ -144,12 +141,9 @@ def train_command(config: Config, stage: str, seed: int, run: Path = Path()) -> 
     if spec.restore:
         command += ["--task", "csr_restore", "--monolingual", config.data.lang]
         command += ["--sentencepiece-model", str(run / "data/spm.model")]
-        command += ["--switch-rate", number(config.noise.rate), "--mean-span", number(config.noise.mean_span)]
-        if spec.mask:
-            command += ["--replace", "mask"]
-        else:
+        if not spec.mask:
             command += ["--lexicon", ":".join(str(run / file) for file in lexicon_files(config))]
-            command += ["--lexicon-draw", config.lexicons.draw, "--top-k", str(config.lexicons.neighbors)]
+        command += flags.noise(config.noise, spec.restore, spec.mask)
         command += flags.architecture(config.backbone)
         command += flags.generation(config.restore, seed, config.workers, work)
     else:

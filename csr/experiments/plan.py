@@ -63,7 +63,7 @@ def _vocabularies(config: Config) -> dict[str, Sizes]:
         return {"full": sizes(data.pieces - 3)}
     texts = [data.src, data.tgt, *filter(None, (data.dev_src, data.dev_tgt))]
     forward, backward = ([path] if path else [] for path in (config.lexicon.forward, config.lexicon.backward))
-    use = Use(texts, forward, backward, config.lexicon.neighbors)
+    use = Use(texts, forward, backward, config.noise.top_k)
     kept = use.kept(PieceModel.read(backbone.sentencepiece))
     pieces, needed = read_dictionary(backbone.dictionary), kept.frequencies()
     return {"full": sizes(len(pieces)), "trimmed": sizes(sum(piece in needed for piece in pieces))}

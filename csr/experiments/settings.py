@@ -10,6 +10,7 @@ from csr.backbone.presets import CHECKPOINT, DICTIONARY, PRESETS, SENTENCEPIECE
 from csr.data.examples import language_symbol
 from csr.errors import ConfigError
 from csr.settings import expect_unique, setting
+from csr.switching import settings as switching
 
 Arm = Literal["random", "baseline", "iaft", "csr", "mask_restore_ft"]
 
@@ -53,8 +54,6 @@ class Lexicon:
     """Word translations: Zan et al., section 4.1, or IBM Model 1 as Visser et al., section 3.1, or the user's files."""
 
     method: Literal["vecmap", "ibm1", "file"] = "vecmap"
-    # Deviation: the paper leaves the number of neighbors open; 3 as in its released code.
-    neighbors: int = setting(3, low=1)
     dim: int = setting(512, low=1)
     window: int = setting(10, low=1)
     min_count: int = setting(5, low=1)
@@ -72,19 +71,16 @@ class Lexicon:
 
 
 @dataclass(frozen=True)
-class Noise:
-    """Switching in stage one: Zan et al., sections 4.2 and 3.2."""
+class Noise(switching.Noise):
+    """Switching in stage one, and the noise of the arm iaft."""
 
-    rate: float = setting(0.35, low=0, high=1)
-    mean_span: float = setting(3.5, low=0.01)
-    unit: Literal["word", "piece"] = "word"
-    """What is replaced; the lexicon of piece, as in the paper's released code, holds pieces (lexicon.method: file)."""
-    mask_share: float = setting(0.0, low=0, high=1)
-    """Probability that a run of words becomes a ``<mask>`` and not translations."""
-    prefer_aligned: bool = False
-    """Draw among the candidates that stand in the other side of the pair, if there are any."""
-    sources: float = setting(0.1, low=0, high=1)
-    """Arm iaft: share of the pairs whose sources get noise, drawn anew each epoch (section 5.1)."""
+    sources: float = setting(
+        0.1,
+        low=0,
+        high=1,
+        help="arm iaft: share of the pairs whose sources get noise, drawn anew each epoch, 0 to 1",
+        source="Zan et al., section 5.1",
+    )
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from csr.errors import ConfigError
 from csr.experiments import flags
-from csr.experiments.flags import number
-from csr.experiments.settings import Config, Noise, Training
+from csr.experiments.settings import Config, Training
 from csr.running import fairseq
 
 
@@ -100,17 +99,10 @@ def train_command(config: Config, stage: str, seed: int, run: Path = Path()) -> 
     spec, settings = STAGES[stage], stage_settings(config, stage)
     work = fairseq.save_dir(run / stage_folder(stage, seed))
     command = ["fairseq-train", *_task(config, stage, run)]
-    if spec.restore and spec.mask:
-        command += ["--replace", "mask"]
     if _switches(stage):
         forward, backward = (run / file for file in lexicon_files(config))
         command += ["--lexicon", str(forward), "--reverse-lexicon", str(backward)]
-        command += ["--top-k", str(config.lexicon.neighbors)]
-        command += _choices(config.noise)
-    if spec.restore and spec.start:  # a backbone has mBART's noise, which is the task's default
-        command += ["--switch-rate", number(config.noise.rate), "--mean-span", number(config.noise.mean_span)]
-    if spec.noisy:
-        command += ["--noisy-sources", number(config.noise.sources)]
+    command += flags.noise(config.noise, spec.restore, spec.mask, spec.noisy, backbone=stage == "backbone")
     keep_every = config.dynamics.every if stage in measured_stages(config) else None
     command += flags.architecture(config.backbone)
     command += flags.generation(settings, seed, config.workers, work, keep_every)
@@ -193,11 +185,3 @@ def _task(config: Config, stage: str, run: Path) -> list[str]:
         *flags.languages(config.backbone, config.langs),
         *("--bpe", "sentencepiece", "--sentencepiece-model", str(run / "data" / "spm.model")),
     ]
-
-
-def _choices(noise: Noise) -> list[str]:
-    """Return the options of stage one that are not the paper's."""
-    options = ["--unit", noise.unit] if noise.unit != "word" else []
-    if noise.mask_share:
-        options += ["--replace", "mixture", "--mask-share", number(noise.mask_share)]
-    return options + (["--prefer-aligned"] if noise.prefer_aligned else [])

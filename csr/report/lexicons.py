@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-import math
 from pathlib import Path
 from typing import Any
 
-from csr.files import read_json, read_lines
+from csr.files import read_json, read_parallel
 from csr.induction import quality
-from csr.lexicon import Lexicon, read_lexicon, sidecar
-from csr.switching.noise import PoissonSpans, switch_line
+from csr.lexicon import read_lexicon, sidecar
+from csr.settings import build
+from csr.switching.candidates import Source
+from csr.switching.noise import switch_line
+from csr.switching.settings import Noise
 from csr.switching.streams import Stream
+from csr.text.words import segments
 
 _PAIRS = 50_000  # training pairs that coverage is counted on
 _ENTRIES = 10
@@ -35,7 +39,7 @@ def describe(run: Path, src: str, tgt: str, config: dict[str, Any]) -> dict[str,
         pairs = itertools.islice(bitext, _PAIRS)
         counts, hits = quality.cooccurrences(lexicon, pairs, (1,))
         corpus = quality.coverage(lexicon, counts, hits)
-        examples = _switched(lexicon, text / f"train.{src}", src, config)
+        examples = _switched(run, src, tgt, config)
     words = list(lexicon.entries)
     sampled = dict.fromkeys(words[i * len(words) // _ENTRIES] for i in range(_ENTRIES))
     return {
@@ -49,15 +53,24 @@ def describe(run: Path, src: str, tgt: str, config: dict[str, Any]) -> dict[str,
     }
 
 
-def _switched(
-    lexicon: Lexicon, text: Path, language: str, config: dict[str, Any]
-) -> list[list[tuple[str, str | None]]]:
+def _switched(run: Path, src: str, tgt: str, config: dict[str, Any]) -> list[list[tuple[str, str | None]]]:
     """Switch the first training sentences as stage one does; each is a list of (text, its replacement or None)."""
-    chosen = lexicon.top(config["lexicon"]["neighbors"]).tempered(math.inf).cased()
-    policy = PoissonSpans(config["noise"]["rate"], config["noise"]["mean_span"])
-    lines = itertools.islice(read_lines(text), _SENTENCES)
+    names = {item.name for item in dataclasses.fields(Noise)}
+    noise = build({name: value for name, value in config["noise"].items() if name in names}, Noise)
+    side = int(src != config["data"]["source_lang"])
+    lexicon = Source(run / "lexicon" / f"{src}-{tgt}.tsv", (src, tgt)).read(noise.reversed if side else noise).cased()
+    text = run / "data" / "text"
+    pairs = itertools.islice(read_parallel(text / f"train.{src}", text / f"train.{tgt}"), _SENTENCES)
     results = [
-        switch_line(line, chosen, policy, Stream(config["seeds"][0], 1, i), language=language)
-        for i, line in enumerate(lines)
+        switch_line(
+            line,
+            lexicon,
+            noise.make_policy(),
+            Stream(config["seeds"][0], 1, 2 * i + side),
+            mask_share=noise.mask_probability,
+            aligned=[word for word, is_word in segments(other, tgt) if is_word] if noise.prefer_aligned else (),
+            language=src,
+        )
+        for i, (line, other) in enumerate(pairs)
     ]
     return [[(piece, line.switched.get(i)) for i, piece in enumerate(line.segments)] for line in results]

@@ -168,21 +168,6 @@ def _check_share(name: str, value: float) -> None:
         raise ValueError(f"{name} must be a share in [0, 1], got {value}")
 
 
-def policy_named(name: str, rate: float, mean_span: float, span: int, gate: float, insert: bool = False) -> Policy:
-    """Return the policy of a name: ``poisson`` (mean_span, insert), ``fixed`` (span) or ``independent`` (gate).
-
-    Raises:
-        ValueError: there is no such policy, or a number is out of its range.
-    """
-    if name == "poisson":
-        return PoissonSpans(rate, mean_span, insert)
-    if name == "fixed":
-        return FixedSpans(rate, span)
-    if name == "independent":
-        return IndependentWords(rate, gate)
-    raise ValueError(f"policy must be poisson, fixed or independent, got {name!r}")
-
-
 @dataclass(frozen=True)
 class Noised:
     """What became of the words of a sentence."""

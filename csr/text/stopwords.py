@@ -8,6 +8,13 @@ from csr.errors import ConfigError
 from csr.files import read_lines
 
 
+def has_list(language: str) -> bool:
+    """Tell whether stopwords-iso has a list of a language."""
+    import stopwordsiso
+
+    return stopwordsiso.has_lang(language)
+
+
 def stop_words(language_or_file: str) -> frozenset[str]:
     """Return the stop words of a language (``de``, from stopwords-iso) or of a file of one word a line, lower-cased.
 

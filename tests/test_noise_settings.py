@@ -1,0 +1,144 @@
+"""The settings of switching are declared once: YAML, command line and fairseq's fields agree, and each is checked."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+import typing
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from csr.errors import ConfigError
+from csr.lexicon import Lexicon
+from csr.options import add_options, flags, plain_type, read_options
+from csr.settings import as_mapping, build
+from csr.switching.candidates import Source, drawable
+from csr.switching.noise import FixedSpans, IndependentWords, PoissonSpans, Schedule
+from csr.switching.settings import Noise
+
+DEFAULTS = Noise()
+HINTS = typing.get_type_hints(Noise)
+
+
+def values(item: dataclasses.Field) -> st.SearchStrategy:
+    """Values of a setting within its range."""
+    kind, is_open, choices = plain_type(HINTS[item.name])
+    low, high = max(item.metadata["low"], 0), min(item.metadata["high"], 1000)
+    found = {
+        int: st.integers(math.ceil(low), math.floor(high)),
+        float: st.floats(low, high),
+        bool: st.booleans(),
+        str: st.sampled_from(choices) if choices else st.sampled_from([("none",), ("de", "en"), ("none", "en")]),
+    }[kind]
+    if item.metadata["infinite"]:
+        found |= st.just(math.inf)
+    return found | st.none() if is_open else found
+
+
+def effective(noise: Noise) -> Noise:
+    """The settings with those that do nothing beside the others as by default."""
+    idle = {
+        item.name: getattr(DEFAULTS, item.name)
+        for item in dataclasses.fields(noise)
+        if (needs := item.metadata["needs"]) and getattr(noise, needs[0]) not in needs[1]
+    }
+    return dataclasses.replace(noise, **idle)
+
+
+noises = st.builds(Noise, **{item.name: values(item) for item in dataclasses.fields(Noise)}).map(effective)
+
+
+@given(noises)
+def test_yaml_and_command_line_give_the_same_settings(noise):
+    assert build(as_mapping(noise), Noise) == noise
+    parser = argparse.ArgumentParser()
+    add_options(parser, DEFAULTS)
+    assert read_options(parser.parse_args(flags(noise, DEFAULTS)), DEFAULTS) == noise
+
+
+@settings(max_examples=15, deadline=None)
+@given(noises)
+def test_a_fairseq_task_gets_the_same_settings(noise):
+    from fairseq import options
+    from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+
+    from fairseq_plugins.restore import CsrRestoreTask
+
+    arguments = ["data", "--arch", "transformer", "--task", "csr_restore", *flags(noise, DEFAULTS)]
+    parsed = options.parse_args_and_arch(options.get_training_parser(), arguments)
+    task = argparse.Namespace(cfg=convert_namespace_to_omegaconf(parsed).task)
+    assert CsrRestoreTask.noise.func(task) == noise
+
+
+def test_every_setting_says_what_it_is():
+    for item in dataclasses.fields(Noise):
+        assert len(item.metadata["help"]) > 20, item.name
+    shown = argparse.ArgumentParser()
+    add_options(shown, DEFAULTS)
+    assert "(default: 0.35)" in " ".join(shown.format_help().split())
+
+
+def test_a_setting_that_would_do_nothing_is_named():
+    for raw, message in (
+        ({"span": 4}, r"noise\.span: expected with noise\.policy fixed alone, found poisson"),
+        ({"policy": "fixed", "mean_span": 4}, r"noise\.mean_span: expected with noise\.policy poisson alone"),
+        ({"mask_share": 0.2}, r"noise\.mask_share: expected with noise\.replace mixture alone, found translation"),
+        ({"rate_end": 0.2}, r"noise\.rate_end: expected with noise\.schedule linear or cosine alone, found constant"),
+        ({"stop_words": ["de"]}, r"noise\.stop_words: expected two, such as en,none, or none alone, found 1"),
+        ({"temperature": 0}, r"noise\.temperature: expected at least 0\.01, found 0"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            build({"noise": raw}, dataclasses.make_dataclass("Section", [("noise", Noise)], frozen=True))
+
+
+def test_policies_and_schedules_are_made_of_the_settings():
+    assert Noise().make_policy() == PoissonSpans(0.35, 3.5)
+    assert Noise(zero_spans="insert").make_policy() == PoissonSpans(0.35, 3.5, insert=True)
+    assert Noise(policy="fixed", rate=0.2, span=2).make_policy() == FixedSpans(0.2, 2)
+    assert Noise(policy="independent", rate=0.03, gate=0.4).make_policy() == IndependentWords(0.03, 0.4)
+    assert Noise().make_schedule() is None
+    linear = Noise(schedule="linear", rate=0.5, rate_end=0.1, schedule_updates=200)
+    assert linear.make_schedule() == Schedule("linear", 0.5, 0.1, 200)
+    assert linear.rate_at(100) == pytest.approx(0.3)
+    assert [Noise(replace=what).mask_probability for what in ("translation", "mask", "mixture")] == [0, 1, 0.5]
+
+
+def test_what_is_left_open_goes_by_the_kind_of_the_lexicon():
+    lexicon = Lexicon({"hund": {"dog": 0.5, "hund": 0.4, "hound": 0.3, "the": 0.1, "puppy": 0.01}, "taxi": {"Taxi": 1}})
+    stops = ((), {"the"})
+    # Never the word itself: "taxi" has no other candidate and is no entry.
+    assert drawable(lexicon, Noise(), "similarities").probs("hund") == dict.fromkeys(("dog", "hound", "the"), 1 / 3)
+    assert drawable(lexicon, Noise(), "dictionary").probs("hund") == dict.fromkeys(
+        ("dog", "hound", "the", "puppy"), 0.25
+    )
+    # From 2 % on, without stop words, as likely as they are: 0.5 / 0.8 and 0.3 / 0.8.
+    assert drawable(lexicon, Noise(), "probabilities", stops).entries == {"hund": {"dog": 0.5, "hound": 0.3}}
+    kept = drawable(lexicon, Noise(keep_identical=True, top_k=2, temperature=0.5), "similarities").entries
+    assert kept == {"hund": {"dog": 0.25, "hund": pytest.approx(0.16)}, "taxi": {"Taxi": 1}}
+
+
+def test_languages_of_the_stop_words(tmp_path, caplog):
+    path = tmp_path / "de-en.tsv"
+    path.write_text("der\tthe\t0.9\nhund\tdog\t0.8\nhund\tthe\t0.2\n")
+    assert Source(path, ("de_DE", "en")).read(Noise()).entries == {"hund": {"dog": 0.8}}
+    assert Source(path).read(Noise(stop_words=("none", "en"))).entries == {"hund": {"dog": 0.8}}
+    assert Source(path, ("de", "en")).read(Noise(stop_words=("none",))).entries["der"] == {"the": 0.9}
+    assert not caplog.records
+    assert set(Source(path).read(Noise()).entries) == {"der", "hund"}
+    assert "its languages are not known" in caplog.text
+    (tmp_path / "de-en.tsv.json").write_text('{"kind": "probabilities", "languages": ["de", "en"]}')
+    assert Source(path).read(Noise()).entries == {"hund": {"dog": 0.8}}
+    assert Source(path, ("xh", "en")).read(Noise()).entries == {"hund": {"dog": 0.8}}
+    assert "stopwords-iso has no list of xh" in caplog.text
+
+
+def test_probabilities_are_not_read_the_wrong_way_round(tmp_path):
+    path = tmp_path / "de-en.tsv"
+    path.write_text("hund\tdog\t0.8\n")
+    with pytest.raises(ConfigError, match=r"holds probabilities, which go one way: expected a second lexicon"):
+        Source(path, swapped=True).read(Noise())
+    path.write_text("hund\tdog\nköter\tdog\n")
+    assert Source(path, swapped=True).read(Noise()).entries == {"dog": {"hund": 1.0, "köter": 1.0}}

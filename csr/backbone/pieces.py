@@ -22,7 +22,8 @@ from csr.data import subwords
 from csr.data.bitext import normalized
 from csr.errors import DataError
 from csr.files import PathLike, read_lines
-from csr.switching.candidates import Source
+from csr.lexicon import deduced_kind, read_lexicon, read_record
+from csr.switching.candidates import drawable
 from csr.switching.pieces import encode_lexicon, word_encoder
 from csr.switching.settings import Noise
 
@@ -108,10 +109,14 @@ class PieceModel:
         Raises:
             DataError: the lexicon is damaged, or no word of it can be written in these pieces.
         """
-        drawable = Source(lexicon, swapped=inverted).read(Noise(top_k=top_k, stop_words=("none",)))
+        read = read_lexicon(lexicon)
+        kind = read_record(lexicon).kind or deduced_kind(read)
+        if inverted:  # with which weights is not known here
+            read, kind = read.inverted(), "dictionary"
+        candidates = drawable(read, Noise(top_k=top_k), kind)
         encoder = word_encoder(self.texts, self.processor.unk_id(), self.path)
         try:
-            encoded = encode_lexicon(drawable, encoder)
+            encoded = encode_lexicon(candidates, encoder)
         except DataError as error:
             raise DataError(f"{lexicon}: {error}") from None
         produced = np.zeros(len(self.texts), bool)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -90,11 +90,11 @@ class Lexicon:
         return Lexicon({word: candidates for word, candidates in kept.items() if candidates})
 
     def restricted(self, words: Collection[str] | None = None, candidates: Collection[str] | None = None) -> Lexicon:
-        """Keep the entries whose word, and the candidates that, occur in the given vocabularies."""
+        """Keep the entries whose word, and the candidates that, occur in the given vocabularies, also in lower case."""
         kept = {
-            word: {c: w for c, w in options.items() if candidates is None or c in candidates}
+            word: {c: w for c, w in options.items() if candidates is None or not {c, c.lower()}.isdisjoint(candidates)}
             for word, options in self.entries.items()
-            if words is None or word in words
+            if words is None or not {word, word.lower()}.isdisjoint(words)
         }
         return Lexicon({word: options for word, options in kept.items() if options})
 
@@ -130,17 +130,45 @@ class Lexicon:
     def cased(self) -> Lexicon:
         """Add each word in Title and UPPER case, with its candidates in that case; words as written go first.
 
-        >>> Lexicon({"haus": {"house": 1.0}}).cased().entries
-        {'haus': {'house': 1.0}, 'Haus': {'House': 1.0}, 'HAUS': {'HOUSE': 1.0}}
+        A word written with capitals is added in small letters too, last, its candidates as written.
+
+        >>> Lexicon({"rot": {"red": 1.0}}).cased().entries
+        {'rot': {'red': 1.0}, 'Rot': {'Red': 1.0}, 'ROT': {'RED': 1.0}}
+        >>> Lexicon({"Haus": {"house": 1.0}}).cased().entries
+        {'Haus': {'house': 1.0}, 'HAUS': {'HOUSE': 1.0}, 'haus': {'house': 1.0}}
         """
         entries: dict[str, dict[str, float]] = {}
-        for case in CASES:
+        cases: list[tuple[Callable[[str], str], Callable[[str], str]]] = [(case, case) for case in CASES]
+        cases.append((str.lower, str))
+        for word_case, case in cases:
             for word, candidates in self.entries.items():
-                if (form := case(word)) not in entries:
+                if (form := word_case(word)) not in entries:
                     entries[form] = {}
                     for candidate, weight in candidates.items():
                         entries[form][case(candidate)] = entries[form].get(case(candidate), 0.0) + weight
         return Lexicon(entries)
+
+    def rewritten(self, word_form: Callable[[str], str], candidate_form: Callable[[str], str]) -> Lexicon:
+        """Write words and candidates in other forms; of pairs that become one, the larger weight stays.
+
+        >>> Lexicon({"haus": {"house": 0.5}}).rewritten({"haus": "Haus"}.get, str.upper).entries
+        {'Haus': {'HOUSE': 0.5}}
+        """
+        entries: dict[str, dict[str, float]] = {}
+        for word, candidates in self.entries.items():
+            options = entries.setdefault(word_form(word), {})
+            for candidate, weight in candidates.items():
+                form = candidate_form(candidate)
+                options[form] = max(weight, options.get(form, 0.0))
+        return Lexicon(entries)
+
+    def truecased(self, words: Mapping[str, str], candidates: Mapping[str, str]) -> Lexicon:
+        """Write lower-case words and candidates as running text does, where it is known: ``text.truecase``."""
+        return self.rewritten(lambda word: words.get(word, word), lambda word: candidates.get(word, word))
+
+    def lowered(self) -> Lexicon:
+        """Write all in lower case, as ``text.words.tokenize`` does: the form in which lexicons are judged."""
+        return self.rewritten(str.lower, str.lower)
 
     @staticmethod
     def equally(lexicons: Iterable[Lexicon]) -> Lexicon:
@@ -149,16 +177,41 @@ class Lexicon:
 
     @staticmethod
     def merged(lexicons: Iterable[tuple[Lexicon, float]]) -> Lexicon:
-        """Add up lexicons, each with a factor on its normalised weights: sum_i factor_i p_i(candidate | word)."""
+        """Add up lexicons, each with a factor on its normalised weights: sum_i factor_i p_i(candidate | word).
+
+        A word or a candidate that an earlier lexicon writes otherwise, but for case, is written as there.
+        """
         total: dict[str, dict[str, float]] = {}
+        words = _Forms()
+        targets = _Forms()
         for lexicon, factor in lexicons:
             if not factor > 0:
                 raise ValueError(f"a factor must be positive, got {factor}")
             for word in lexicon.entries:
-                options = total.setdefault(word, {})
+                options = total.setdefault(words.of(word), {})
                 for candidate, prob in lexicon.probs(word).items():
-                    options[candidate] = options.get(candidate, 0.0) + factor * prob
+                    form = targets.of(candidate)
+                    options[form] = options.get(form, 0.0) + factor * prob
+            words.close()
+            targets.close()
         return Lexicon({word: dict(sorted(c.items(), key=lambda item: -item[1])) for word, c in total.items()})
+
+
+class _Forms:
+    """How words are written that several lexicons write in different cases: as the first of them that has them."""
+
+    def __init__(self) -> None:
+        self._own: dict[str, str] = {}  # of the lexicon at hand, which may write several words that differ in case
+        self._before: dict[str, str] = {}
+
+    def of(self, word: str) -> str:
+        self._own.setdefault(word.lower(), word)
+        return self._before.get(word.lower(), word)
+
+    def close(self) -> None:
+        """End a lexicon."""
+        self._before = {**self._own, **self._before}
+        self._own = {}
 
 
 def read_lexicon(path: PathLike) -> Lexicon:

@@ -191,8 +191,8 @@ def test_command_writes_both_directions_and_says_how(tmp_path: Path, capsys: pyt
     names = {name: str(tmp_path / name) for name in ("src", "tgt", "de-en.tsv", "en-de.tsv.gz")}
     command = ["lexicon", "ibm1", "--src", names["src"], "--tgt", names["tgt"], "--iterations", "2"]
     assert main([*command, "--out", names["de-en.tsv"], "--reverse-out", names["en-de.tsv.gz"]]) == 0
-    assert read_lexicon(names["de-en.tsv"]).entries["haus"] == pytest.approx({"house": 3 / 5, "the": 2 / 5})
-    assert read_lexicon(names["en-de.tsv.gz"]).entries["house"] == pytest.approx({"haus": 3 / 5, "das": 2 / 5})
+    assert read_lexicon(names["de-en.tsv"]).entries["Haus"] == pytest.approx({"house": 3 / 5, "the": 2 / 5})
+    assert read_lexicon(names["en-de.tsv.gz"]).entries["house"] == pytest.approx({"Haus": 3 / 5, "das": 2 / 5})
     record = json.loads(Path(names["de-en.tsv"] + ".json").read_text())
     assert record["options"]["iterations"] == 2
     assert record["quality"]["pairs"] == 2

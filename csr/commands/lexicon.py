@@ -16,6 +16,8 @@ from csr.errors import ConfigError
 from csr.files import PathLike
 from csr.induction import quality
 from csr.lexicon import Lexicon, Record, deduced_kind, read_lexicon, read_record, write_lexicon, write_sidecar
+from csr.text.segmenters import base
+from csr.text.truecase import running_forms_of
 
 Subparsers = argparse._SubParsersAction  # its type parameter exists for type checkers only
 
@@ -37,6 +39,7 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     _register_stats(sub.add_parser("stats", help="how good a lexicon is"))
     _register_compare(sub.add_parser("compare", help="the statistics of several lexicons side by side"))
     _register_transform(sub.add_parser("transform", help="invert, restrict, filter and cut a lexicon"))
+    _register_placebo(sub.add_parser("placebo", help="the same words and weights with candidates that fit nothing"))
     _register_merge(sub.add_parser("merge", help="mix lexicons of the same two languages"))
     _register_pivot(sub.add_parser("pivot", help="join a lexicon x-y and one y-z to one x-z"))
 
@@ -76,11 +79,15 @@ def ibm1(arguments: argparse.Namespace) -> None:
 
     languages = arguments.source_lang, arguments.target_lang
     bitext = read_bitext(arguments.src, arguments.tgt, arguments.tokenized, *languages)
+    inputs = arguments.src, arguments.tgt
     record = Record("probabilities", languages)
-    directions = [(arguments.out, bitext, "target | source", record)]
+    forms: list[dict[str, str]] = [{}, {}]
+    if not arguments.tokenized:
+        forms = [running_forms_of(path, language) for path, language in zip(inputs, languages, strict=True)]
+    directions = [(arguments.out, bitext, "target | source", record, forms)]
     if arguments.reverse_out:
-        directions.append((arguments.reverse_out, bitext.swapped(), "source | target", record.reversed))
-    for out, pairs, direction, record in directions:
+        directions.append((arguments.reverse_out, bitext.swapped(), "source | target", record.reversed, forms[::-1]))
+    for out, pairs, direction, record, forms in directions:
         model = Model1(pairs, arguments.min_cooccurrence)
         log_likelihoods = model.fit(arguments.iterations, arguments.alpha)
         for number, log_likelihood in enumerate(log_likelihoods, 1):
@@ -91,8 +98,7 @@ def ibm1(arguments: argparse.Namespace) -> None:
             **_options(arguments, "source_lang", "target_lang"),
         }
         corpus = {"pairs": len(bitext), "pairs_left_out": bitext.n_dropped, "log_likelihoods": log_likelihoods}
-        inputs = [arguments.src, arguments.tgt]
-        _write(model.lexicon(arguments.min_weight), out, "ibm1", inputs, options, record, corpus)
+        _write(model.lexicon(arguments.min_weight).truecased(*forms), out, "ibm1", inputs, options, record, corpus)
 
 
 def _register_muse(parser: argparse.ArgumentParser) -> None:
@@ -105,6 +111,7 @@ def _register_muse(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--source-lang", metavar="CODE", help="language to translate from: en, de, ...; for a folder")
     parser.add_argument("--target-lang", metavar="CODE", help="language to translate to; for a folder")
+    _truecasing(parser)
     _out(parser)
     parser.set_defaults(run=muse)
 
@@ -117,7 +124,9 @@ def muse(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"{arguments.path}: a folder needs --source-lang and --target-lang")
     lexicon, files = dictionaries.muse(arguments.path, arguments.source_lang, arguments.target_lang)
     record = Record(deduced_kind(lexicon), (arguments.source_lang, arguments.target_lang))
-    _write(lexicon, arguments.out, "muse", files, _options(arguments, "source_lang", "target_lang"), record)
+    lexicon = _truecased(lexicon, arguments, record)
+    options = _options(arguments, "source_lang", "target_lang", "truecase_src", "truecase_tgt")
+    _write(lexicon, arguments.out, "muse", files, options, record)
 
 
 def _register_import(parser: argparse.ArgumentParser) -> None:
@@ -129,6 +138,7 @@ def _register_import(parser: argparse.ArgumentParser) -> None:
         help="tsv: source, target and, if there is one, weight; fast_align: what its -p writes (log probabilities); "
         "moses: lex.e2f or lex.f2e (target, source, probability); muse: source and target (default: %(default)s)",
     )
+    _truecasing(parser)
     _out(parser)
     parser.set_defaults(run=import_)
 
@@ -141,7 +151,9 @@ def import_(arguments: argparse.Namespace) -> None:
     record = Record("dictionary" if arguments.format == "muse" else "probabilities")
     if arguments.format == "tsv":
         record = _record(arguments.path, lexicon)
-    _write(lexicon, arguments.out, arguments.format, [arguments.path], {"format": arguments.format}, record)
+    lexicon = _truecased(lexicon, arguments, record)
+    options = _options(arguments, "format", "truecase_src", "truecase_tgt")
+    _write(lexicon, arguments.out, arguments.format, [arguments.path], options, record)
 
 
 def _register_stats(parser: argparse.ArgumentParser) -> None:
@@ -229,6 +241,7 @@ def _register_transform(parser: argparse.ArgumentParser) -> None:
     add("--src-stop-words", metavar="LANG|FILE", help="drop these source words: a language code or a file, one a line")
     add("--tgt-stop-words", metavar="LANG|FILE", help="drop these candidates")
     add("--top", type=positive, metavar="K", help="keep the K best candidates of each word")
+    _truecasing(parser)
     parser.set_defaults(run=transform)
 
 
@@ -262,6 +275,7 @@ def transform(arguments: argparse.Namespace) -> None:
     )
     if arguments.top:
         lexicon = lexicon.top(arguments.top)
+    lexicon = _truecased(lexicon, arguments, record)
     if not lexicon:
         raise ConfigError(f"{arguments.lexicon}: nothing is left")
     names = (
@@ -273,8 +287,51 @@ def transform(arguments: argparse.Namespace) -> None:
         "min_length",
         "src_stop_words",
         "tgt_stop_words",
+        "truecase_src",
+        "truecase_tgt",
     )
     _write(lexicon, arguments.out, "transform", [arguments.lexicon], _options(arguments, *names, "top"), record)
+
+
+def _register_placebo(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Exchange candidates for others of about the same frequency, one for one over the whole lexicon: a control "
+        "that switches the same words, as often, by words of the same language that translate nothing."
+    )
+    add = parser.add_argument
+    add("lexicon", metavar="LEXICON", help="the lexicon")
+    _out(parser)
+    add("--seed", type=int, default=1, metavar="N", help="seed of the exchange (default: %(default)s)")
+    add(
+        "--text",
+        metavar="FILE",
+        help="text in the candidates' language, for their frequencies (default: their weights in the lexicon)",
+    )
+    add(
+        "--tgt-stop-words",
+        metavar="LANG|FILE",
+        help="stop words are exchanged among themselves (default: of the lexicon's own language, if it is known)",
+    )
+    parser.set_defaults(run=placebo)
+
+
+def placebo(arguments: argparse.Namespace) -> None:
+    """Make a placebo of a lexicon."""
+    from csr.induction import placebo as exchange
+    from csr.text.stopwords import has_list, stop_words
+
+    lexicon = read_lexicon(arguments.lexicon)
+    record = _record(arguments.lexicon, lexicon)
+    language = record.languages[1]
+    stops = arguments.tgt_stop_words or (language and base(language))
+    if not arguments.tgt_stop_words and not (stops and has_list(stops)):
+        stops = None
+    frequencies = None
+    if arguments.text:
+        frequencies = Counter(word for words in quality.read_text(arguments.text, language) for word in words)
+    made = exchange.placebo(lexicon, arguments.seed, frequencies, stop_words(stops) if stops else ())
+    options = _options(arguments, "seed", "text") | {"tgt_stop_words": stops}
+    _write(made, arguments.out, "placebo", [arguments.lexicon], options, record)
 
 
 def _register_merge(parser: argparse.ArgumentParser) -> None:
@@ -315,6 +372,22 @@ def pivot(arguments: argparse.Namespace) -> None:
 
 def _out(parser: argparse.ArgumentParser, what: str = "lexicon to write") -> None:
     parser.add_argument("--out", required=True, metavar="TSV", help=f"{what}; '-' is standard output")
+
+
+def _truecasing(parser: argparse.ArgumentParser) -> None:
+    for side, words in (("src", "source words"), ("tgt", "candidates")):
+        parser.add_argument(
+            f"--truecase-{side}",
+            metavar="FILE",
+            help=f"write {words} as this text does where no sentence starts, such as German nouns with a capital",
+        )
+
+
+def _truecased(lexicon: Lexicon, arguments: argparse.Namespace, record: Record) -> Lexicon:
+    """Write a lexicon as the texts of ``_truecasing`` do; a word that they do not have stays as it is."""
+    sides = zip((arguments.truecase_src, arguments.truecase_tgt), record.languages, strict=True)
+    source, target = (running_forms_of(path, language) if path else {} for path, language in sides)
+    return lexicon.rewritten(*(lambda word, forms=forms: forms.get(word.lower(), word) for forms in (source, target)))
 
 
 def _options(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from csr.commands.options import add_languages, positive
 from csr.errors import ConfigError
 from csr.induction import quality
 from csr.lexicon import read_lexicon, write_lexicon, write_sidecar
+from csr.text.truecase import running_forms_of
 
 OPTIONS = (
     "source_lang", "target_lang", "dim", "window", "negative", "min_count",
@@ -107,11 +108,16 @@ def run(arguments: argparse.Namespace) -> None:
         if path
     ]
     options = {"start": arguments.start} | {name: getattr(arguments, name) for name in OPTIONS}
-    for lexicon, out in ((induced.forward, arguments.out), (induced.reverse, arguments.reverse_out)):
+    languages = arguments.source_lang, arguments.target_lang
+    source, target = (
+        running_forms_of(path, language) if path else {}
+        for path, language in zip((arguments.src, arguments.tgt), languages, strict=True)
+    )
+    forward, reverse = induced.forward.truecased(source, target), induced.reverse.truecased(target, source)
+    for lexicon, out in ((forward, arguments.out), (reverse, arguments.reverse_out)):
         if out:
             write_lexicon(lexicon, out)
             figures = {"start": induced.start, **induced.scores, "starts": induced.tried, "warning": induced.warning}
-            languages = (arguments.source_lang, arguments.target_lang)
             write_sidecar(
                 out,
                 "vecmap",

@@ -94,18 +94,21 @@ def _muse_direct(folder: Path, source_lang: str, target_lang: str) -> tuple[Lexi
 def pivoted(first: Lexicon, second: Lexicon) -> Lexicon:
     """Join a lexicon x to y and one y to z: p(z | x) = sum_y p(z | y) p(y | x), over the y that have an entry.
 
+    A y that the lexicons write in different cases is one word.
+
     Raises:
         DataError: the lexicons have no word in common to go through.
 
     >>> pivoted(Lexicon({"haus": {"house": 1.0}}), Lexicon({"house": {"maison": 3.0, "foyer": 1.0}}))
     Lexicon(entries={'haus': {'maison': 0.75, 'foyer': 0.25}})
     """
+    second = second.rewritten(str.lower, str)
     onward = {word: second.probs(word) for word in second.entries}
     entries: dict[str, dict[str, float]] = {}
     for word in first.entries:
         total: dict[str, float] = {}
         for middle, prob in first.probs(word).items():
-            for candidate, next_prob in onward.get(middle, {}).items():
+            for candidate, next_prob in onward.get(middle.lower(), {}).items():
                 total[candidate] = total.get(candidate, 0.0) + prob * next_prob
         if total:
             entries[word] = _best_first(total)

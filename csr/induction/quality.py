@@ -42,6 +42,7 @@ def cooccurrence_precision(lexicon: Lexicon, bitext: Bitext, k: int = 1) -> floa
     1.0
     """
     counts, hits = cooccurrences(lexicon, bitext, (k,))
+    lexicon = lexicon.lowered()
     covered = sum(n for word, n in counts.items() if word in lexicon)
     return hits[k].total() / covered if covered else 0.0
 
@@ -50,7 +51,7 @@ def cooccurrences(
     lexicon: Lexicon, bitext: Bitext, ks: Sequence[int] = KS
 ) -> tuple[Counter[str], dict[int, Counter[str]]]:
     """Count the tokens of each source word, and for each k those with one of its k best candidates opposite them."""
-    best = {word: tuple(candidates) for word, candidates in lexicon.top(max(ks)).entries.items()}
+    best = {word: tuple(candidates) for word, candidates in lexicon.lowered().top(max(ks)).entries.items()}
     counts: Counter[str] = Counter()
     hits: dict[int, Counter[str]] = {k: Counter() for k in ks}
     for source, target in bitext:
@@ -72,6 +73,7 @@ def gold_precision(lexicon: Lexicon, gold: Lexicon, ks: Sequence[int] = KS) -> d
     Raises:
         DataError: no gold word has an entry.
     """
+    lexicon, gold = lexicon.lowered(), gold.lowered()
     covered = [word for word in gold.entries if word in lexicon]
     if not covered:
         raise DataError(f"none of the {len(gold):,} gold words has an entry; is the dictionary the other way round?")
@@ -86,15 +88,16 @@ def gold_precision(lexicon: Lexicon, gold: Lexicon, ks: Sequence[int] = KS) -> d
 def summary(lexicon: Lexicon) -> dict[str, float]:
     """Return what a lexicon tells about itself.
 
-    Words and entries; the mean number of candidates; the share of entries that translate a word by itself; the mean
-    entropy in bits of p(candidate | word).
+    Words and entries; the mean number of candidates; the share of entries that translate a word by itself, in any case;
+    the mean entropy in bits of p(candidate | word).
     """
     n_entries = sum(map(len, lexicon.entries.values()))
+    n_identical = n_entries - sum(map(len, lexicon.without_identical().entries.values()))
     return {
         "words": len(lexicon),
         "entries": n_entries,
         "candidates_per_word": n_entries / len(lexicon) if lexicon else 0.0,
-        "identity_share": sum(word in c for word, c in lexicon.entries.items()) / n_entries if n_entries else 0.0,
+        "identity_share": n_identical / n_entries if n_entries else 0.0,
         "entropy_bits": float(np.mean([_entropy(lexicon.probs(word)) for word in lexicon.entries])) if lexicon else 0.0,
     }
 
@@ -112,6 +115,7 @@ def coverage(
         counts: tokens of each word.
         hits: for each k, tokens of each word that have one of their k best candidates opposite them.
     """
+    lexicon = lexicon.lowered()
     covered = [word for word in counts if word in lexicon]
     n_tokens, n_covered = sum(counts.values()), sum(counts[word] for word in covered)
     found: dict[str, float] = {

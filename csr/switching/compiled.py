@@ -23,6 +23,7 @@ _FNV, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 _OUTSIDE, _INSIDE, _JOINER, _BARE = (np.uint8(role) for role in (Role.OUTSIDE, Role.INSIDE, Role.JOINER, Role.BARE))
 _KIND = np.uint8(3)
 _START, _CONTINUES, _FINAL = np.uint8(Role.START), np.uint8(Role.CONTINUES), np.uint8(Role.FINAL)
+_CAPITAL = np.uint8(Role.CAPITAL)
 _BEGIN, _GO_ON = np.uint8(Mark.BEGIN), np.uint8(Mark.GO_ON)
 _PIECE = int(Unit.PIECE)
 
@@ -275,6 +276,13 @@ def _order_phrases(picked, places):  # type: ignore[no-untyped-def]
 
 
 @_jit
+def _capital(ids, start, roles):  # type: ignore[no-untyped-def]
+    if roles[ids[start]] & _KIND == _BARE and start + 1 < len(ids):
+        start += 1
+    return roles[ids[start]] & _CAPITAL != 0
+
+
+@_jit
 def _permuted(ids, roles, state):  # type: ignore[no-untyped-def]
     # Sentences end after a piece of final punctuation; what follows the last one is a sentence too.
     edges = np.zeros(len(ids) + 1, np.int64)
@@ -351,6 +359,8 @@ def _noise(  # type: ignore[no-untyped-def]
         places[i] = candidate_places[drawn - first]
     if len(aligned):
         _order_phrases(picked, places)
+    if n > 0 and chosen[0] and picked[0] >= 0 and picked[0] % 6 < 2 and _capital(ids, starts[0], roles):
+        picked[0] += 2  # the first word of a sentence keeps its capital, whatever capitals its candidate has
     for i in range(n):
         if chosen[i] and picked[i] >= 0:
             total += (word_starts[picked[i] + 1] - word_starts[picked[i]]) - (ends[i] - starts[i])

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from csr.lexicon import Lexicon
 from csr.switching.streams import Stream
-from csr.text.words import CASES, segments, switchable
+from csr.text.words import CASES, segments, switchable, title
 
 MASK = "<mask>"
 
@@ -223,6 +223,8 @@ def add_noise(
     for start, end in phrases([places.get(new.get(i, ""), -1) for i in range(len(words))]):
         in_order = sorted((new[i] for i in range(start, end)), key=lambda candidate: places[candidate])
         new.update(zip(range(start, end), in_order, strict=True))
+    if 0 in new and words[0][:1] != words[0][:1].lower():
+        new[0] = title(new[0])  # the first word of a sentence keeps its capital, whatever capitals its candidate has
     inside = {i for start, end in masked for i in range(start + 1, end)}
     return Noised(new, masked, [i for i in chosen.inserted if i not in inside])
 

@@ -29,7 +29,7 @@ from csr.text.words import CASES, switchable
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 1  # of the arrays on disk
+_FORMAT = 2  # of the arrays on disk
 MARK = "▁"  # SentencePiece's sign for a space
 CONTINUED = "@@"  # subword-nmt's sign that the word goes on in the next piece
 # A private-use character, in no vocabulary: what follows it is cut as after another piece, without a space.
@@ -40,7 +40,7 @@ _FINAL = regex.compile(r"[.!?…。！？؟।။។]+")
 
 
 class Role(IntEnum):
-    """What a piece may do in a word. ``START``, ``CONTINUES`` and ``FINAL`` are flags on top of one of the others."""
+    """What a piece may do in a word. From ``START`` on these are flags on top of one of the others."""
 
     OUTSIDE = 0  # punctuation, special symbols, language ids: ends a word, belongs to none
     INSIDE = 1  # has letters or digits
@@ -49,6 +49,7 @@ class Role(IntEnum):
     START = 4  # follows a space
     CONTINUES = 8  # the next piece belongs to the same word
     FINAL = 16  # ends a sentence
+    CAPITAL = 32  # begins with a capital letter
 
 
 class Mark(IntEnum):
@@ -90,6 +91,8 @@ def piece_roles(pieces: Sequence[str], special: int = 4) -> np.ndarray:
         roles[i] = role
         if _FINAL.fullmatch(text):
             roles[i] |= Role.FINAL
+        if text[:1] != text[:1].lower():
+            roles[i] |= Role.CAPITAL
         if marked and piece.startswith(MARK):
             roles[i] |= Role.START
         if not marked and piece.endswith(CONTINUED) and piece != CONTINUED:
@@ -108,7 +111,8 @@ Encoder = Callable[[Sequence[str], bool], list[list[int]]]
 class EncodedLexicon:
     """A lexicon as flat arrays of piece ids, the form the compiled code reads and processes share.
 
-    A *form* is a word in one of three cases (as written, Title, UPPER), after a space or not: six forms a word.
+    A *form* is a word in one of three cases (as written, Title, UPPER), after a space or not: six forms a word. A word
+    written with capitals is found in small letters too, as its form as written.
     """
 
     slots: np.ndarray  # int32 [power of two]: hash table of forms; -1 is free
@@ -182,16 +186,18 @@ def encode_lexicon(lexicon: Lexicon, encode: Encoder) -> EncodedLexicon:
 
     forms, form_entry, form_kind = [], [], []
     seen: set[tuple[int, ...]] = set()
-    # As written before Title before UPPER: the lexicon's own "Polish" goes before the Title form of "polish".
-    for kind in range(6):
+    lower = [encode([word.lower() for word in sources], spaced) for spaced in (False, True)]
+    # As written before Title before UPPER: the lexicon's own "Polish" goes before the Title form of "polish". Last a
+    # word written with capitals ("Haus") in small letters, for candidates as written.
+    for kind in range(8):
         for entry, s in enumerate(kept):
-            pieces = source_forms[s * 6 + kind]
+            pieces = source_forms[s * 6 + kind] if kind < 6 else lower[kind % 2][s]
             key = tuple(pieces)
             if key and key not in seen:
                 seen.add(key)
                 forms.append(pieces)
                 form_entry.append(entry)
-                form_kind.append(kind)
+                form_kind.append(kind % 6)
     if not forms:
         raise DataError(
             f"the lexicon covers nothing: none of its {len(lexicon)} words can be written in the model's vocabulary"

@@ -1,0 +1,51 @@
+"""The form that a word has in running text: German nouns with a capital, names, the rest in small letters."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import regex
+
+from csr.files import PathLike, read_lines
+from csr.text.words import segments, tokenize
+
+logger = logging.getLogger(__name__)
+
+# After these a sentence may start, and with it a capital that is not the word's own.
+_OPENS = regex.compile(r"""[.!?…:;。！？؟।"'“”„‘’«»()\[\]-]""")
+
+
+def running_forms(lines: Iterable[str], language: str | None = None) -> dict[str, str]:
+    """Return the most frequent form of each word where no sentence starts, by the word as lexicons hold it.
+
+    The first word of a line, and one after punctuation that may end a sentence or open one, counts only where more of
+    it than its first letter is in capitals. Words never seen elsewhere have no form here. Of forms equally frequent
+    the one seen first is taken.
+
+    >>> running_forms(["Das Haus ist alt.", "Dann brennt das Haus. Das ist USA."])
+    {'haus': 'Haus', 'ist': 'ist', 'alt': 'alt', 'brennt': 'brennt', 'das': 'das', 'usa': 'USA'}
+    """
+    counts: dict[str, Counter[str]] = {}
+    for line in lines:
+        starts = True
+        words = iter(tokenize(line, language))
+        for text, is_word in segments(line, language):
+            if not is_word:
+                starts = starts or _OPENS.search(text) is not None
+                continue
+            word = next(words)
+            if not starts or text[1:] != text[1:].lower():
+                counts.setdefault(word, Counter())[text] += 1
+            starts = False
+    return {word: forms.most_common(1)[0][0] for word, forms in counts.items()}
+
+
+def running_forms_of(path: PathLike, language: str | None = None) -> dict[str, str]:
+    """Return the running forms of a file's words; none, with a warning, of a pipe, which is read but once."""
+    if not Path(path).is_file():
+        logger.warning(f"{path}: is no file that can be read again to learn capitals from; words stay in lower case")
+        return {}
+    return running_forms(read_lines(path), language)

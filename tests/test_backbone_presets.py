@@ -16,7 +16,7 @@ from backbones import make_archive, make_data
 from evaluation_outputs import references
 
 from csr.backbone.checkpoints import EMBEDDINGS, read_checkpoint, write_checkpoint
-from csr.backbone.presets import PRESETS
+from csr.backbone.presets import PRESETS, check_rows
 from csr.cli import main
 from csr.errors import ConfigError, DataError
 
@@ -112,7 +112,7 @@ def test_ids_are_those_of_the_pretraining(tmp_path):
 )
 def test_a_mismatch_of_sizes_says_what_is_missing(rows, pieces, missing):
     with pytest.raises(DataError) as found:
-        PRESETS["cc25"].check_rows(rows, pieces, "model.pt", "dict.txt")
+        check_rows(PRESETS["cc25"], rows, pieces, "model.pt", "dict.txt")
     assert str(found.value) == (
         f"model.pt: expected {pieces + 30:,} embeddings ({pieces:,} lines of dict.txt + 4 special symbols + 25 "
         f"languages + <mask>), found {rows:,}: {missing}"

@@ -10,7 +10,8 @@ import torch
 from encoders import Task, read_encoder
 from safetensors.torch import load_file, save_file
 
-from csr.backbone.encoder_hf import LAYOUTS, export_encoder, import_encoder, is_encoder
+from csr.backbone.encoder_hf import export_encoder, import_encoder, is_encoder
+from csr.backbone.presets import ENCODERS
 from csr.data import subwords
 from csr.data.labelled import Pieces
 from csr.errors import ConfigError, DataError
@@ -37,7 +38,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", params=LAYOUTS)
+@pytest.fixture(scope="module", params=ENCODERS)
 def exported(request: pytest.FixtureRequest, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("exported") / request.param
     export_encoder(trained / "model.pt", out, layout=request.param)

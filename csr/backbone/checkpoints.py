@@ -12,13 +12,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from csr.backbone.presets import Preset, check_rows
 from csr.errors import DataError
 from csr.files import PathLike, read_json, write_whole
 
 if TYPE_CHECKING:
     import torch
-
-    from csr.backbone.presets import Preset
 
 # Where the Hugging Face library keeps weights, best first; an index names the files of a model in parts.
 _WEIGHT_FILES = (
@@ -122,7 +121,8 @@ def architecture(state: Mapping[str, Any]) -> Architecture:
         decoder_layers=_layers(weights, "decoder"),
         dim=size("encoder.embed_tokens.weight", 1),
         ffn=size("encoder.layers.0.fc1.weight"),
-        positions=positions and positions - 2,  # fairseq counts from the id of <pad> on, which is 1
+        # fairseq counts from the id of <pad> on, which is 1; positions that are sines are no weights.
+        positions=positions - 2 if positions else settings.get("max_source_positions"),
         embedding_norm="encoder.layernorm_embedding.weight" in weights,
         final_norm="encoder.layer_norm.weight" in weights,
         heads=settings.get("encoder_attention_heads"),
@@ -149,7 +149,7 @@ def check_start(
     found = architecture(state)
     if found.vocabulary is not None and found.vocabulary != len(symbols):
         if preset:
-            preset.check_rows(found.vocabulary, n_pieces, path, dictionary)
+            check_rows(preset, found.vocabulary, n_pieces, path, dictionary)
         raise DataError(
             f"{path}: expected {len(symbols):,} embeddings ({n_pieces:,} lines of {dictionary}, special symbols, "
             f"languages and <mask>), found {found.vocabulary:,}"

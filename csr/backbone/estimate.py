@@ -17,7 +17,14 @@ _FLOAT = 4  # bytes
 
 @dataclass(frozen=True)
 class Sizes:
-    """An mBART: as many layers in encoder and decoder, one embedding for both sides and the output."""
+    """A Transformer with as many layers in encoder and decoder, and one embedding for both sides and the output.
+
+    The defaults are mBART's.
+
+    Attributes:
+        norms: normalisations of each side outside its layers.
+        learned_positions: positions are weights.
+    """
 
     vocabulary: int
     layers: int = 12
@@ -25,6 +32,8 @@ class Sizes:
     ffn: int = 4096
     heads: int = 16
     positions: int = 1024
+    norms: int = 2
+    learned_positions: bool = True
 
     @property
     def embedding(self) -> int:
@@ -43,8 +52,8 @@ class Sizes:
         feed_forward = 2 * self.dim * self.ffn + self.dim + self.ffn
         encoder_layer = attention + feed_forward + 2 * norm
         decoder_layer = 2 * attention + feed_forward + 3 * norm
-        # fairseq counts positions from the id of <pad> on, which is 1; a norm comes before and after the layers.
-        sides = 2 * ((self.positions + 2) * self.dim + 2 * norm)
+        # fairseq counts positions from the id of <pad> on, which is 1.
+        sides = 2 * ((self.positions + 2) * self.dim * self.learned_positions + self.norms * norm)
         return self.embedding + sides + self.layers * (encoder_layer + decoder_layer)
 
 

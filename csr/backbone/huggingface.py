@@ -1,4 +1,4 @@
-"""mBART between Hugging Face folders and fairseq checkpoints: the same numbers under other names."""
+"""Encoder-decoders such as mBART between Hugging Face folders and fairseq: the same numbers under other names."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from csr.backbone.checkpoints import (
     write_checkpoint,
     write_safetensors,
 )
-from csr.backbone.presets import CHECKPOINT, DICTIONARY, SENTENCEPIECE, Preset, preset_of
-from csr.backbone.tokenizer import CLASSES, MODEL_FILE, aligned_pieces, fast_tokenizer
+from csr.backbone.families import Family
+from csr.backbone.presets import CHECKPOINT, DICTIONARY, FAMILIES, SENTENCEPIECE, Preset, family_of, preset_of
+from csr.backbone.tokenizer import MODEL_FILE, aligned_pieces, fast_tokenizer
 from csr.data.examples import LanguageIds, language_symbol
 from csr.data.subwords import read_dictionary, write_dictionary
 from csr.errors import DataError
@@ -51,7 +52,8 @@ def import_folder(folder: PathLike, out: PathLike) -> tuple[Preset, Architecture
         raise DataError(f"{folder}: expected a Hugging Face folder, found none")
     pieces = aligned_pieces(folder / MODEL_FILE)
     read = read_checkpoint(folder)
-    settings = _settings(read["config"], folder / "config.json")
+    family = _family(read["config"], folder / "config.json")
+    settings = _settings(read["config"], family, folder / "config.json")
     weights, embedding = _our_weights(read["model"], folder)
     preset = _preset(len(embedding), pieces, folder, folder / MODEL_FILE)
     state = {
@@ -65,7 +67,7 @@ def import_folder(folder: PathLike, out: PathLike) -> tuple[Preset, Architecture
         "extra_state": {"train_iterator": {"epoch": 1, "iterations_in_epoch": 0}},
         "task_state": {"dictionary": dictionary_hash(preset.vocabulary(pieces))},
     }
-    sizes = _checked(state, weights, folder)
+    sizes = _checked(state, family, weights, folder)
     write_dictionary(pieces, {}, out / DICTIONARY)
     with write_whole(out / SENTENCEPIECE) as part:
         shutil.copyfile(folder / MODEL_FILE, part)
@@ -110,9 +112,11 @@ def _export(
     if "config" in state:
         raise DataError(f"{checkpoint}: expected a fairseq checkpoint, found a folder")
     weights = {k: v for k, v in state["model"].items() if k not in EMBEDDINGS and k not in _VERSIONS}
-    sizes = _checked(state, weights, checkpoint)
+    rows = len(state["model"].get(EMBEDDINGS[0], ()))
+    preset = _preset(rows, pieces, checkpoint, dictionary)
+    family = family_of(preset)
+    sizes = _checked(state, family, weights, checkpoint)
     embedding = state["model"][EMBEDDINGS[0]]
-    preset = _preset(len(embedding), pieces, checkpoint, dictionary)
     task = _task_settings(state, preset, checkpoint)
     source, target = (
         code and language_symbol(code, preset.languages)[1:-1]
@@ -120,7 +124,7 @@ def _export(
     )
     tokenizer = fast_tokenizer(sentencepiece_model, preset, source, target)
     tokenizer.save_pretrained(out)
-    write_json(out / "config.json", _config(sizes, preset, str(embedding.dtype).removeprefix("torch.")))
+    write_json(out / "config.json", _config(sizes, family, preset, str(embedding.dtype).removeprefix("torch.")))
     language = None if target is None else tokenizer.convert_tokens_to_ids(target)
     write_json(out / "generation_config.json", _generation(preset, language))
     theirs = {f"model.{key}": weight for key, weight in weights.items()}
@@ -128,37 +132,33 @@ def _export(
     return preset, sizes
 
 
-def _settings(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """Return the settings of fairseq's mbart_large that a Hugging Face configuration stands for."""
-    # What the library leaves out has these values anyhow, but for the scale.
-    given = {"scale_embedding": False, "activation_function": "gelu", "max_position_embeddings": 1024, **config}
-    expected: dict[str, tuple[Any, ...]] = {
-        "model_type": ("mbart",),
-        "scale_embedding": (True,),
-        "normalize_before": (True,),
-        "normalize_embedding": (True,),
-        "add_final_layer_norm": (True,),
-        "static_position_embeddings": (False,),
-        "pad_token_id": (1,),
-        "activation_function": ("gelu", "relu"),  # relu: the finetuned mBART-50 models
-    }
-    for key, values in expected.items():
-        if given.get(key, values[0]) not in values:
-            raise DataError(f"{path}: expected {key} to be {' or '.join(map(str, values))}, found {given[key]}")
+def _family(config: Mapping[str, Any], path: Path) -> Family:
+    """Return the family of a Hugging Face configuration, which must say what all of the family do."""
+    family = FAMILIES.get(config.get("model_type", ""))
+    if family is None:
+        raise DataError(f"{path}: expected model_type to be {' or '.join(FAMILIES)}, found {config.get('model_type')}")
+    for key, value in {**family.config, "pad_token_id": 1}.items():
+        if (found := config.get(key, family.assumed.get(key, value))) != value:
+            raise DataError(f"{path}: expected {key} to be {value}, found {found}")
+    return family
+
+
+def _settings(config: Mapping[str, Any], family: Family, path: Path) -> dict[str, Any]:
+    """Return the settings of fairseq's model that a Hugging Face configuration stands for."""
+    # What the library leaves out has these values.
+    given = {"activation_function": family.activations[0], "max_position_embeddings": 1024, **config}
+    if given["activation_function"] not in family.activations:
+        expected = " or ".join(family.activations)
+        raise DataError(f"{path}: expected activation_function to be {expected}, found {given['activation_function']}")
     settings = {
-        "arch": "mbart_large",
+        **family.settings(),
         "task": "multilingual_denoising",
         "train_subset": "train",  # without these two fairseq cannot read the settings of that task
         "valid_subset": "valid",
         "activation_fn": given["activation_function"],
-        "layernorm_embedding": True,
-        "no_scale_embedding": False,
-        "share_all_embeddings": True,
-        "share_decoder_input_output_embed": True,
     }
     sizes = {"layers": "layers", "ffn_embed_dim": "ffn_dim", "attention_heads": "attention_heads"}
     for side, text in (("encoder", "source"), ("decoder", "target")):
-        settings |= {f"{side}_learned_pos": True, f"{side}_normalize_before": True}
         settings[f"{side}_embed_dim"] = _whole(given, "d_model", path)
         settings[f"max_{text}_positions"] = _whole(given, "max_position_embeddings", path)
         for ours, theirs in sizes.items():
@@ -192,42 +192,26 @@ def _our_weights(weights: Mapping[str, torch.Tensor], folder: Path) -> tuple[dic
     return ours, embeddings[0]
 
 
-def _checked(state: Mapping[str, Any], weights: Mapping[str, torch.Tensor], path: Path) -> Architecture:
-    """Return the sizes of a fairseq mBART, all of whose weights but the embedding are there and of these sizes."""
+def _checked(state: Mapping[str, Any], family: Family, weights: Mapping[str, torch.Tensor], path: Path) -> Architecture:
+    """Return the sizes of a fairseq model, all of whose weights but the embedding are there and of these sizes."""
     settings, sizes = model_settings(state), architecture(state)
     for name, (found, expected) in sizes.differences(described(settings)).items():
         said = name.replace("_", " ")
         raise DataError(f"{path}: expected {said} {expected}, as its settings say, found weights of {found}")
-    if None in (sizes.heads, sizes.activation) or settings.get("no_scale_embedding"):
-        raise DataError(f"{path}: expected the settings of an mBART, with heads, activation and scaled embeddings")
-    expected_shapes = _shapes(sizes)
+    if None in (sizes.heads, sizes.activation) or settings.get("no_scale_embedding", False) is family.scaled:
+        scaled = "scaled" if family.scaled else "unscaled"
+        raise DataError(
+            f"{path}: expected the settings of {family.model_type}, with heads, activation and {scaled} embeddings"
+        )
+    numbers = (sizes.encoder_layers, sizes.decoder_layers, sizes.dim, sizes.ffn, sizes.positions)
+    expected_shapes = family.shapes(*(number or 0 for number in numbers))
     for name, shape in expected_shapes.items():
         if name not in weights or tuple(weights[name].shape) != shape:
             found = f"one of {tuple(weights[name].shape)}" if name in weights else "none"
             raise DataError(f"{path}: expected a weight {name} of {shape}, found {found}")
     if more := weights.keys() - expected_shapes.keys():
-        raise DataError(f"{path}: expected the weights of an mBART and no others, found {min(more)}")
+        raise DataError(f"{path}: expected the weights of {family.model_type} and no others, found {min(more)}")
     return sizes
-
-
-def _shapes(sizes: Architecture) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the weights of fairseq's mBART by name, but for the tied embedding."""
-    dim, ffn = sizes.dim or 0, sizes.ffn or 0
-    shapes: dict[str, tuple[int, ...]] = {}
-    for side, layers in (("encoder", sizes.encoder_layers or 0), ("decoder", sizes.decoder_layers or 0)):
-        norms = [f"{side}.layernorm_embedding", f"{side}.layer_norm"]
-        for layer in (f"{side}.layers.{i}" for i in range(layers)):
-            for attention in ("self_attn", "encoder_attn") if side == "decoder" else ("self_attn",):
-                norms.append(f"{layer}.{attention}_layer_norm")
-                for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
-                    shapes[f"{layer}.{attention}.{part}.weight"] = (dim, dim)
-                    shapes[f"{layer}.{attention}.{part}.bias"] = (dim,)
-            norms.append(f"{layer}.final_layer_norm")
-            shapes |= {f"{layer}.fc1.weight": (ffn, dim), f"{layer}.fc1.bias": (ffn,)}
-            shapes |= {f"{layer}.fc2.weight": (dim, ffn), f"{layer}.fc2.bias": (dim,)}
-        shapes |= {f"{norm}.{part}": (dim,) for norm in norms for part in ("weight", "bias")}
-        shapes[f"{side}.embed_positions.weight"] = ((sizes.positions or 0) + 2, dim)
-    return shapes
 
 
 def _preset(rows: int, pieces: list[str], model: Path, vocabulary: PathLike) -> Preset:
@@ -260,12 +244,12 @@ def _task_settings(state: Mapping[str, Any], preset: Preset, path: Path) -> dict
     return settings
 
 
-def _config(sizes: Architecture, preset: Preset, dtype: str) -> dict[str, Any]:
+def _config(sizes: Architecture, family: Family, preset: Preset, dtype: str) -> dict[str, Any]:
     """Return the configuration that ``transformers`` reads."""
     return {
-        "architectures": ["MBartForConditionalGeneration"],
-        "model_type": "mbart",
-        "tokenizer_class": CLASSES[preset.name],
+        "architectures": [family.model_class],
+        "model_type": family.model_type,
+        "tokenizer_class": preset.tokenizer,
         "vocab_size": sizes.vocabulary,
         "d_model": sizes.dim,
         "encoder_layers": sizes.encoder_layers,
@@ -277,11 +261,7 @@ def _config(sizes: Architecture, preset: Preset, dtype: str) -> dict[str, Any]:
         "decoder_attention_heads": sizes.heads,
         "max_position_embeddings": sizes.positions,
         "activation_function": sizes.activation,
-        "scale_embedding": True,
-        "normalize_before": True,
-        "normalize_embedding": True,
-        "add_final_layer_norm": True,
-        "static_position_embeddings": False,
+        **family.config,
         "dropout": 0.1,
         "attention_dropout": 0.0,
         "activation_dropout": 0.0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from csr.backbone.presets import MASK, SPECIAL, Preset
+from csr.backbone.families import MASK, SPECIAL, Preset
 from csr.backbone.protobuf import fields
 from csr.data import subwords
 from csr.errors import DataError
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from sentencepiece import SentencePieceProcessor
     from tokenizers import Tokenizer
 
-# Names of the Hugging Face library's classes and of its file.
-CLASSES = {"cc25": "MBartTokenizer", "ml50": "MBart50Tokenizer"}
+# The Hugging Face library's name of it.
 MODEL_FILE = "sentencepiece.bpe.model"
 
 
@@ -44,7 +43,7 @@ def fast_tokenizer(path: PathLike, preset: Preset, source: str | None, target: s
     """
     import transformers
 
-    kind = getattr(transformers, f"{CLASSES[preset.name]}Fast")
+    kind = getattr(transformers, f"{preset.tokenizer}Fast")
     names = {"src_lang": source, "tgt_lang": target}
     tokenizer = unigram(path, (*preset.languages, MASK))
     return kind(vocab_file=str(path), tokenizer_object=tokenizer, model_max_length=1024, **names)

@@ -19,7 +19,17 @@ import csr
 from csr.backbone.checkpoints import EMBEDDINGS, dictionary_hash, read_checkpoint, write_checkpoint
 from csr.backbone.huggingface import export_checkpoint, import_folder
 from csr.backbone.pieces import PieceModel, changed
-from csr.backbone.presets import CHECKPOINT, DICTIONARY, MASK, PRESETS, SENTENCEPIECE, SPECIAL, Preset, preset_of
+from csr.backbone.presets import (
+    CHECKPOINT,
+    DICTIONARY,
+    MASK,
+    PRESETS,
+    SENTENCEPIECE,
+    SPECIAL,
+    Preset,
+    check_rows,
+    preset_of,
+)
 from csr.backbone.strip import stripped
 from csr.data import subwords
 from csr.errors import DataError
@@ -201,7 +211,7 @@ def _rows(state: Mapping[str, Any], symbols: Sequence[str], backbone: Path) -> t
         return n_rows, trained
     preset = preset_of(n_rows, len(symbols))
     if preset is None:
-        PRESETS["cc25"].check_rows(n_rows, len(symbols), backbone / CHECKPOINT, backbone / DICTIONARY)
+        check_rows(PRESETS["cc25"], n_rows, len(symbols), backbone / CHECKPOINT, backbone / DICTIONARY)
     assert preset is not None  # check_rows has raised
     return n_rows, preset.languages
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from csr.backbone.presets import ENCODERS
+
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``csr import-hf`` and ``csr export-hf``."""
@@ -41,7 +43,7 @@ def _register_export(parser: argparse.ArgumentParser) -> None:
     add("--target-lang", metavar="CODE", help="language to translate into (default: the one it was trained on)")
     add(
         "--layout",
-        choices=("xlm-roberta", "bert"),
+        choices=tuple(ENCODERS),
         default="xlm-roberta",
         help="what an encoder of csr_masked_lm becomes: the class that it names, ForMaskedLM (default: %(default)s)",
     )

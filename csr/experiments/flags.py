@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from csr.backbone.estimate import Precision
+from csr.backbone.mbart import MBART
+from csr.backbone.presets import PRESETS, family_of
 from csr.experiments.settings import Backbone, Noise, Training
 from csr.options import flags
 from csr.switching import settings as switching
@@ -20,16 +22,9 @@ def number(value: float) -> str:
 
 
 def architecture(sizes: Backbone) -> list[str]:
-    """Return the flags of an mBART of the given sizes."""
-    flags = []
-    for side in ("encoder", "decoder"):
-        flags += [f"--{side}-layers", str(sizes.layers), f"--{side}-embed-dim", str(sizes.dim)]
-        flags += [f"--{side}-ffn-embed-dim", str(sizes.ffn), f"--{side}-attention-heads", str(sizes.heads)]
-        flags += [f"--{side}-normalize-before"]
-    if sizes.activation != "gelu":
-        flags += ["--activation-fn", sizes.activation]
-    # mBART: one embedding for both sides and the output, normalised and scaled (Liu et al. 2020).
-    return [*flags, "--arch", "mbart_large", "--layernorm-embedding", "--share-all-embeddings"]
+    """Return the flags of a model of the given sizes: of the preset's family, or an mBART."""
+    family = family_of(PRESETS[sizes.preset]) if sizes.preset else MBART
+    return family.flags(sizes.layers, sizes.dim, sizes.ffn, sizes.heads, sizes.activation)
 
 
 def languages(backbone: Backbone, codes: Sequence[str]) -> list[str]:

@@ -1,3 +1,40 @@
-"""Code-switching training for cross-lingual models."""
+"""Code-switching training for cross-lingual models: lexicons, switching, and experiments on top of fairseq."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from csr.lexicon import Lexicon, read_lexicon, write_lexicon
+    from csr.switching.noise import FixedSpans, IndependentWords, PoissonSpans, Schedule, SwitchedLine, switch_line
+    from csr.switching.streams import Stream
 
 __version__ = "0.1.0"
+__all__ = [
+    "FixedSpans",
+    "IndependentWords",
+    "Lexicon",
+    "PoissonSpans",
+    "Schedule",
+    "Stream",
+    "SwitchedLine",
+    "read_lexicon",
+    "switch_line",
+    "write_lexicon",
+]
+_HOMES = {
+    "csr.lexicon": ("Lexicon", "read_lexicon", "write_lexicon"),
+    "csr.switching.noise": (
+        *("FixedSpans", "IndependentWords", "PoissonSpans", "Schedule", "SwitchedLine", "switch_line"),
+    ),
+    "csr.switching.streams": ("Stream",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    # On demand, so that a command imports what it needs alone.
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(home), name)
+    raise AttributeError(f"module 'csr' has no attribute {name!r}")

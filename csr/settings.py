@@ -15,7 +15,7 @@ import math
 import os
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -59,6 +59,14 @@ def check_needs(settings: Any, defaults: Any, prefix: str) -> None:
             if (found := getattr(settings, other)) not in values:
                 needed = f"{name_of(prefix, other)} {' or '.join(values)}"
                 raise ConfigError(f"{name_of(prefix, item.name)}: expected with {needed} alone, found {found}")
+
+
+def expect_default(section: Any, names: Iterable[str], prefix: str, why: str) -> None:
+    """Raise ConfigError for a setting that is not its default and does nothing; ``why`` ends the message."""
+    fields = {item.name: item for item in dataclasses.fields(section)}
+    for name in names:
+        if getattr(section, name) != fields[name].default:
+            raise ConfigError(f"{prefix}{name}: {why}")
 
 
 def name_of(prefix: str, name: str) -> str:
@@ -232,11 +240,11 @@ def _section(raw: Any, kind: type, name: str, default: Any, folder: str = "") ->
     return section
 
 
-def expect_unique(name: str, values: Sequence[Any]) -> None:
-    """Raise ConfigError unless a list has at least one value, and each once."""
+def expect_unique(name: str, values: Sequence[Any], least: int = 1) -> None:
+    """Raise ConfigError unless a list has each value once, and at least one (or ``least`` = 0)."""
     if len(set(values)) < len(values):
         raise ConfigError(f"{name}: expected each once, found {list(values)}")
-    if not values:
+    if len(values) < least:
         raise ConfigError(f"{name}: expected at least one")
 
 

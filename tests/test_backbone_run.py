@@ -46,7 +46,10 @@ def test_import_trim_restore_finetune_generate_export(tmp_path: Path, preset: st
 
     config = {
         "data": {"source_lang": "de", "target_lang": "en", "src": str(src), "tgt": str(tgt)},
-        "lexicon": {"method": "file", "forward": str(lexicons[0]), "backward": str(lexicons[1])},
+        "lexicon": {
+            "method": "file",
+            "files": [{"lang": "en", "file": str(lexicons[0])}, {"lang": "de", "file": str(lexicons[1])}],
+        },
         "backbone": {"preset": preset, "folder": str(tmp_path / "small")},
         "restore": STAGE,
         "finetune": STAGE,

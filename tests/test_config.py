@@ -9,7 +9,7 @@ import yaml
 from csr.cli import main
 from csr.errors import ConfigError
 from csr.experiments.kinds import check_files, read_config
-from csr.experiments.settings import Config
+from csr.experiments.translation import Config
 from csr.settings import as_mapping, build, write_settings
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -46,13 +46,19 @@ def test_defaults_are_the_papers_values():
         (_with(noise={"rate": 1.5}), "noise.rate: expected at least 0 and at most 1, found 1.5"),
         (_with(noise=None), "noise: expected settings such as noise: {key: value}, found nothing"),
         (_with(lexicon={"method": "vecmpa"}), "expected vecmap or ibm1 or file, found 'vecmpa', did you mean vecmap?"),
-        (_with(lexicon={"method": "file"}), "lexicon.forward: missing, lexicon.method is file"),
+        (
+            _with(lexicon={"method": "file"}),
+            "lexicon.files: expected with lexicon.method file, and there alone; found none",
+        ),
         (_with(arms=["csr", "basline"]), "arms[1]: expected random or baseline or iaft or csr or mask_restore_ft"),
         (_with(arms=[]), "arms: expected at least one"),
         (_with(seeds=[1, 1]), "seeds: expected each once, found [1, 1]"),
         (_with(seeds=3), "seeds: expected a list, found 3"),
         (_with(backbone={"checkpoint": "model.pt"}), "backbone.dictionary: missing beside backbone.checkpoint"),
-        (_with(backbone={"langs": ["fr_XX", "en_XX"]}), "backbone.langs: expected de among them, found fr_XX, en_XX"),
+        (
+            _with(backbone={"langs": ["fr_XX", "en_XX"]}),
+            "backbone.langs: language 'de': expected one of the model's languages (fr_XX, en_XX), found none that fits",
+        ),
         (_with(backbone={"preset": "cc25"}), "backbone.checkpoint: missing beside backbone.preset"),
         (_with(backbone={"preset": "cc52"}), "backbone.preset: expected cc25 or ml50, found 'cc52', did you mean cc25"),
         (_with(backbone={"preset": "ml50", "folder": "x", "langs": ["de"]}), "backbone.langs: given beside"),

@@ -10,7 +10,7 @@ from evaluation_outputs import references
 
 from csr.backbone.estimate import Setup, Sizes, estimate, layer_bytes
 from csr.cli import main
-from csr.experiments import flags
+from csr.experiments import commands
 from csr.experiments.settings import Backbone, Training
 
 # In MiB, each of another kind: embeddings count for most, then activations.
@@ -38,8 +38,8 @@ def _trainer(folder: Path, sizes: Sizes, setup: Setup, dropout: float = 0.3):
         checkpoint_activations=setup.checkpoint_activations,
     )
     command = [str(folder), "--task", "csr_translation", "--source-lang", "xx", "--target-lang", "yy", "--cpu"]
-    command += flags.architecture(Backbone(layers=sizes.layers, dim=sizes.dim, ffn=sizes.ffn, heads=sizes.heads))
-    command += flags.generation(training, seed=1, workers=0, work=folder / "checkpoints")
+    command += commands.architecture(Backbone(layers=sizes.layers, dim=sizes.dim, ffn=sizes.ffn, heads=sizes.heads))
+    command += commands.writing(training, seed=1, workers=0, folder=folder)
     command += ["--warmup-updates", "0", "--lr", "1e-3"]
     config = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), command))
     task = setup_task(config.task)

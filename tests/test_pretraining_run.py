@@ -15,21 +15,21 @@ data:
   folder: {folder}
   source_lang: en
   target_lang: sw
-  source: [en.txt]
-  target: [sw.txt]
-  source_bytes: 20kB
-  target_bytes: 20kB
+  src: [en.txt]
+  tgt: [sw.txt]
+  src_bytes: 20kB
+  tgt_bytes: 20kB
   held_out: 2kB
   pieces: 150
   wordpiece: true
-lexicon: {{folder: "{folder}", ibm_src: bitext.en, ibm_tgt: bitext.sw}}
+lexicon: {{folder: "{folder}", src: bitext.en, tgt: bitext.sw}}
 switching: {{stop_words: [none, none]}}
 pretrain: {{size: tiny, updates: 60, lr: 2.0e-3, warmup: 10, batch: 8, update_freq: 1, length: 64, precision: bf16}}
 ner:
   folder: {folder}
   train: train
   dev: dev
-  tests: [{{language: sw, file: test}}]
+  tests: [{{lang: sw, file: test}}]
   types: [PER]
   lrs: [1.0e-3]
   epochs: [3]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from csr.errors import ConfigError
-from csr.experiments.kinds import check_files, experiment, read_config
+from csr.experiments.kinds import check_files, kind_of, read_config
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 CORPORA = {"vi": "iwslt15", "de": "iwslt14", "tr": "wmt17", "ko": "iwslt17", "it": "iwslt17", "lt": "wmt19"}
@@ -37,13 +37,13 @@ def parse():
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_fairseq_takes_every_stage(path, parse):
     config = read_config(path)
-    kind = experiment(config)
+    kind = kind_of(config)
     starts = {kind.STAGES[arm].start for arm in config.arms} - {None}
     stages = [stage for stage in kind.STAGES if stage in starts or stage in config.arms]
     if config.backbone.checkpoint and "backbone" in stages:
         stages.remove("backbone")
     for stage in stages:
-        command = kind.train_command(config, stage, 1, Path("run"))
+        command = kind.job(config, stage, 1, Path("run")).command
         found = parse(command)
         assert found.task._name in ("csr_restore", "csr_translation", "csr_nli")
         assert (found.checkpoint.finetune_from_model is None) == (kind.STAGES[stage].start is None)
@@ -69,11 +69,11 @@ def test_summarization_has_the_papers_values():
 
 
 def test_a_language_without_a_dictionary_is_named_before_training():
-    settings = ["lexicons.files=[{lang: de, file: en-de.txt}]"]
-    with pytest.raises(ConfigError, match=r"lexicons.files: expected a dictionary en-es, found none; name es in"):
+    settings = ["lexicon.files=[{lang: de, file: en-de.txt}]"]
+    with pytest.raises(ConfigError, match=r"lexicon.files: expected a dictionary en-es, found none; name es in"):
         read_config(CONFIGS / "nli/xnli_mbart.yaml", settings)
-    allowed = read_config(CONFIGS / "nli/xnli_mbart.yaml", [*settings, "lexicons.without=[es, fr, ru, tr, vi, zh]"])
-    assert len(allowed.lexicons.files) == 1
+    allowed = read_config(CONFIGS / "nli/xnli_mbart.yaml", [*settings, "lexicon.without=[es, fr, ru, tr, vi, zh]"])
+    assert len(allowed.lexicon.files) == 1
 
 
 def test_inference_asks_for_the_languages_of_the_model():

@@ -19,7 +19,7 @@ from csr.cli import main
 from csr.errors import DataError
 from csr.files import write_json, write_text
 from csr.report import html, tables, write_report
-from csr.report.collect import collect, collect_run
+from csr.report.collect import collect_translation
 from csr.report.plots import Series, bars, lines, ticks
 from csr.report.published import published
 from csr.report.table import Column, Number, Table
@@ -181,7 +181,7 @@ def test_latex_escapes_what_latex_would_read() -> None:
 
 
 def test_the_main_table_is_the_mean_of_the_scores(run_folder: Path) -> None:
-    run = collect_run(run_folder)
+    run = collect_translation(run_folder)
     table = tables.main(run)
     expected = [score["bleu"]["value"] for score in run["scores"] if score["arm"] == "csr"]
     cell = table.rows[ARMS.index("csr")][2]
@@ -193,25 +193,26 @@ def test_the_main_table_is_the_mean_of_the_scores(run_folder: Path) -> None:
 
 
 def test_a_bucket_without_words_is_not_taken_for_an_unfinished_arm(run_folder: Path) -> None:
-    run = collect_run(run_folder)
+    run = collect_translation(run_folder)
     for score in run["scores"]:
         if "words" in score:
             score["words"]["buckets"][2]["f1"] = None
     assert [row[3] for row in tables.words(run).rows] == ["–"] * len(ARMS)
-    outline(html.page({"runs": [run]}))
+    outline(html.page([run]))
 
 
 def test_overhead_is_over_the_mean_of_standard_finetuning(run_folder: Path) -> None:
-    cell = tables.cost(collect_run(run_folder)).rows[ARMS.index("csr")][-1]
+    cell = tables.cost(collect_translation(run_folder)).rows[ARMS.index("csr")][-1]
     assert isinstance(cell, Number)
     # baseline (501 + 502 + 503) / 3 = 502; CSR 601, 602, 603
     assert cell.mean == pytest.approx(100 * 100 / 502)
 
 
 def test_a_mark_needs_every_seed(run_folder: Path) -> None:
-    run = collect_run(run_folder)
+    run = collect_translation(run_folder)
     tests = [
-        {"arm": "csr", "seed": s, "metric": "bleu", "difference": 1, "p_value": p} for s, p in ((1, 0.001), (2, 0.04))
+        {"arm": "csr", "against": "baseline", "seed": s, "metric": "bleu", "difference": 1, "p_value": p}
+        for s, p in ((1, 0.001), (2, 0.04))
     ]
     run["comparisons"] = tests
     csr = ARMS.index("csr")
@@ -228,13 +229,13 @@ def test_comparisons_agree_with_sacrebleu(run_folder: Path) -> None:
     command = ["sacrebleu", reference, "-i", *files, "-m", "bleu", "--paired-bs", "--paired-bs-n", "1000", "-f", "json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     expected = json.loads(done.stdout)[1]["BLEU"]["p_value"]
-    tests = collect_run(run_folder)["comparisons"]
-    found = next(t for t in tests if (t["arm"], t["seed"], t["metric"]) == ("csr", 1, "bleu"))
+    tests = collect_translation(run_folder)["comparisons"]
+    found = next(t for t in tests if (t["arm"], t["against"], t["seed"], t["metric"]) == ("csr", "baseline", 1, "bleu"))
     assert found["p_value"] == pytest.approx(expected, abs=1e-4)
 
 
 def test_published_tables_say_what_the_papers_print(run_folder: Path) -> None:
-    found = {table.name: table for table in published([collect_run(run_folder)])}
+    found = {table.name: table for table in published([collect_translation(run_folder)])}
     translation = found["published-translation"]
     assert translation.ours == [0]
     de_en = next(row for row in translation.rows if row[0] == "de→en")
@@ -280,7 +281,7 @@ def outline(text: str) -> Outline:
 
 
 def test_the_page_is_well_formed_and_reaches_for_nothing(run_folder: Path) -> None:
-    text = html.page(collect([run_folder, run_folder]))
+    text = html.page([collect_translation(run_folder)] * 2)
     parsed = outline(text)
     assert len(set(parsed.ids)) == len(parsed.ids)
     assert set(parsed.targets) <= {f"#{name}" for name in parsed.ids}
@@ -294,7 +295,7 @@ def test_the_page_is_well_formed_and_reaches_for_nothing(run_folder: Path) -> No
 
 
 def test_the_lexicon_table_counts_the_training_text(run_folder: Path) -> None:
-    run = collect_run(run_folder)
+    run = collect_translation(run_folder)
     row = tables.lexicons(run).rows[0]
     words = [word for line in (run_folder / "data/text/train.de").read_text().splitlines() for word in tokenize(line)]
     covered = [word for word in words if word in ("hund", "child")]
@@ -303,16 +304,16 @@ def test_the_lexicon_table_counts_the_training_text(run_folder: Path) -> None:
 
 
 def test_the_starts_of_vecmap_are_laid_side_by_side(run_folder: Path) -> None:
-    run = collect_run(run_folder)
+    run = collect_translation(run_folder)
     table = tables.lexicon_starts(run)
     assert [row[:2] for row in table.rows] == [["unsupervised", ""], ["identical", "kept"]]
     assert "| identical | kept | 35.5 | – | – | – | 0.625 | 113 |" in table.markdown()
-    assert "only 1 in 3 first translations" in html.page({"runs": [run]})
+    assert "only 1 in 3 first translations" in html.page([run])
 
 
 def test_switched_sentences_show_what_stage_one_reads(run_folder: Path) -> None:
     """Every replacement is a candidate of the word in its place, and something is replaced at all."""
-    examples = collect_run(run_folder)["lexicons"]["de-en"]["examples"]
+    examples = collect_translation(run_folder)["lexicons"]["de-en"]["examples"]
     changed = [(text.lower(), new.lower()) for pieces in examples for text, new in pieces if new is not None]
     assert changed
     assert set(changed) <= {("hund", "dog"), ("hund", "<hound>"), ("child", "woman")}
@@ -335,27 +336,28 @@ def test_a_run_that_only_has_its_settings_gives_a_page(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "new", seeds=(1,), unfinished=tuple(f"seed-1/{arm}" for arm in ARMS))
     for part in ("seed-1", "data", "lexicon"):
         shutil.rmtree(folder / part)
-    results = write_report([folder], tmp_path / "report.html")
-    assert results["runs"][0]["missing"] == [f"seed-1/{arm}" for arm in ARMS]
+    (run,) = write_report([folder], tmp_path / "report.html")
+    assert run["missing"] == [f"seed-1/{arm}" for arm in ARMS]
     outline((tmp_path / "report.html").read_text())
 
 
 def test_every_table_is_written_in_every_format(run_folder: Path) -> None:
-    results = write_report([run_folder], run_folder / "report.html")
-    for table in (*tables.run_tables(results["runs"][0]), *published(results["runs"])):
+    (run,) = write_report([run_folder], run_folder / "report.html")
+    for table in (*tables.run_tables(run), *published([run])):
         for suffix in ("md", "tex", "tsv", "json"):
             assert (run_folder / "tables" / f"{table.name}.{suffix}").stat().st_size
         widths = {line.count("\t") for line in (run_folder / "tables" / f"{table.name}.tsv").read_text().splitlines()}
         assert len(widths) == 1
-    assert json.loads((run_folder / "results.json").read_text()) == json.loads(json.dumps(results["runs"][0]))
+    assert json.loads((run_folder / "results.json").read_text()) == json.loads(json.dumps(run))
 
 
 def test_what_is_no_run_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"config\.yaml: no such file; expected a folder made by csr run"):
-        collect([tmp_path])
-    (tmp_path / "config.yaml").write_text("arms: [csr]\n")
-    with pytest.raises(DataError, match="expected arms, seeds and data with source_lang"):
-        collect([tmp_path])
+        collect_translation(tmp_path)
+    for settings, message in (("arms: [csr]", "with arms and seeds"), ("{arms: [csr], seeds: [1]}", "source_lang")):
+        (tmp_path / "config.yaml").write_text(f"{settings}\n")
+        with pytest.raises(DataError, match=message):
+            collect_translation(tmp_path)
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 93), (2.41, 2.44), (-3, 7), (5, 5), (0, 1e6)])
@@ -376,7 +378,7 @@ def test_plots_of_one_point_and_of_equal_values_are_drawn() -> None:
 def test_what_only_some_runs_measure_is_shown_where_it_is(tmp_path: Path) -> None:
     """COMET, off-target rate, checkpoints and the domain picture: absent above, here added to one seed."""
     folder = make_run(tmp_path / "run", seeds=(1, 2), unfinished=("seed-1/random", "seed-2/random"), n=5)
-    before = collect_run(folder)
+    before = collect_translation(folder)
     assert "COMET" not in tables.main(before).markdown()
     assert not tables.checkpoints(before).rows
     path = folder / "seed-1/csr/scores.json"
@@ -398,7 +400,7 @@ def test_what_only_some_runs_measure_is_shown_where_it_is(tmp_path: Path) -> Non
         for corpus in ("pretraining", "downstream")
     ]
     write_json(folder / "domain.json", {"features": "encoder, mean", "seed": 1, "groups": groups})
-    run = collect_run(folder)
+    run = collect_translation(folder)
     main_table = tables.main(run)
     assert [column.label for column in main_table.columns][4:6] == ["COMET", "off-target %"]
     csr = main_table.rows[ARMS.index("csr")]
@@ -407,7 +409,7 @@ def test_what_only_some_runs_measure_is_shown_where_it_is(tmp_path: Path) -> Non
     assert csr[4].mark == "**"
     assert [row[:2] for row in tables.checkpoints(run).rows] == [["CSR", "0"], ["CSR", "2,500"]]
     assert "| CSR | 2,500 | 6.00 ± 0.00 |" in tables.checkpoints(run).markdown()
-    text = html.page({"runs": [run]})
+    text = html.page([run])
     outline(text)
     for shown in ("Distance D (Eq. 5) at saved checkpoints", "de pretraining", "model:tiny", "id:1"):
         assert shown in text

@@ -17,10 +17,10 @@ from csr.data.labelled import Pieces, pair_examples, tag_examples, tag_names
 from csr.data.ner import Sentence, write_ner
 from csr.data.nli import NliExample, write_nli
 from csr.errors import ConfigError, DataError
-from csr.evaluation import zero_shot
 from csr.evaluation.classification import entity_f1
-from csr.evaluation.zero_shot import TestSet
+from csr.experiments import zero_shot
 from csr.experiments.encoders import Encoder, Finetuning, finetune
+from csr.experiments.zero_shot import TestSet
 from csr.report.zero_shot import scores_table
 from fairseq_plugins.classification import ClassificationConfig, ClassificationCriterion, ClassificationTask
 from fairseq_plugins.labeller import Labeller, read_labeller

@@ -70,5 +70,6 @@ def test_rouge_of_an_arm_and_of_the_first_sentences(tmp_path, capsys):
 
 def test_a_run_without_scores_has_no_report(tmp_path):
     config = read_config(CONFIGS / "nli/xnli_small.yaml")
+    write_settings(config, tmp_path / "config.yaml")
     with pytest.raises(DataError, match="expected scores of at least one arm, found none"):
         nli.report(config, tmp_path)

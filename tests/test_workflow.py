@@ -15,8 +15,8 @@ import yaml
 from csr.cli import main
 from csr.data.sample import write_sample
 from csr.errors import DataError
-from csr.experiments import flags, translation
-from csr.experiments.settings import Config, Training
+from csr.experiments import commands, translation
+from csr.experiments.translation import Config
 from csr.files import read_json
 from csr.process import locked
 from csr.running import fairseq
@@ -157,7 +157,7 @@ def test_changed_settings_or_inputs_start_over(tmp_path):
 
 def test_missing_input_of_a_stage_names_what_makes_it(tmp_path):
     with pytest.raises(DataError, match=r"data/prepare\.json: no such file; an earlier step makes it"):
-        translation.train(build(MINIMAL, Config), "random", 1, tmp_path)
+        _train(build(MINIMAL, Config), "random", tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 cut short"])
@@ -170,7 +170,7 @@ def test_damaged_checkpoint_to_start_from_is_named(tmp_path, content):
     files = {"checkpoint": model, "dictionary": tmp_path / "dict.txt", "sentencepiece": tmp_path / "data/spm.model"}
     config = build({**MINIMAL, "backbone": {name: str(path) for name, path in files.items()}}, Config)
     with pytest.raises(DataError, match=r"model\.pt: expected a whole checkpoint, found"):
-        translation.train(config, "baseline", 1, tmp_path)
+        _train(config, "baseline", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -199,6 +199,14 @@ def test_failure_of_fairseq_is_one_line(tmp_path, log, status, kind, message):
 MINIMAL = {"data": {"source_lang": "de", "target_lang": "en", "src": "train.de", "tgt": "train.en"}}
 
 
+def _command(config: Config, stage: str, seed: int) -> list[str]:
+    return translation.job(config, stage, seed).command
+
+
+def _train(config: Config, stage: str, run: Path) -> None:
+    fairseq.train(translation.job(config, stage, 1), run, threads=1)
+
+
 def _flag(command: list[str], name: str) -> str | None:
     return command[command.index(name) + 1] if name in command else None
 
@@ -208,7 +216,7 @@ def test_arms_get_equal_updates_and_their_own_start():
     config = build({**MINIMAL, "arms": ["random", "baseline", "csr", "mask_restore_ft"]}, Config)
     found = {}
     for stage in translation.STAGES:
-        command = translation.train_command(config, stage, 1)
+        command = _command(config, stage, 1)
         assert _flag(command, "--total-num-update") == _flag(command, "--max-update")
         found[stage] = tuple(_flag(command, name) for name in ("--max-update", "--finetune-from-model", "--replace"))
     assert found == {
@@ -220,6 +228,8 @@ def test_arms_get_equal_updates_and_their_own_start():
         "iaft": ("30000", "seed-1/backbone/model.pt", None),
         "csr": ("25000", "seed-1/restore/model.pt", None),
         "mask_restore_ft": ("25000", "seed-1/mask_restore/model.pt", None),
+        "placebo_restore": ("5000", "seed-1/backbone/model.pt", None),
+        "placebo": ("25000", "seed-1/placebo_restore/model.pt", None),
     }
 
 
@@ -228,7 +238,7 @@ def test_finetuning_differs_between_arms_in_start_and_updates_alone():
     own = {"--finetune-from-model", "--save-dir", "--max-update", "--total-num-update", "--log-interval"}
 
     def common(stage):
-        command = translation.train_command(config, stage, 1)
+        command = _command(config, stage, 1)
         return [word for i, word in enumerate(command) if word not in own and command[i - 1] not in own]
 
     assert common("baseline") == common("csr") == common("random") == common("mask_restore_ft")
@@ -238,8 +248,8 @@ def test_noise_settings_are_those_of_stage_one_alone():
     noise = {"rate": 0.5, "unit": "piece", "replace": "mixture", "mask_share": 0.25, "prefer_aligned": True}
     plain, noisy = build(MINIMAL, Config), build({**MINIMAL, "noise": noise}, Config)
     for stage in translation.STAGES:
-        command, usual = (translation.train_command(config, stage, 1) for config in (noisy, plain))
-        if stage == "restore":
+        command, usual = (_command(config, stage, 1) for config in (noisy, plain))
+        if stage in ("restore", "placebo_restore"):
             assert _flag(command, "--rate") == "0.5"
             assert _flag(command, "--unit") == "piece"
             assert (_flag(command, "--replace"), _flag(command, "--mask-share")) == ("mixture", "0.25")
@@ -268,7 +278,7 @@ def test_restore_command_of_the_paper(tmp_path, capsys):
         "fairseq-train 'my run/data/bin' --user-dir PLUGIN --task csr_restore --source-lang de --target-lang en "
         "--langs de,en --bpe sentencepiece --sentencepiece-model 'my run/data/spm.model' "
         "--lexicon 'my run/lexicon/de-en.tsv' "
-        "--reverse-lexicon 'my run/lexicon/en-de.tsv'  "
+        "--reverse-lexicon 'my run/lexicon/en-de.tsv' "
         f"{sizes.format('encoder')} {sizes.format('decoder')} --arch mbart_large --layernorm-embedding "
         "--share-all-embeddings --dropout 0.3 --attention-dropout 0.1 --criterion label_smoothed_cross_entropy "
         "--label-smoothing 0.2 --optimizer adam --adam-betas '(0.9, 0.98)' --adam-eps 1e-06 "
@@ -285,7 +295,7 @@ def test_commands_of_a_preset(tmp_path):
     config = build({**MINIMAL, "backbone": {"preset": "ml50", "folder": str(tmp_path)}}, Config)
     assert config.langs[:4] == ("ar_AR", "cs_CZ", "de_DE", "en_XX")
     for stage in ("restore", "baseline"):
-        command = translation.train_command(config, stage, 1)
+        command = _command(config, stage, 1)
         assert _flag(command, "--preset") == "ml50"
         assert "--langs" not in command
         assert _flag(command, "--finetune-from-model") == str(tmp_path / "model.pt")
@@ -299,7 +309,7 @@ def test_commands_of_a_preset(tmp_path):
     named = build({**MINIMAL, "backbone": {"preset": "cc25", "folder": "b", "checkpoint": "other.pt"}}, Config)
     assert named.backbone.checkpoint == Path.cwd() / "b/other.pt"
     relu = build({**MINIMAL, "backbone": {"preset": "ml50", "folder": "b", "activation": "relu"}}, Config)
-    assert _flag(translation.train_command(relu, "csr", 1), "--activation-fn") == "relu"
+    assert _flag(_command(relu, "csr", 1), "--activation-fn") == "relu"
 
 
 @pytest.mark.parametrize(
@@ -319,7 +329,7 @@ def test_commands_of_a_preset(tmp_path):
 def test_what_saves_memory(settings, expected, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     plain, saving = ({**MINIMAL, "finetune": {"updates": 25000, **more}} for more in ({}, settings))
-    before, after = (translation.train_command(build(raw, Config), "csr", 1) for raw in (plain, saving))
+    before, after = (_command(build(raw, Config), "csr", 1) for raw in (plain, saving))
     assert shlex.join([flag for flag in after if flag not in before]) == expected
 
 
@@ -327,4 +337,4 @@ def test_numbers_that_a_card_has(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     for capability, expected in (((7, 5), "fp16"), ((8, 0), "bf16")):
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda found=capability: found)
-        assert flags.precision(Training(precision="auto")) == expected
+        assert commands.precision("auto") == expected

@@ -41,7 +41,7 @@ def estimate(arguments: argparse.Namespace) -> None:
     """Print what an experiment takes."""
     from csr.experiments.kinds import read_config
     from csr.experiments.plan import plans
-    from csr.experiments.settings import Config
+    from csr.experiments.translation import Config
 
     if arguments.length < 1:
         raise ConfigError(f"--length: expected at least 1, found {arguments.length}")

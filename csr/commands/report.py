@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from csr import report
-from csr.experiments.kinds import experiment, read_config
+from csr.experiments.kinds import kind_of, read_config
 from csr.files import write_text
 from csr.report import tables
 from csr.settings import read_yaml
@@ -30,12 +30,12 @@ def run(arguments: argparse.Namespace) -> None:
     for folder in arguments.runs:
         if folder not in translations:
             config = read_config(folder / "config.yaml")
-            experiment(config).report(config, folder)
+            kind_of(config).report(config, folder)
             print((folder / "table.md").read_text(encoding="utf-8"))
     if translations:
-        results = report.write_report(translations, arguments.out or translations[0] / "report.html")
+        runs = report.write_report(translations, arguments.out or translations[0] / "report.html")
         with write_text("-") as stream:
-            stream.write("\n".join(tables.main(run).markdown() for run in results["runs"]))
+            stream.write("\n".join(tables.main(run).markdown() for run in runs))
 
 
 def _kind(folder: Path) -> str:

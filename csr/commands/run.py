@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from csr.errors import ConfigError
-from csr.experiments.kinds import experiment, read_config
-from csr.running.engine import planned_steps, run_workflow
+from csr.experiments.kinds import check_files, kind_of, read_config, writing_kind_of
+from csr.running import fairseq
+from csr.running.engine import planned_steps, run_steps
 from csr.running.fairseq import StepError
 from csr.settings import hint
 
@@ -37,7 +38,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--until",
         default="report",
         metavar="STEP",
-        help="stop after prepare, lexicon, a stage of training, generate or score (default: %(default)s, the last)",
+        help="stop after the steps whose names, as --dry-run prints them, begin so: prepare, lexicon, generate, "
+        "'score csr', or a stage of training (default: %(default)s, the last)",
     )
     parser.add_argument("--dry-run", action="store_true", help="print the steps to do, and why")
     parser.set_defaults(run=guarded(run))
@@ -66,11 +68,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(arguments: argparse.Namespace) -> None:
     """Run an experiment, or print what there is to do."""
     config, folder = _read(arguments)
+    check_files(config)
+    steps = list(kind_of(config).steps(config))
     if arguments.dry_run:
-        for label, reason in planned_steps(config, folder, arguments.until):
-            print(f"{label}: {reason}")
+        for name, reason in planned_steps(steps, folder, arguments.until):
+            print(f"{name}: {reason}")
         return
-    run_workflow(config, folder, arguments.cores, arguments.until)
+    run_steps(steps, config, folder, arguments.cores, arguments.until)
     if arguments.until == "report":
         print((folder / "table.md").read_text(encoding="utf-8"))
         print(f"{folder / 'report.html'}: the report")
@@ -79,30 +83,33 @@ def run(arguments: argparse.Namespace) -> None:
 def args(arguments: argparse.Namespace) -> None:
     """Print the fairseq command of a stage."""
     config, folder = _read(arguments)
-    kind = experiment(config)
     seed = config.seeds[0] if arguments.seed is None else arguments.seed
     if arguments.stage == "generate":
-        print(shlex.join(kind.generate_command(config, _known("--arm", arguments.arm, kind.ARMS), seed, folder)))
+        writing = writing_kind_of(config)
+        arm = _known("--arm", arguments.arm, writing.ARMS)
+        print(shlex.join(writing.generate_command(config, arm, seed, folder)))
     else:
+        kind = kind_of(config)
         stage = _known("--stage", arguments.stage, (*kind.STAGES, "generate"))
-        print(shlex.join(kind.train_command(config, stage, seed, folder)))
+        print(shlex.join(kind.job(config, stage, seed, folder, folder).command))
 
 
 def _train(arguments: argparse.Namespace) -> None:
     config, run = _read_run(arguments)
-    kind = experiment(config)
-    kind.train(config, _known("--stage", arguments.stage, kind.STAGES), arguments.seed, run)
+    kind = kind_of(config)
+    stage = _known("--stage", arguments.stage, kind.STAGES)
+    fairseq.train(kind.job(config, stage, arguments.seed, done=run), run, config.threads)
 
 
 def _generate(arguments: argparse.Namespace) -> None:
     config, run = _read_run(arguments)
-    kind = experiment(config)
+    kind = writing_kind_of(config)
     kind.generate(config, _known("--arm", arguments.arm, kind.ARMS), arguments.seed, run)
 
 
 def _score(arguments: argparse.Namespace) -> None:
     config, run = _read_run(arguments)
-    kind = experiment(config)
+    kind = writing_kind_of(config)
     kind.score(config, _known("--arm", arguments.arm, kind.ARMS), arguments.seed, run)
 
 

@@ -162,7 +162,7 @@ def prepare_summaries(arguments: argparse.Namespace) -> None:
 def classify(arguments: argparse.Namespace) -> None:
     """Label a split in every language."""
     from csr.evaluation.classification import accuracy
-    from csr.evaluation.inference import classify
+    from csr.experiments.inference import classify
     from csr.files import read_lines
 
     outputs = classify(arguments.checkpoint, arguments.data, arguments.out, arguments.split, device=arguments.device)

@@ -102,24 +102,24 @@ def _model(parser: argparse.ArgumentParser, text: str) -> None:
 
 def finetune(arguments: argparse.Namespace) -> None:
     """Train a model."""
-    from csr.experiments import finetuning
+    from csr.experiments import encoders
     from csr.settings import build
 
     names = ("lr", "batch", "warmup_ratio", "weight_decay", "max_length")
     raw: dict[str, Any] = {name: getattr(arguments, name) for name in names}
     epochs = EPOCHS[arguments.task] if arguments.epochs is None else arguments.epochs
-    settings = build({"epochs": epochs, **raw}, finetuning.Finetuning)
+    settings = build({"epochs": epochs, **raw}, encoders.Finetuning)
     paths = (arguments.checkpoint, arguments.data, arguments.sentencepiece_model)
-    encoder = finetuning.Encoder(*map(Path, paths))
+    encoder = encoders.Encoder(*map(Path, paths))
     types = arguments.types.split(",")
-    finetuning.finetune(
+    encoders.finetune(
         arguments.task, encoder, arguments.train, arguments.out, settings, arguments.seed, types, arguments.threads
     )
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Score test sets."""
-    from csr.evaluation import zero_shot
+    from csr.experiments import zero_shot
     from csr.report.zero_shot import scores_table
     from fairseq_plugins.labeller import read_labeller
 

@@ -16,6 +16,8 @@ from csr.data.ner import read_ner
 from csr.data.nli import read_nli
 from csr.data.subwords import read_dictionary
 from csr.errors import DataError
+from csr.experiments import commands
+from csr.experiments.commands import flags
 from csr.files import PathLike
 from csr.running import fairseq
 from csr.settings import setting
@@ -75,23 +77,23 @@ def finetune(
     dictionary = encoder.data / "dict.txt"
     sizes = _sizes(encoder.checkpoint, dictionary)
     updates = settings.epochs * math.ceil(_n_examples(task, train, encoder, settings, types) / settings.batch)
-    command = ["fairseq-train", str(encoder.data), "--user-dir", str(fairseq.plugin_folder())]
-    command += ["--task", {"nli": "csr_sentence_pair", "ner": "csr_tagging"}[task], "--criterion", "csr_classification"]
-    command += ["--sentencepiece-model", str(encoder.sentencepiece), "--train", str(train)]
-    if task == "ner":
-        command += ["--types", ",".join(types)]
-    command += ["--max-length", str(settings.max_length), "--arch", "csr_bert_base"]
-    command += [part for name, value in sizes.items() for part in (f"--{name.replace('_', '-')}", str(value))]
-    command += ["--finetune-from-model", str(encoder.checkpoint), "--seed", str(seed)]
-    # AdamW with its usual constants and clipping; the paper leaves them open.
-    command += ["--optimizer", "adam", "--adam-betas", "(0.9, 0.999)", "--adam-eps", "1e-08", "--clip-norm", "1.0"]
-    command += ["--weight-decay", f"{settings.weight_decay:g}", "--lr", f"{settings.lr:g}"]
-    command += ["--lr-scheduler", "polynomial_decay", "--warmup-updates", str(round(settings.warmup_ratio * updates))]
-    command += ["--total-num-update", str(updates), "--max-update", str(updates), "--batch-size", str(settings.batch)]
-    command += ["--save-dir", str(fairseq.save_dir(Path())), "--save-interval", "1000000", "--disable-validation"]
-    command += ["--save-interval-updates", "1000", "--keep-interval-updates", "1", "--no-epoch-checkpoints"]
-    command += ["--num-workers", "0", "--log-format", "json", "--log-interval", str(max(1, min(100, updates // 50)))]
-    inputs = [dictionary, encoder.sentencepiece, train, encoder.checkpoint]
+    command = commands.fairseq(
+        "fairseq-train",
+        encoder.data,
+        flags(task={"nli": "csr_sentence_pair", "ner": "csr_tagging"}[task], criterion="csr_classification"),
+        flags(sentencepiece_model=encoder.sentencepiece, train=train),
+        flags(types=",".join(types)) if task == "ner" else [],
+        flags(max_length=settings.max_length, arch="csr_bert_base", **sizes),
+        flags(finetune_from_model=encoder.checkpoint, seed=seed),
+        # AdamW with its usual constants and clipping; the paper leaves them open.
+        commands.adam((0.9, 0.999), 1e-8, clip_norm="1.0", weight_decay=settings.weight_decay),
+        commands.polynomial(settings.lr, round(settings.warmup_ratio * updates), updates),
+        flags(batch_size=settings.batch),
+        commands.checkpoints(Path(), 1000, validate=False),
+        flags(num_workers=0),
+        commands.log(updates),
+    )
+    inputs = [dictionary, encoder.sentencepiece, train]
     job = fairseq.Job(command, Path(), updates, inputs, start=encoder.checkpoint)
     fairseq.train(job, out, threads)
 

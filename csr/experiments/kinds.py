@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -13,6 +13,8 @@ from csr.data.subwords import read_dictionary
 from csr.errors import ConfigError
 from csr.experiments.settings import Backbone
 from csr.files import PathLike
+from csr.running.fairseq import Job
+from csr.running.steps import Step
 from csr.settings import build, hint, input_files, read_yaml, shown
 
 # Each kind and the module that describes it; the first is what a file without the key means.
@@ -24,31 +26,36 @@ EXPERIMENTS = {
 }
 
 
-class Experiment(Protocol):
+class Kind(Protocol):
     """What a module says about its kind of experiment; paths lie within the run folder."""
 
     Config: type
-    """The settings: a dataclass for ``csr.settings.build`` with ``experiment``, ``arms``, ``seeds`` and ``threads``."""
-    SNAKEFILE: Path
-    """The steps and what each depends on; its targets leave ``report.html`` and ``table.md``."""
-    STEPS: Sequence[str]
-    """What ``--until`` takes, first to last; the last is ``report``."""
-    STAGES: Sequence[str]
+    """The settings: a dataclass for ``csr.settings.build``, a ``csr.experiments.settings.Experiment``."""
+    STAGES: Collection[str]
     """The runs of fairseq-train."""
-    ARMS: Sequence[str]
-    """The stages whose outputs on the test sets are scored."""
+    ARMS: Collection[str]
+    """The stages whose models are compared."""
 
-    def targets(self, config: Any, until: str) -> list[str]:
-        """Return the files to make so that a step is done."""
+    def steps(self, config: Any) -> Iterator[Step]:
+        """The steps of a run, the report last."""
 
-    def train_command(self, config: Any, stage: str, seed: int, run: Path = Path()) -> list[str]:
-        """Return the fairseq-train command of a stage."""
+    def job(self, config: Any, stage: str, seed: int, run: Path = Path(), done: Path | None = None) -> Job:
+        """A stage's run of fairseq-train.
+
+        Args:
+            run: where the paths in its command start, to show it.
+            done: the run folder, whose prepared data may be read for it.
+        """
+
+    def report(self, config: Any, run: Path) -> None:
+        """Write the report of a run, finished or not."""
+
+
+class WritingKind(Kind, Protocol):
+    """A kind whose arms write files on the test sets, which ``csr generate`` makes and ``csr score`` scores."""
 
     def generate_command(self, config: Any, arm: str, seed: int, run: Path = Path()) -> list[str]:
-        """Return the command that makes an arm's outputs."""
-
-    def train(self, config: Any, stage: str, seed: int, run: Path) -> None:
-        """Run a stage to its end."""
+        """The command that makes an arm's outputs."""
 
     def generate(self, config: Any, arm: str, seed: int, run: Path) -> None:
         """Make an arm's outputs on the test sets."""
@@ -56,13 +63,22 @@ class Experiment(Protocol):
     def score(self, config: Any, arm: str, seed: int, run: Path) -> None:
         """Write an arm's ``scores.json``."""
 
-    def report(self, config: Any, run: Path) -> None:
-        """Write the report; ``csr.report`` does it for translation."""
 
-
-def experiment(config: Any) -> Experiment:
-    """Return the module of an experiment's kind."""
+def kind_of(config: Any) -> Kind:
+    """The module of an experiment's kind."""
     return _module(config.experiment)
+
+
+def writing_kind_of(config: Any) -> WritingKind:
+    """The module of an experiment's kind, one whose arms write outputs.
+
+    Raises:
+        ConfigError: it is a kind whose steps score models themselves.
+    """
+    kind = _module(config.experiment)
+    if not hasattr(kind, "generate"):
+        raise ConfigError(f"experiment: expected a kind whose arms write outputs, found {config.experiment}")
+    return cast(WritingKind, kind)
 
 
 def read_config(path: PathLike, overrides: Sequence[str] = ()) -> Any:
@@ -108,5 +124,5 @@ def _check_backbone(backbone: Backbone) -> None:
     check_start(checkpoint, settings, preset.vocabulary(pieces), len(pieces), preset, dictionary)
 
 
-def _module(kind: str) -> Experiment:
-    return cast(Experiment, importlib.import_module(EXPERIMENTS[kind]))
+def _module(kind: str) -> Kind:
+    return cast(Kind, importlib.import_module(EXPERIMENTS[kind]))

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from csr.errors import ConfigError
-from csr.experiments import flags, tasks, translation
-from csr.experiments.flags import number
-from csr.experiments.settings import Noise, Training
-from csr.experiments.tasks import Text
-from csr.experiments.translation import Stage, stage_folder, start_model, trained_folders
+from csr.experiments import commands, stages
+from csr.experiments.commands import flags
+from csr.experiments.settings import Backbone, Experiment, Text, Training, expect_known
+from csr.experiments.stages import PREPARED, SENTENCEPIECE, Stage, lexicon_file, stage_folder, start_model
 from csr.files import read_json, write_json
-from csr.running import fairseq
+from csr.running.fairseq import Job
+from csr.running.steps import Step
 from csr.settings import expect_unique, setting
+from csr.switching.settings import Noise
 
-STAGES: dict[str, Stage] = {name: stage for name, stage in translation.STAGES.items() if not stage.noisy}
-SNAKEFILE = Path(__file__).with_name("nli.smk")
-STEPS = ("prepare", "lexicon", *STAGES, "generate", "score", "report")
+STAGES: dict[str, Stage] = {name: stage for name, stage in stages.STAGES.items() if not stage.noisy}
 ARMS = tuple(stage for stage, spec in STAGES.items() if not spec.restore)
-
-NOISE, RESTORE = Noise(), Training()  # the paper's values
 
 
 @dataclass(frozen=True)
-class Data:
+class LabelledPairs:
     """Files of labelled pairs: one language to train and validate on, and those to test on."""
 
     lang: str
@@ -44,8 +43,8 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Lexicons:
-    """Word translations out of the language to train on, such as MUSE's dictionaries: a file for each language."""
+class Dictionaries:
+    """Word translations out of the language to train on, such as MUSE's dictionaries."""
 
     files: tuple[Text, ...] = ()
     folder: Path | None = None
@@ -55,7 +54,7 @@ class Lexicons:
 
 
 @dataclass(frozen=True)
-class Finetuning:
+class Classification:
     """Training of the classification head and all below it; the values of Zan et al., section 5.5."""
 
     epochs: int = setting(10, low=1)
@@ -77,125 +76,114 @@ class Finetuning:
             raise ConfigError(f"{prefix}batch: expected a multiple of {prefix}update_freq, found {self.batch}")
 
 
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(Experiment):
     """One experiment: its data, arms and seeds."""
 
-    data: Data
-    backbone: tasks.Backbone
     experiment: Literal["nli"] = "nli"
-    lexicons: Lexicons = Lexicons()
-    noise: Noise = NOISE
-    restore: Training = RESTORE
-    finetune: Finetuning = Finetuning()
-    arms: tuple[Literal["random", "baseline", "csr", "mask_restore_ft"], ...] = ("baseline", "csr")
-    seeds: tuple[int, ...] = setting((1,), low=0)
-    threads: int = setting(1, low=1)
-    """Threads of one training step; with 1, a CPU run repeats bit by bit."""
-    workers: int = setting(0, low=0)
-    """Loader processes of one training step; the batches do not depend on it."""
+    data: LabelledPairs
+    backbone: Backbone
+    lexicon: Dictionaries = Dictionaries()
+    noise: Noise = Noise()
+    restore: Training = Training()
+    finetune: Classification = Classification()
+    arms: tuple[Literal["random", "baseline", "csr", "mask_restore_ft"], ...] = ("baseline", "csr", "mask_restore_ft")
 
     def check(self, prefix: str) -> None:
         """Raise ConfigError for a language without a dictionary, or one that the model does not know."""
+        super().check(prefix)
+        if not self.backbone.checkpoint and not self.backbone.texts:
+            raise ConfigError("backbone.texts: expected either backbone.checkpoint or texts to train on, found neither")
+        if not self.backbone.languages:
+            raise ConfigError("backbone.langs: missing beside backbone.checkpoint; backbone.preset may stand for them")
+        if self.noise.prefer_aligned:
+            raise ConfigError("noise.prefer_aligned: expected only where sentences have translations, not in nli")
         languages = [self.data.lang, *(test.lang for test in self.data.tests)]
-        tasks.expect_known("data.tests", languages, self.backbone.languages)
-        expect_unique("arms", self.arms)
-        expect_unique("seeds", self.seeds)
-        switched = {text.lang for text in self.lexicons.files}
+        expect_known("data.tests", languages, self.backbone.languages)
+        expect_unique("lexicon.files", [text.lang for text in self.lexicon.files], least=0)
+        switched = {text.lang for text in self.lexicon.files}
+        for language in self.lexicon.without:
+            if language not in languages or language in switched:
+                raise ConfigError(f"lexicon.without: expected test languages without a dictionary, found {language}")
         if "csr" in self.arms:
             for language in languages:
-                if language not in {self.data.lang, *switched, *self.lexicons.without}:
+                if language not in {self.data.lang, *switched, *self.lexicon.without}:
                     raise ConfigError(
-                        f"lexicons.files: expected a dictionary {self.data.lang}-{language}, found none; name "
-                        f"{language} in lexicons.without to leave it out of stage one"
+                        f"lexicon.files: expected a dictionary {self.data.lang}-{language}, found none; name "
+                        f"{language} in lexicon.without to leave it out of stage one"
                     )
 
 
-def lexicon_files(config: Config) -> list[Path]:
-    """Return the lexicons within the run folder, a language each."""
-    return [Path(f"lexicon/{config.data.lang}-{text.lang}.tsv") for text in config.lexicons.files]
-
-
-def output_files(config: Config, arm: str, seed: int) -> list[Path]:
-    """Return the predicted labels of an arm, a file for each test language."""
+def outputs(config: Config, arm: str, seed: int) -> list[Path]:
+    """The predicted labels of an arm, a file for each test language."""
     return [stage_folder(arm, seed) / f"test.{test.lang}.hyp" for test in config.data.tests]
 
 
-def stage_inputs(config: Config, stage: str, seed: int) -> list[Path]:
-    """Return the files a stage reads besides the binarised data, relative to the run folder if they are made there."""
-    files = [Path("texts/prepare.json" if stage == "backbone" else "data/prepare.json")]
-    if stage == "restore":
-        files += lexicon_files(config)
-    start = start_model(config, stage, seed)  # type: ignore[arg-type]
-    return files + ([start] if start else [])
+def job(config: Config, stage: str, seed: int, run: Path = Path(), done: Path | None = None) -> Job:
+    """A stage's run of fairseq-train; the paths in its command lie within the folder ``run``.
 
-
-def train_command(config: Config, stage: str, seed: int, run: Path = Path()) -> list[str]:
-    """Return the fairseq-train command of a stage; paths lie within the folder ``run``."""
-    spec, folder = STAGES[stage], stage_folder(stage, seed)
+    An arm without stage one is trained for as many updates more; how many an epoch has is read in the run folder
+    ``done``, once the data is prepared there.
+    """
     if stage == "backbone":
-        return tasks.backbone_command(config, seed, folder, run)
-    work = run / fairseq.save_dir(folder)
-    command = ["fairseq-train", str(run / "data/bin"), "--user-dir", str(fairseq.plugin_folder())]
-    command += flags.languages(config.backbone, config.backbone.languages)
+        return stages.backbone_job(config, seed, run)
+    spec, folder, start = STAGES[stage], stage_folder(stage, seed), start_model(config, stage, seed)
+    inputs = [PREPARED]
+    lexicons = [lexicon_file(config.data.lang, text.lang) for text in config.lexicon.files] if spec.switches else []
     if spec.restore:
-        command += ["--task", "csr_restore", "--monolingual", config.data.lang]
-        command += ["--sentencepiece-model", str(run / "data/spm.model")]
-        if not spec.mask:
-            command += ["--lexicon", ":".join(str(run / file) for file in lexicon_files(config))]
-        command += flags.noise(config.noise, spec.restore, spec.mask)
-        command += flags.architecture(config.backbone)
-        command += flags.generation(config.restore, seed, config.workers, work)
+        task = flags(task="csr_restore", monolingual=config.data.lang, sentencepiece_model=run / SENTENCEPIECE)
+        task += stages.restore_flags(config.noise, spec, [run / file for file in lexicons])
+        training = commands.writing(config.restore, seed, config.workers, run / folder)
     else:
-        command += ["--task", "csr_nli", "--source-lang", config.data.lang]
-        command += flags.architecture(config.backbone) + _classification(config, seed, work)
-    if start := start_model(config, stage, seed):  # type: ignore[arg-type]
-        command += ["--finetune-from-model", str(run / start)]
-    return command
+        task = flags(task="csr_nli", source_lang=config.data.lang)
+        training = _classification(config, seed, run / folder, _epochs(config, stage, done))
+    command = commands.fairseq(
+        "fairseq-train",
+        run / "data/bin",
+        commands.languages(config.backbone, config.backbone.languages),
+        task,
+        commands.architecture(config.backbone),
+        training,
+        flags(finetune_from_model=run / start if start else None),
+    )
+    updates = config.restore.updates if spec.restore else None
+    return Job(command, folder, updates, [*inputs, *lexicons], start, best=not spec.restore)
 
 
-def _classification(config: Config, seed: int, work: Path) -> list[str]:
+def _epochs(config: Config, stage: str, done: Path | None) -> int:
+    epochs = config.finetune.epochs
+    if done and (done / PREPARED).is_file() and not stages.restores_first(stage):
+        n_pairs = read_json(done / PREPARED)["examples"][f"train.{config.data.lang}"]
+        epochs += math.ceil(config.restore.updates / math.ceil(n_pairs / config.finetune.batch))
+    return epochs
+
+
+def _classification(config: Config, seed: int, folder: Path, epochs: int) -> list[str]:
     settings = config.finetune
     return [
-        *flags.memory(Training(precision=settings.precision)),
-        *("--criterion", "sentence_prediction", "--classification-head-name", "nli"),
-        *("--dropout", number(settings.dropout), "--attention-dropout", number(settings.attention_dropout)),
-        *(*flags.adam(), "--lr-scheduler", "fixed", "--lr", number(settings.lr)),
-        *("--warmup-updates", str(settings.warmup), "--max-epoch", str(settings.epochs)),
-        *("--batch-size", str(settings.batch // settings.update_freq), "--update-freq", str(settings.update_freq)),
-        *("--seed", str(seed), "--num-workers", str(config.workers), "--save-dir", str(work)),
-        *("--best-checkpoint-metric", "accuracy", "--maximize-best-checkpoint-metric"),
-        *("--patience", str(settings.patience), "--no-epoch-checkpoints"),
-        *("--log-format", "json", "--log-interval", "50"),
+        *commands.numbers(settings.precision),
+        *flags(criterion="sentence_prediction", classification_head_name="nli"),
+        *commands.dropouts(settings),
+        *commands.adam(),
+        *flags(lr_scheduler="fixed", lr=settings.lr, warmup_updates=settings.warmup, max_epoch=epochs),
+        *flags(batch_size=settings.batch // settings.update_freq, update_freq=settings.update_freq),
+        *flags(seed=seed, num_workers=config.workers),
+        *commands.best_checkpoint(folder, "accuracy", settings.patience),
+        *flags(log_format="json", log_interval=50),
     ]
 
 
 def generate_command(config: Config, arm: str, seed: int, run: Path = Path()) -> list[str]:
-    """Return the csr command that labels the test sets with an arm's model."""
+    """The csr command that labels the test sets with an arm's model."""
     folder = run / stage_folder(arm, seed)
-    command = ["csr", "classify", "--checkpoint", str(folder / "model.pt"), "--data", str(run / "data/bin")]
-    return [*command, "--out", str(folder)]
-
-
-def train(config: Config, stage: str, seed: int, run: Path) -> None:
-    """Run a stage to its end; see ``csr.running.fairseq.train``."""
-    settings = config.backbone.train if stage == "backbone" else config.restore
-    job = fairseq.Job(
-        command=train_command(config, stage, seed),
-        folder=stage_folder(stage, seed),
-        updates=settings.updates if STAGES[stage].restore else None,
-        inputs=stage_inputs(config, stage, seed),
-        start=start_model(config, stage, seed),  # type: ignore[arg-type]
-        data=Path("texts/bin" if stage == "backbone" else "data/bin"),
-    )
-    fairseq.train(job, run, config.threads)
+    return ["csr", "classify", *flags(checkpoint=folder / "model.pt", data=run / "data/bin", out=folder)]
 
 
 def generate(config: Config, arm: str, seed: int, run: Path) -> None:
     """Write the labels of each test set to ``test.LANG.hyp``."""
     import torch
 
-    from csr.evaluation.inference import classify
+    from csr.experiments.inference import classify
 
     torch.set_num_threads(config.threads)
     folder = run / stage_folder(arm, seed)
@@ -204,40 +192,40 @@ def generate(config: Config, arm: str, seed: int, run: Path) -> None:
 
 def score(config: Config, arm: str, seed: int, run: Path) -> None:
     """Write ``scores.json``: the accuracy on each language, their average, and training seconds."""
-    from csr.evaluation.inference import scored
+    from csr.experiments.inference import scored
 
     folder = run / stage_folder(arm, seed)
-    outputs = {test.lang: folder / f"test.{test.lang}.hyp" for test in config.data.tests}
-    found = scored(outputs, run / "data/bin", "test", config.data.lang)
-    seconds = {
-        path.name: read_json(run / path / "timing.json")["seconds"]
-        for path in trained_folders(config, arm, seed)  # type: ignore[arg-type]
-    }
+    labels = {test.lang: folder / f"test.{test.lang}.hyp" for test in config.data.tests}
+    found = scored(labels, run / "data/bin", "test", config.data.lang)
+    seconds = stages.training_seconds(config, arm, seed, run)
     write_json(folder / "scores.json", {"arm": arm, "seed": seed, **found, "seconds": seconds})
 
 
+def steps(config: Config) -> Iterator[Step]:
+    """The steps of the experiment, the report last."""
+    yield from stages.text_steps(config)
+    yield _prepare(config)
+    for text in config.lexicon.files:
+        out = lexicon_file(config.data.lang, text.lang)
+        yield stages.dictionary_step(out.stem, text.file, out)
+    yield from stages.arm_steps(config, job, outputs, generate_command)
+    yield stages.report_step(config)
+
+
 def report(config: Config, run: Path) -> None:
-    """Write the tables of a run, finished or not."""
-    from csr.report.tasks import nli_table
+    """Write the report of a run, finished or not."""
+    from csr.report.tasks import nli_table, write_task_report
 
-    scores = tasks.read_scores(config, run)
     tests = [test.lang for test in config.data.tests]
-    tasks.write_report(config, [nli_table(scores, tests, config.arms, config.data.lang)], scores, run)
+    write_task_report(run, lambda scores: [nli_table(scores, tests, config.arms, config.data.lang)])
 
 
-def targets(config: Config, until: str) -> list[str]:
-    """Return the files to make so that a step is done for every seed, and for every arm if it is about arms."""
-    arms: list[tuple[str, int]] = [(arm, seed) for seed in config.seeds for arm in config.arms]
-    scores = [stage_folder(arm, seed) / "scores.json" for arm, seed in arms]
-    fixed: dict[str, list[Any]] = {
-        "prepare": ["data/prepare.json"],
-        "lexicon": lexicon_files(config),
-        "generate": [file for arm, seed in arms for file in output_files(config, arm, seed)],
-        "score": scores,
-        "report": ["report.html", *scores],
-    }
-    if until in fixed:
-        return [str(path) for path in fixed[until]]
-    if until == "backbone" and config.backbone.checkpoint:
-        raise ConfigError("--until backbone: nothing to train, backbone.checkpoint is given")
-    return [str(stage_folder(until, seed) / "model.pt") for seed in config.seeds]
+def _prepare(config: Config) -> Step:
+    data, vocabulary = config.data, config.backbone.vocabulary
+    assert vocabulary is not None
+    sentencepiece, dictionary = vocabulary
+    command = ["prepare-nli", "--out", "data", *flags(train=data.train, dev=data.dev, lang=data.lang)]
+    command += flags(langs=",".join(config.backbone.languages), sentencepiece_model=sentencepiece, dict=dictionary)
+    command += [part for test in data.tests for part in ("--test", f"{test.lang}={test.file}")]
+    inputs = [data.train, data.dev, *(test.file for test in data.tests), sentencepiece, dictionary]
+    return Step("prepare", command, inputs, [PREPARED, SENTENCEPIECE])

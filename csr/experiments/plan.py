@@ -10,8 +10,8 @@ from csr.backbone.estimate import Memory, Setup, Sizes, estimate
 from csr.backbone.pieces import PieceModel
 from csr.backbone.trim import Use
 from csr.data.subwords import read_dictionary
-from csr.experiments.flags import precision
-from csr.experiments.settings import Config
+from csr.experiments.commands import precision
+from csr.experiments.translation import Config
 
 _PRECISIONS = ((("fp32", False), ("bf16", False), ("bf16", True)), (("fp32", False), ("fp16", False), ("fp16", True)))
 
@@ -41,7 +41,9 @@ def plans(config: Config, length: int) -> Iterator[Plan]:
         DataError: a file of the backbone, the text or the lexicons is missing or damaged.
     """
     stage = max((config.restore, config.finetune), key=lambda training: training.max_tokens)
-    chosen = Setup(precision(stage), stage.memory_efficient, stage.freeze_embeddings, stage.checkpoint_activations)
+    chosen = Setup(
+        precision(stage.precision), stage.memory_efficient, stage.freeze_embeddings, stage.checkpoint_activations
+    )
     for name, sizes in _vocabularies(config).items():
         for (numbers, efficient), freeze, checkpoint in itertools.product(
             _PRECISIONS[chosen.precision == "fp16"], (False, True), (False, True)
@@ -62,7 +64,8 @@ def _vocabularies(config: Config) -> dict[str, Sizes]:
     if backbone.dictionary is None or backbone.sentencepiece is None:
         return {"full": sizes(data.pieces - 3)}
     texts = [data.src, data.tgt, *filter(None, (data.dev_src, data.dev_tgt))]
-    forward, backward = ([path] if path else [] for path in (config.lexicon.forward, config.lexicon.backward))
+    files = {text.lang: text.file for text in config.lexicon.files}
+    forward, backward = ([files[lang]] if lang in files else [] for lang in (data.target_lang, data.source_lang))
     use = Use(texts, forward, backward, config.noise.top_k)
     kept = use.kept(PieceModel.read(backbone.sentencepiece))
     pieces, needed = read_dictionary(backbone.dictionary), kept.frequencies()

@@ -10,35 +10,38 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Literal
 
 from csr.data.mixture import parse_bytes
 from csr.data.subwords import UNIGRAM, WORDPIECE
 from csr.errors import ConfigError
+from csr.experiments import commands
+from csr.experiments.commands import flags, number
 from csr.experiments.encoders import PAPER, TYPES, Finetuning, Task
-from csr.experiments.flags import number
-from csr.running import fairseq
-from csr.settings import expect_unique, setting
+from csr.experiments.settings import Experiment, Text
+from csr.experiments.stages import dictionary_step, stage_folder, train_step
+from csr.running.fairseq import Job
+from csr.running.steps import Step
+from csr.settings import as_mapping, expect_unique, setting
 
 Arm = Literal["none", "ibm", "muse"]
 
-SNAKEFILE = Path(__file__).with_name("pretraining.smk")
-STEPS = ("mixture", "lexicon", "none", "ibm", "muse", "finetune", "report")
 STAGES = ARMS = ("none", "ibm", "muse")
+MIXED = Path("data/mixture.json")  # is written last
 
 
 @dataclass(frozen=True)
-class Data:
+class Mixture:
     """Monolingual text: Visser et al., section 3.2."""
 
     source_lang: str
     target_lang: str
-    source: tuple[Path, ...]
-    target: tuple[Path, ...]
+    src: tuple[Path, ...]
+    tgt: tuple[Path, ...]
     folder: Path | None = None
     """Where the relative paths among the files of this section start."""
-    source_bytes: str = "1GB"
-    target_bytes: str = "100MB"
+    src_bytes: str = "1GB"
+    tgt_bytes: str = "100MB"
     held_out: str = "1MB"
     """Of each language, for the accuracy of masked pieces; the paper has 50 MB."""
     deduplicate: Literal["document", "line"] = "document"
@@ -53,9 +56,9 @@ class Data:
         """Raise ConfigError for one language twice, and for sizes that are none."""
         if self.source_lang == self.target_lang:
             raise ConfigError(f"{prefix}target_lang: expected another language, found {self.target_lang!r}")
-        for name in ("source", "target"):
+        for name in ("src", "tgt"):
             expect_unique(f"{prefix}{name}", getattr(self, name))
-        for name in ("source_bytes", "target_bytes", "held_out", "vocabulary_bytes"):
+        for name in ("src_bytes", "tgt_bytes", "held_out", "vocabulary_bytes"):
             try:
                 if getattr(self, name) != "all":
                     parse_bytes(getattr(self, name))
@@ -69,19 +72,21 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Lexicon:
+class Lexicons:
     """What the arms ibm and muse switch words by: parallel text for IBM Model 1, and a dictionary (section 3.1)."""
 
-    folder: Path | None = None
-    ibm_src: Path | None = None
-    ibm_tgt: Path | None = None
+    src: Path | None = None
+    tgt: Path | None = None
     iterations: int = setting(5, low=1)
-    muse: Path | None = None
+    files: tuple[Text, ...] = ()
+    """Dictionaries such as MUSE's, into the target language."""
+    folder: Path | None = None
+    """Where the relative paths among the files of this section start."""
 
     def check(self, prefix: str) -> None:
         """Raise ConfigError for parallel text with one side."""
-        if (self.ibm_src is None) != (self.ibm_tgt is None):
-            raise ConfigError(f"{prefix}{'ibm_src' if self.ibm_src is None else 'ibm_tgt'}: missing")
+        if (self.src is None) != (self.tgt is None):
+            raise ConfigError(f"{prefix}{'src' if self.src is None else 'tgt'}: missing, the other side is given")
 
 
 @dataclass(frozen=True)
@@ -127,12 +132,10 @@ class Pretrain:
 
 
 @dataclass(frozen=True)
-class TestSet:
-    """Labelled text in one language."""
+class EntityTest:
+    """Named entities in one language."""
 
-    __test__ = False  # no test of pytest's
-
-    language: str
+    lang: str
     file: Path
     outside: tuple[str, ...] = ()
     """Types of entities that the model does not know, to be read as none."""
@@ -147,7 +150,7 @@ class Zeroshot:
 
     train: Path
     dev: Path
-    tests: tuple[TestSet, ...]
+    tests: tuple[Text, ...]
     folder: Path | None = None
     lrs: tuple[float, ...] = setting((Finetuning.lr,), low=0)
     epochs: tuple[int, ...] = setting((Finetuning.epochs,), low=1)
@@ -156,44 +159,53 @@ class Zeroshot:
     warmup_ratio: float = setting(Finetuning.warmup_ratio, low=0, high=1)
     weight_decay: float = setting(Finetuning.weight_decay, low=0)
     max_length: int = setting(Finetuning.max_length, low=8)
-    types: tuple[str, ...] = TYPES
-    """Types of the entities, for ner."""
 
     def check(self, prefix: str) -> None:
         """Raise ConfigError for lists that name something twice or nothing."""
-        for name in ("lrs", "epochs", "seeds", "types"):
+        for name in ("lrs", "epochs", "seeds"):
             expect_unique(f"{prefix}{name}", getattr(self, name))
-        expect_unique(f"{prefix}tests", [test.language for test in self.tests])
+        expect_unique(f"{prefix}tests", [test.lang for test in self.tests])
 
 
 @dataclass(frozen=True)
-class Config:
-    """One language pair: its arms, what they are tested on."""
+class Entities(Zeroshot):
+    """The same for named entities."""
 
-    data: Data
+    tests: tuple[EntityTest, ...]  # type: ignore[assignment]
+    types: tuple[str, ...] = TYPES
+
+    def check(self, prefix: str) -> None:
+        """Raise ConfigError for lists that name something twice or nothing."""
+        super().check(prefix)
+        expect_unique(f"{prefix}types", self.types)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Experiment):
+    """One language pair: its arms, what they are tested on; ``seeds`` are those of pretraining (the paper has one)."""
+
     experiment: Literal["pretraining"] = "pretraining"
-    lexicon: Lexicon = Lexicon()
+    data: Mixture
+    lexicon: Lexicons = Lexicons()
     switching: Switching = Switching()
     pretrain: Pretrain = Pretrain()
     nli: Zeroshot | None = None
-    ner: Zeroshot | None = None
+    ner: Entities | None = None
     arms: tuple[Arm, ...] = ("none", "ibm", "muse")
-    seeds: tuple[int, ...] = setting((1,), low=0)
-    """Seeds of pretraining; the paper has one."""
     notes: tuple[str, ...] = ()
     """What the tables lack and why, to be printed below them."""
-    threads: int = setting(1, low=1)
-    """Threads of one training step; with 1, a CPU run repeats bit by bit."""
-    workers: int = setting(0, low=0)
-    """Loader processes of one training step; the batches do not depend on it."""
 
     def check(self, prefix: str) -> None:
-        """Raise ConfigError for an arm without its lexicon, and for arms or seeds given twice."""
-        expect_unique("arms", self.arms)
-        expect_unique("seeds", self.seeds)
-        for arm, name in (("ibm", "ibm_src"), ("muse", "muse")):
-            if arm in self.arms and getattr(self.lexicon, name) is None:
-                raise ConfigError(f"lexicon.{name}: missing, arms has {arm}")
+        """Raise ConfigError for an arm without its lexicon, and for settings at odds with each other."""
+        super().check(prefix)
+        if "ibm" in self.arms and self.lexicon.src is None:
+            raise ConfigError("lexicon.src: missing, arms has ibm")
+        found = [text.lang for text in self.lexicon.files]
+        if "muse" in self.arms and found != [self.data.target_lang]:
+            shown = ", ".join(found) or "none"
+            raise ConfigError(
+                f"lexicon.files: expected a dictionary into {self.data.target_lang}, arms has muse; found {shown}"
+            )
 
 
 @dataclass(frozen=True)
@@ -235,94 +247,107 @@ def finetunings(config: Config) -> Iterator[Run]:
                         yield from (Run(name, arm, seed, run, settings) for run in task.seeds)
 
 
-def stage_folder(arm: str, seed: int) -> Path:
-    """Return where a pretrained model lies within the run folder."""
-    return Path(f"seed-{seed}", arm)
-
-
-def lexicon_file(arm: str) -> Path | None:
-    """Return the lexicon of an arm within the run folder."""
+def lexicon_of(arm: str) -> Path | None:
+    """The lexicon of an arm within the run folder."""
     return None if arm == "none" else Path(f"lexicon/{arm}.tsv")
 
 
-def train_command(config: Config, stage: str, seed: int, run: Path = Path()) -> list[str]:
-    """Return the fairseq-train command of an arm's pretraining; paths lie within the folder ``run``."""
-    settings, switching = config.pretrain, config.switching
-    command = ["fairseq-train", str(run / "data/bin"), "--user-dir", str(fairseq.plugin_folder())]
-    command += ["--task", "csr_masked_lm", "--criterion", "csr_masked_lm"]
-    command += ["--languages", f"{config.data.source_lang},{config.data.target_lang}"]
-    command += ["--sentencepiece-model", str(run / config.data.model), "--tokens-per-sample", str(settings.length)]
-    if lexicon := lexicon_file(stage):
-        command += ["--lexicon", str(run / lexicon)]
-        command += ["--gate", number(switching.gate), "--switch-rate", number(switching.rate)]
-        command += ["--temperature", number(switching.temperature), "--min-weight", number(switching.min_weight)]
-        command += ["--min-length", str(switching.min_length)]
-        if switching.stop_words:
-            command += ["--stop-words", ",".join(switching.stop_words)]
-    command += ["--arch", f"csr_bert_{settings.size}", "--dropout", number(settings.dropout)]
-    command += ["--attention-dropout", number(settings.dropout)]
-    command += ["--optimizer", "adam", "--adam-betas", "(0.9, 0.999)", "--adam-eps", "1e-06", "--clip-norm", "1.0"]
-    command += ["--weight-decay", number(settings.weight_decay), "--lr-scheduler", "polynomial_decay"]
-    command += ["--lr", number(settings.lr), "--warmup-updates", str(settings.warmup)]
-    command += ["--total-num-update", str(settings.updates), "--max-update", str(settings.updates)]
-    command += ["--batch-size", str(settings.batch), "--update-freq", str(settings.update_freq)]
-    if settings.precision != "fp32":
-        command += [f"--{settings.precision}"]
-    command += ["--seed", str(seed), "--num-workers", str(config.workers)]
-    work = fairseq.save_dir(run / stage_folder(stage, seed))
-    command += ["--save-dir", str(work), "--save-interval", "1000000", "--validate-interval", "1000000"]
-    command += ["--save-interval-updates", str(settings.save_every), "--keep-interval-updates", "1"]
-    command += ["--no-epoch-checkpoints"]
-    return [*command, "--log-format", "json", "--log-interval", str(max(1, min(100, settings.updates // 50)))]
-
-
-def train(config: Config, stage: str, seed: int, run: Path) -> None:
-    """Pretrain an arm to its end; see ``csr.running.fairseq.train``."""
-    inputs = [Path("data/mixture.json"), config.data.model]
-    if lexicon := lexicon_file(stage):
-        inputs.append(lexicon)
-    job = fairseq.Job(
-        command=train_command(config, stage, seed),
-        folder=stage_folder(stage, seed),
-        updates=config.pretrain.updates,
-        inputs=inputs,
+def job(config: Config, stage: str, seed: int, run: Path = Path(), done: Path | None = None) -> Job:
+    """The pretraining of an arm; the paths in its command lie within the folder ``run``."""
+    settings, folder, lexicon = config.pretrain, stage_folder(stage, seed), lexicon_of(stage)
+    command = commands.fairseq(
+        "fairseq-train",
+        run / "data/bin",
+        flags(task="csr_masked_lm", criterion="csr_masked_lm"),
+        flags(languages=f"{config.data.source_lang},{config.data.target_lang}"),
+        flags(sentencepiece_model=run / config.data.model, tokens_per_sample=settings.length),
+        _switching(config.switching, run / lexicon) if lexicon else [],
+        flags(arch=f"csr_bert_{settings.size}", dropout=settings.dropout, attention_dropout=settings.dropout),
+        commands.adam((0.9, 0.999), clip_norm="1.0", weight_decay=settings.weight_decay),
+        commands.polynomial(settings.lr, settings.warmup, settings.updates),
+        flags(batch_size=settings.batch, update_freq=settings.update_freq),
+        commands.numbers(settings.precision),
+        flags(seed=seed, num_workers=config.workers),
+        commands.checkpoints(run / folder, settings.save_every),
+        commands.log(settings.updates),
     )
-    fairseq.train(job, run, config.threads)
+    return Job(command, folder, settings.updates, [MIXED, config.data.model, *([lexicon] if lexicon else [])])
 
 
-def targets(config: Config, until: str) -> list[str]:
-    """Return the files to make so that a step is done."""
-    if until in ARMS:
-        if until not in config.arms:
-            raise ConfigError(f"--until {until}: expected an arm of the settings ({', '.join(config.arms)})")
-        return [str(stage_folder(until, seed) / "model.pt") for seed in config.seeds]
-    scores = [str(run.folder / "scores.json") for run in finetunings(config)]
-    accuracies = [str(stage_folder(arm, seed) / "accuracy.json") for seed in config.seeds for arm in config.arms]
-    return {
-        "mixture": ["data/mixture.json"],
-        "lexicon": [str(lexicon) for arm in config.arms if (lexicon := lexicon_file(arm))],
-        "finetune": scores,
-        "report": ["report.html", *accuracies, *scores],
-    }[until]
+def _switching(switching: Switching, lexicon: Path) -> list[str]:
+    found = flags(lexicon=lexicon, gate=switching.gate, switch_rate=switching.rate, temperature=switching.temperature)
+    found += flags(min_weight=switching.min_weight, min_length=switching.min_length)
+    return found + flags(stop_words=",".join(switching.stop_words) or None)
+
+
+def steps(config: Config) -> Iterator[Step]:
+    """The steps of the experiment, the report last."""
+    yield _mixture(config)
+    yield from _lexicons(config)
+    accuracies = []
+    for seed in config.seeds:
+        for arm in config.arms:
+            folder = stage_folder(arm, seed)
+            yield train_step(config, job(config, arm, seed), arm, seed)
+            accuracies.append(folder / "accuracy.json")
+            command = ["zero-shot", "masked", *flags(checkpoint=folder / "model.pt", data="data/bin")]
+            command += flags(languages=f"{config.data.source_lang},{config.data.target_lang}", out=accuracies[-1])
+            inputs = [folder / "model.pt", MIXED]
+            yield Step(f"masked {arm} seed {seed}", command, inputs, [accuracies[-1]], threads=config.threads, gpus=1)
+    scores = []
+    for run in finetunings(config):
+        yield from _finetuned(config, run)
+        scores.append(run.folder / "scores.json")
+    outputs = ["report.html", "table.md", "results.json"]
+    yield Step("report", ["report", "."], [*accuracies, *scores], outputs, settings=as_mapping(config))
+
+
+def _mixture(config: Config) -> Step:
+    data = config.data
+    command = ["mixture", "--out", "data"]
+    for lang, size, files in (
+        (data.source_lang, data.src_bytes, data.src),
+        (data.target_lang, data.tgt_bytes, data.tgt),
+    ):
+        command += ["--text", lang, size, *map(str, files)]
+    command += flags(held_out=data.held_out, deduplicate=data.deduplicate, pieces=data.pieces)
+    command += flags(vocabulary_bytes=data.vocabulary_bytes, wordpiece=data.wordpiece)
+    return Step("mixture", command, [*data.src, *data.tgt], [MIXED, data.model, "data/bin/dict.txt"])
+
+
+def _lexicons(config: Config) -> Iterator[Step]:
+    source, target, lexicon = config.data.source_lang, config.data.target_lang, config.lexicon
+    if lexicon.src and lexicon.tgt:
+        out = Path("lexicon/ibm.tsv")
+        command = ["lexicon", "ibm1", *flags(src=lexicon.src, tgt=lexicon.tgt, source_lang=source, target_lang=target)]
+        command += flags(iterations=lexicon.iterations, out=out)
+        yield Step("lexicon ibm", command, [lexicon.src, lexicon.tgt], [out])
+    for text in lexicon.files:
+        yield dictionary_step("muse", text.file, Path("lexicon/muse.tsv"))
+
+
+def _finetuned(config: Config, run: Run) -> Iterator[Step]:
+    """Fine-tuning and scoring; the model goes once it is scored: a grid with ten seeds would fill a disk."""
+    task, pretrained = tasks(config)[run.task], stage_folder(run.arm, run.seed) / "model.pt"
+    entities = task if isinstance(task, Entities) else None
+    encoder = flags(data="data/bin", sentencepiece_model=config.data.model)
+    name, model = f"{run.task} {run.arm} {run.grid} seed {run.seed} run {run.run}", run.folder / "model.pt"
+    command = ["zero-shot", "finetune", run.task, *flags(checkpoint=pretrained), *encoder, *flags(train=task.train)]
+    command += flags(out=run.folder, threads=config.threads, **vars(run.settings))
+    command += flags(types=",".join(entities.types) if entities else None, seed=run.run)
+    inputs = [pretrained, task.train]
+    yield Step(f"finetune {name}", command, inputs, [model], threads=config.threads, gpus=1, temporary=True)
+    outside = dict.fromkeys(name for test in entities.tests for name in test.outside) if entities else ()
+    command = ["zero-shot", "evaluate", *flags(checkpoint=model), *encoder, "--discard-model"]
+    command += flags(out=run.folder, outside=",".join(outside) or None)
+    command += ["--test", f"dev:{config.data.source_lang}={task.dev}"]
+    command += [f"{test.lang}={test.file}" for test in task.tests]
+    inputs = [model, task.dev, *(test.file for test in task.tests)]
+    yield Step(f"score {name}", command, inputs, [run.folder / "scores.json"], threads=config.threads, gpus=1)
 
 
 def report(config: Config, run: Path) -> None:
     """Write the tables of a run; see ``csr.report.pretraining``."""
     from csr.report.pretraining import write_report
 
-    write_report(config, run)
-
-
-def generate_command(config: Config, arm: str, seed: int, run: Path = Path()) -> NoReturn:
-    """Raise ConfigError: encoders write no text."""
-    raise ConfigError("generate: an experiment of pretraining writes no text; see csr zero-shot")
-
-
-def generate(config: Config, arm: str, seed: int, run: Path) -> NoReturn:
-    """Raise ConfigError: encoders write no text."""
-    generate_command(config, arm, seed, run)
-
-
-def score(config: Config, arm: str, seed: int, run: Path) -> NoReturn:
-    """Raise ConfigError: ``csr zero-shot evaluate`` scores."""
-    raise ConfigError("score: expected csr zero-shot evaluate, for an experiment of pretraining")
+    write_report(run, list(finetunings(config)))

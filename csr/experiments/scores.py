@@ -11,8 +11,8 @@ from csr.evaluation.comet import comet_segments, signature
 from csr.evaluation.frequency import read_counts, word_scores
 from csr.evaluation.off_target import identifiable, off_target
 from csr.evaluation.significance import means
-from csr.experiments.settings import Config
-from csr.experiments.translation import STAGES, stage_folder, trained_folders
+from csr.experiments.stages import STAGES, stage_folder, training_seconds
+from csr.experiments.translation import Config
 from csr.files import read_json, read_lines, write_json, write_text
 
 
@@ -68,9 +68,8 @@ def _off_target(hyp: list[str], ref: list[str], language: str) -> dict[str, Any]
 
 
 def _seconds(config: Config, arm: str, seed: int, run: Path) -> dict[str, Any]:
-    """Return the training seconds of backbone, restore stage and finetuning; None for what the arm does without."""
+    """The training seconds of backbone, restore stage and finetuning; None for what the arm does without."""
     seconds: dict[str, Any] = {"backbone": None, "restore": None, "finetune": None}
-    for folder in trained_folders(config, arm, seed):
-        kind = "backbone" if folder.name == "backbone" else "restore" if STAGES[folder.name].restore else "finetune"
-        seconds[kind] = read_json(run / folder / "timing.json")["seconds"]
+    for stage, found in training_seconds(config, arm, seed, run).items():
+        seconds["backbone" if stage == "backbone" else "restore" if STAGES[stage].restore else "finetune"] = found
     return seconds

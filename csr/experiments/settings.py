@@ -1,7 +1,8 @@
-"""The settings of a translation experiment, with the papers' values as defaults; other experiments share sections."""
+"""Sections of settings that the kinds of experiment share, with the papers' values as defaults."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,44 +10,19 @@ from typing import Literal
 from csr.backbone.presets import CHECKPOINT, DICTIONARY, PRESETS, SENTENCEPIECE
 from csr.data.examples import language_symbol
 from csr.errors import ConfigError
-from csr.settings import expect_unique, setting
+from csr.settings import check_needs, expect_default, expect_unique, setting
 from csr.switching import settings as switching
-
-Arm = Literal["random", "baseline", "iaft", "csr", "mask_restore_ft"]
 
 
 @dataclass(frozen=True)
-class Data:
-    """The parallel corpus. Where no dev or test files are given, they are taken out of the training pairs."""
+class Text:
+    """A file in one language; among the files of a lexicon, the translations into that language."""
 
-    source_lang: str
-    target_lang: str
-    src: Path
-    tgt: Path
-    folder: Path | None = None
-    """Where the relative paths among the files of this section start."""
-    dev_src: Path | None = None
-    dev_tgt: Path | None = None
-    test_src: Path | None = None
-    test_tgt: Path | None = None
-    dev_size: int = setting(1000, low=1)
-    test_size: int = setting(1000, low=1)
-    pieces: int = setting(8000, low=32)
-    max_words: int = setting(250, low=1)
-    max_ratio: float = setting(9.0, low=1)
-    origin: str | None = None
-    """Where the data set is published, or how to make it; shown when a file is missing."""
+    lang: str
+    file: Path
 
-    def check(self, prefix: str) -> None:
-        """Raise ConfigError for one language twice and for a dev or test set with one side."""
-        if self.source_lang == self.target_lang:
-            raise ConfigError(
-                f"{prefix}target_lang: expected another language than the source, found {self.target_lang!r}"
-            )
-        for split in ("dev", "test"):
-            sides = [side for side in ("src", "tgt") if getattr(self, f"{split}_{side}") is None]
-            if len(sides) == 1:
-                raise ConfigError(f"{prefix}{split}_{sides[0]}: missing, the other side is given")
+
+VECMAP = ("method", ("vecmap",))
 
 
 @dataclass(frozen=True)
@@ -54,25 +30,28 @@ class Lexicon:
     """Word translations: Zan et al., section 4.1, or IBM Model 1 as Visser et al., section 3.1, or the user's files."""
 
     method: Literal["vecmap", "ibm1", "file"] = "vecmap"
-    dim: int = setting(512, low=1)
-    window: int = setting(10, low=1)
-    min_count: int = setting(5, low=1)
-    epochs: int = setting(10, low=1)
-    iterations: int = setting(5, low=1)
-    forward: Path | None = None
-    backward: Path | None = None
+    dim: int = setting(512, low=1, needs=VECMAP, help="word2vec: dimensions of the vectors")
+    window: int = setting(10, low=1, needs=VECMAP, help="word2vec: words of context on either side")
+    min_count: int = setting(5, low=1, needs=VECMAP, help="word2vec: rarer words are left out")
+    epochs: int = setting(10, low=1, needs=VECMAP, help="word2vec: passes over the text")
+    iterations: int = setting(5, low=1, needs=("method", ("ibm1",)), help="IBM Model 1: iterations of EM")
+    files: tuple[Text, ...] = ()
+    """method file: the translations into each of the two languages."""
+    folder: Path | None = None
+    """Where the relative paths among the files of this section start."""
 
     def check(self, prefix: str) -> None:
         """Raise ConfigError unless files are given where they are used, and there alone."""
-        for side in ("forward", "backward"):
-            if (self.method == "file") != (getattr(self, side) is not None):
-                problem = f"missing, {prefix}method is" if self.method == "file" else f"given, expected {prefix}method"
-                raise ConfigError(f"{prefix}{side}: {problem} file")
+        check_needs(self, type(self)(), prefix)
+        expect_unique(f"{prefix}files", [text.lang for text in self.files], least=0)
+        if (self.method == "file") != bool(self.files):
+            found = "none" if self.method == "file" else f"files beside {prefix}method {self.method}"
+            raise ConfigError(f"{prefix}files: expected with {prefix}method file, and there alone; found {found}")
 
 
 @dataclass(frozen=True)
-class Noise(switching.Noise):
-    """Switching in stage one, and the noise of the arm iaft."""
+class SourceNoise(switching.Noise):
+    """The noise of stage one, and of the sources of the arm iaft."""
 
     sources: float = setting(
         0.1,
@@ -96,6 +75,7 @@ class Training:
     attention_dropout: float = setting(0.1, low=0, high=1)
     label_smoothing: float = setting(0.2, low=0, high=1)
     save_every: int = setting(500, low=1)
+    """Updates between checkpoints, each of which is validated."""
     precision: Literal["fp32", "fp16", "bf16", "auto"] = "fp32"
     """auto: bf16 on a card that has it, fp16 on another, fp32 without a card."""
     memory_efficient: bool = False
@@ -112,6 +92,15 @@ class Training:
             raise ConfigError(f"{prefix}warmup: expected at most {prefix}updates ({self.updates}), found {self.warmup}")
         if self.lr <= 0:
             raise ConfigError(f"{prefix}lr: expected more than 0, found {self.lr:g}")
+
+
+@dataclass(frozen=True)
+class FinalTraining(Training):
+    """The last stage, whose checkpoint an arm is scored by; every arm is chosen by the same rule."""
+
+    updates: int = setting(25000, low=1)
+    select: Literal["loss", "bleu", "last"] = "loss"
+    """The best checkpoint on the dev set by loss or by BLEU of greedy search, or the last."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +126,12 @@ class Backbone:
     activation: Literal["gelu", "relu"] = "gelu"
     """relu: mBART-50 as published for translation."""
     train: Training = Training(updates=20000, lr=5e-4, dropout=0.1, label_smoothing=0.1)
+    texts: tuple[Text, ...] = ()
+    """Text to train a small model on, a file a language; without it and a checkpoint, the text of the task."""
+    pieces: int = setting(8000, low=32)
+    """Of the vocabulary that is made from the texts."""
+    max_words: int = setting(250, low=1)
+    """Longer lines of the texts are left out."""
 
     def __post_init__(self) -> None:
         if self.preset and self.folder:
@@ -150,8 +145,17 @@ class Backbone:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """Return the language ids of a model that is not trained here, in its order."""
-        return PRESETS[self.preset].languages if self.preset else self.langs
+        """The language ids of the model in its order; none where those of the task's languages are all."""
+        if self.preset:
+            return PRESETS[self.preset].languages
+        return self.langs or tuple(dict.fromkeys(text.lang for text in self.texts))
+
+    @property
+    def vocabulary(self) -> tuple[Path, Path] | None:
+        """SentencePiece model and dictionary of the checkpoint or the texts; None where the task's text gives them."""
+        if self.sentencepiece and self.dictionary:
+            return self.sentencepiece, self.dictionary
+        return (Path("texts/spm.model"), Path("texts/dict.txt")) if self.texts else None
 
     def check(self, prefix: str) -> None:
         """Raise ConfigError for a checkpoint without its vocabulary, or the reverse, and for sizes that cannot be."""
@@ -163,6 +167,12 @@ class Backbone:
             if (self.checkpoint is None) != (getattr(self, name) is None):
                 problem = "given without" if self.checkpoint is None else "missing beside"
                 raise ConfigError(f"{prefix}{name}: {problem} {prefix}checkpoint")
+        if self.checkpoint:
+            expect_default(
+                self, ("texts", "train"), prefix, f"given beside {prefix}checkpoint, which is trained already"
+            )
+        if not self.texts:
+            expect_default(self, ("pieces", "max_words"), prefix, f"expected beside {prefix}texts alone")
         if self.dim % self.heads:
             raise ConfigError(f"{prefix}dim: expected a multiple of {prefix}heads ({self.heads}), found {self.dim}")
         if self.langs:
@@ -201,45 +211,26 @@ class Scores:
     """COMET model: a name on the Hugging Face hub, or the absolute path of a folder or ``.ckpt`` file."""
 
 
-@dataclass(frozen=True)
-class Config:
-    """One experiment: a language pair, its arms and its seeds."""
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """What experiments of every kind have; each kind adds its sections, and ``arms``."""
 
-    data: Data
-    experiment: Literal["translation"] = "translation"
-    lexicon: Lexicon = Lexicon()
-    noise: Noise = Noise()
-    backbone: Backbone = Backbone()
-    restore: Training = Training()
-    finetune: Training = Training(updates=25000)
-    generate: Generate = Generate()
-    distance: Distance = Distance()
-    dynamics: Dynamics = Dynamics()
-    scores: Scores = Scores()
-    arms: tuple[Arm, ...] = ("random", "baseline", "csr")
     seeds: tuple[int, ...] = setting((1,), low=0)
     threads: int = setting(1, low=1)
     """Threads of one training step; with 1, a CPU run repeats bit by bit."""
     workers: int = setting(0, low=0)
     """Loader processes of one training step; the batches do not depend on it."""
 
-    @property
-    def langs(self) -> tuple[str, ...]:
-        """Return the model's language ids in order."""
-        return self.backbone.languages or (self.data.source_lang, self.data.target_lang)
-
     def check(self, prefix: str) -> None:
-        """Raise ConfigError for a language that the model does not know, and for arms or seeds given twice."""
-        for lang in (self.data.source_lang, self.data.target_lang):
-            try:
-                language_symbol(lang, self.langs)
-            except ConfigError:
-                found = ", ".join(self.langs)
-                raise ConfigError(f"backbone.langs: expected {lang} among them, found {found}") from None
-        every = self.dynamics.every
-        for name, stage in (("restore", self.restore), ("finetune", self.finetune)):
-            if every and every % stage.save_every:
-                found = f"{every} and {stage.save_every}"
-                raise ConfigError(f"dynamics.every: expected a multiple of {name}.save_every, found {found}")
-        expect_unique("arms", self.arms)
-        expect_unique("seeds", self.seeds)
+        """Raise ConfigError for arms or seeds given twice, or none."""
+        expect_unique(f"{prefix}arms", getattr(self, "arms"))  # noqa: B009
+        expect_unique(f"{prefix}seeds", self.seeds)
+
+
+def expect_known(name: str, languages: Sequence[str], known: Sequence[str]) -> None:
+    """Raise ConfigError for a language that a model does not know."""
+    for language in languages:
+        try:
+            language_symbol(language, known)
+        except ConfigError as error:
+            raise ConfigError(f"{name}: {error}") from None

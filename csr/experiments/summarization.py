@@ -3,28 +3,43 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from csr.data.summaries import SENTENCE_BREAK
-from csr.experiments import tasks, translation
-from csr.experiments.settings import Arm, Backbone, Dynamics, Generate, Lexicon, Noise, Training
-from csr.experiments.translation import stage_folder, stage_inputs, start_model, trained_folders
-from csr.files import read_json, read_lines, write_json
+from csr.experiments import stages, translation
+from csr.experiments.commands import flags
+from csr.experiments.settings import (
+    Backbone,
+    Dynamics,
+    Experiment,
+    FinalTraining,
+    Generate,
+    Lexicon,
+    SourceNoise,
+    Training,
+    expect_known,
+)
+from csr.experiments.stages import ARMS, PREPARED, SENTENCEPIECE, STAGES, stage_folder
+from csr.experiments.translation import Arm, expect_lexicons, outputs
+from csr.files import read_lines, write_json
 from csr.running import fairseq
-from csr.settings import expect_unique, setting
+from csr.running.fairseq import Job
+from csr.running.steps import Step
+from csr.settings import expect_default, setting
 from csr.text.segmenters import base
 
-STAGES, STEPS, ARMS = translation.STAGES, translation.STEPS, translation.ARMS
-SNAKEFILE = Path(__file__).with_name("summarization.smk")
+__all__ = ["ARMS", "STAGES", "Config", "generate", "generate_command", "job", "report", "score", "steps"]
+
 # The values of the paper.
-LEXICON, NOISE, BACKBONE, BEAM = Lexicon(), Noise(), Backbone(), Generate(beam=6)
-RESTORE, FINETUNE = Training(update_freq=12), Training(updates=50000, update_freq=12)
+BEAM, RESTORE = Generate(beam=6), Training(update_freq=12)
+FINETUNE = FinalTraining(updates=50000, update_freq=12)
 
 
 @dataclass(frozen=True)
-class Data:
+class Documents:
     """Documents with summaries; where no dev or test file is given, it is taken out of train."""
 
     source_lang: str
@@ -43,75 +58,62 @@ class Data:
     origin: str | None = None
     """Where the data set is published; shown when a file is missing."""
 
+    def check(self, prefix: str) -> None:
+        """Raise ConfigError for the size of a set that is given."""
+        for split in ("dev", "test"):
+            if getattr(self, split):
+                expect_default(self, [f"{split}_size"], prefix, f"given beside {prefix}{split}")
+
     @property
     def longest_summary(self) -> int:
-        """Return how many words a summary has at most."""
+        """How many words a summary has at most."""
         return self.summary_words or (160 if base(self.target_lang) == "zh" else 130)
 
 
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(Experiment):
     """One experiment: a direction, its arms and its seeds."""
 
-    data: Data
     experiment: Literal["summarization"] = "summarization"
-    lexicon: Lexicon = LEXICON
-    noise: Noise = NOISE
-    backbone: Backbone = BACKBONE
+    data: Documents
+    lexicon: Lexicon = Lexicon()
+    noise: SourceNoise = SourceNoise()
+    backbone: Backbone = Backbone()
     restore: Training = RESTORE
-    finetune: Training = FINETUNE
+    finetune: FinalTraining = FINETUNE
     generate: Generate = BEAM
     arms: tuple[Arm, ...] = ("random", "baseline", "csr")
-    seeds: tuple[int, ...] = setting((1,), low=0)
-    threads: int = setting(1, low=1)
-    """Threads of one training step; with 1, a CPU run repeats bit by bit."""
-    workers: int = setting(0, low=0)
-    """Loader processes of one training step; the batches do not depend on it."""
 
     @property
     def langs(self) -> tuple[str, ...]:
-        """Return the model's language ids in order."""
+        """The model's language ids in order."""
         return self.backbone.languages or (self.data.source_lang, self.data.target_lang)
 
     @property
     def dynamics(self) -> Dynamics:
-        """Return that no checkpoints are kept on the way."""
+        """No checkpoints are kept on the way."""
         return Dynamics()
 
     def check(self, prefix: str) -> None:
-        """Raise ConfigError for a language that the model does not know, and for arms or seeds given twice."""
-        tasks.expect_known("backbone.langs", (self.data.source_lang, self.data.target_lang), self.langs)
-        expect_unique("arms", self.arms)
-        expect_unique("seeds", self.seeds)
+        """Raise ConfigError for a language that the model does not know, and for settings at odds with each other."""
+        super().check(prefix)
+        sides = (self.data.source_lang, self.data.target_lang)
+        expect_known("backbone.langs", sides, self.langs)
+        expect_lexicons(self.lexicon, sides)
+        if self.backbone.vocabulary:
+            expect_default(self.data, ["pieces"], "data.", "given beside a backbone that has its vocabulary")
 
 
-def output_files(config: Config, arm: str, seed: int) -> list[Path]:
-    """Return the summaries of an arm."""
-    return [stage_folder(arm, seed) / "test.hyp"]
-
-
-def train_command(config: Config, stage: str, seed: int, run: Path = Path()) -> list[str]:
-    """Return the fairseq-train command of a stage: that of translation, with documents cut to the positions."""
-    return [*translation.train_command(config, stage, seed, run), "--truncate-source"]  # type: ignore[arg-type]
+def job(config: Config, stage: str, seed: int, run: Path = Path(), done: Path | None = None) -> Job:
+    """A stage's run of fairseq-train: that of translation, with documents cut to the positions."""
+    return translation.job(config, stage, seed, run, done, ["--truncate-source"])  # type: ignore[arg-type]
 
 
 def generate_command(config: Config, arm: str, seed: int, run: Path = Path()) -> list[str]:
-    """Return the fairseq-generate command of an arm; a summary has at most two pieces for each word it may have."""
+    """The fairseq-generate command of an arm; a summary has at most two pieces for each word it may have."""
     command = translation.generate_command(config, arm, seed, run)  # type: ignore[arg-type]
-    limits = ["--max-len-a", "0", "--max-len-b", str(2 * config.data.longest_summary)]
+    limits = flags(max_len_a=0, max_len_b=2 * config.data.longest_summary)
     return [*command, *limits, "--truncate-source", "--skip-invalid-size-inputs-valid-test"]
-
-
-def train(config: Config, stage: str, seed: int, run: Path) -> None:
-    """Run a stage to its end; see ``csr.running.fairseq.train``."""
-    job = fairseq.Job(
-        command=train_command(config, stage, seed),
-        folder=stage_folder(stage, seed),
-        updates=translation.stage_settings(config, stage).updates,  # type: ignore[arg-type]
-        inputs=stage_inputs(config, stage, seed),  # type: ignore[arg-type]
-        start=start_model(config, stage, seed),  # type: ignore[arg-type]
-    )
-    fairseq.train(job, run, config.threads)
 
 
 def generate(config: Config, arm: str, seed: int, run: Path) -> None:
@@ -127,28 +129,45 @@ def score(config: Config, arm: str, seed: int, run: Path) -> None:
     folder, text = run / stage_folder(arm, seed), run / "data" / "text"
     ref = list(read_lines(text / f"test.{config.data.target_lang}"))
     lead = [line.partition(SENTENCE_BREAK)[0] for line in read_lines(text / f"test.{config.data.source_lang}")]
-    outputs = {"rouge": list(read_lines(folder / "test.hyp")), "lead": lead}
+    hyps = {"rouge": list(read_lines(folder / "test.hyp")), "lead": lead}
     found: dict[str, Any] = {
         name: {metric: dataclasses.asdict(score) for metric, score in rouge(hyp, ref).items()}
-        for name, hyp in outputs.items()
+        for name, hyp in hyps.items()
     }
-    found["empty"] = sum(not line.strip() for line in outputs["rouge"])
-    found["seconds"] = {
-        path.name: read_json(run / path / "timing.json")["seconds"]
-        for path in trained_folders(config, arm, seed)  # type: ignore[arg-type]
-    }
+    found["empty"] = sum(not line.strip() for line in hyps["rouge"])
+    found["seconds"] = stages.training_seconds(config, arm, seed, run)
     write_json(folder / "scores.json", {"arm": arm, "seed": seed, **found})
 
 
+def steps(config: Config) -> Iterator[Step]:
+    """The steps of the experiment, the report last."""
+    yield from stages.text_steps(config)
+    yield _prepare(config)
+    yield from translation.lexicon_steps(config.lexicon, config.data.source_lang, config.data.target_lang)
+    yield from stages.arm_steps(config, job, outputs, generate_command)
+    yield stages.report_step(config)
+
+
 def report(config: Config, run: Path) -> None:
-    """Write the tables of a run, finished or not."""
-    from csr.report.tasks import rouge_table
+    """Write the report of a run, finished or not."""
+    from csr.report.tasks import rouge_table, write_task_report
 
-    scores = tasks.read_scores(config, run)
     direction = f"{config.data.source_lang}→{config.data.target_lang}"
-    tasks.write_report(config, [rouge_table(scores, config.arms, direction)], scores, run)
+    write_task_report(run, lambda scores: [rouge_table(scores, config.arms, direction)])
 
 
-def targets(config: Config, until: str) -> list[str]:
-    """Return the files to make so that a step is done for every seed, and for every arm if it is about arms."""
-    return translation.targets(config, until)  # type: ignore[arg-type]
+def _prepare(config: Config) -> Step:
+    data, vocabulary = config.data, config.backbone.vocabulary
+    sentencepiece, dictionary = vocabulary or (None, None)
+    command = ["prepare-summaries", "--out", "data", *flags(train=data.train, dev=data.dev, test=data.test)]
+    command += flags(dev_size=None if data.dev else data.dev_size, test_size=None if data.test else data.test_size)
+    command += flags(source_lang=data.source_lang, target_lang=data.target_lang, document_words=data.document_words)
+    command += flags(summary_words=data.summary_words, pieces=None if vocabulary else data.pieces)
+    command += flags(langs=",".join(config.langs), sentencepiece_model=sentencepiece, dict=dictionary)
+    inputs = [file for file in (data.train, data.dev, data.test, dictionary, sentencepiece) if file]
+    splits = [
+        f"data/text/{split}.{lang}"
+        for split in ("train", "dev", "test")
+        for lang in (data.source_lang, data.target_lang)
+    ]
+    return Step("prepare", command, inputs, [PREPARED, SENTENCEPIECE, *splits])

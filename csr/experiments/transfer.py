@@ -15,7 +15,7 @@ from csr.evaluation.comet import signature as comet_signature
 from csr.evaluation.off_target import identifiable, off_target
 from csr.evaluation.significance import Statistics, means
 from csr.experiments.kinds import read_config
-from csr.experiments.translation import stage_folder
+from csr.experiments.stages import stage_folder
 from csr.files import PathLike, read_lines, read_parallel, write_text
 from csr.report.matrix import OPTIONAL, REQUIRED, Output, Scored, against, matrix
 from csr.report.table import Table

@@ -1,136 +1,166 @@
-"""Translation on one language pair: the stages of each arm, their fairseq commands, and the steps of ``csr run``."""
+"""Translation on one language pair: its settings, the runs of fairseq, and the steps of ``csr run``."""
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from csr import options
 from csr.errors import ConfigError
-from csr.experiments import flags
-from csr.experiments.settings import Config, Training
+from csr.experiments import commands, stages
+from csr.experiments.commands import flags
+from csr.experiments.settings import (
+    Backbone,
+    Distance,
+    Dynamics,
+    Experiment,
+    FinalTraining,
+    Generate,
+    Lexicon,
+    Scores,
+    SourceNoise,
+    Training,
+    expect_known,
+)
+from csr.experiments.stages import ARMS, PREPARED, SENTENCEPIECE, STAGES, lexicon_file, stage_folder, start_model
 from csr.running import fairseq
+from csr.running.fairseq import Job
+from csr.running.steps import Step
+from csr.settings import expect_default, setting
+from csr.switching.settings import WORDS
+
+__all__ = ["ARMS", "STAGES", "Config", "generate", "generate_command", "job", "report", "score", "steps"]
+
+Arm = Literal["random", "baseline", "iaft", "csr", "mask_restore_ft"]
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One run of fairseq-train.
+class Bitext:
+    """The parallel corpus. Where no dev or test files are given, they are taken out of the training pairs."""
 
-    The stage it starts from; whether it restores, and if so from masks or translations; whether it translates from
-    sources with noise.
+    source_lang: str
+    target_lang: str
+    src: Path
+    tgt: Path
+    folder: Path | None = None
+    """Where the relative paths among the files of this section start."""
+    dev_src: Path | None = None
+    dev_tgt: Path | None = None
+    test_src: Path | None = None
+    test_tgt: Path | None = None
+    dev_size: int = setting(1000, low=1)
+    test_size: int = setting(1000, low=1)
+    pieces: int = setting(8000, low=32)
+    max_words: int = setting(250, low=1)
+    max_ratio: float = setting(9.0, low=1)
+    origin: str | None = None
+    """Where the data set is published, or how to make it; shown when a file is missing."""
+
+    def check(self, prefix: str) -> None:
+        """Raise ConfigError for one language twice and for a dev or test set with one side."""
+        if self.source_lang == self.target_lang:
+            raise ConfigError(
+                f"{prefix}target_lang: expected another language than the source, found {self.target_lang!r}"
+            )
+        for split in ("dev", "test"):
+            sides = [side for side in ("src", "tgt") if getattr(self, f"{split}_{side}") is None]
+            if len(sides) == 1:
+                raise ConfigError(f"{prefix}{split}_{sides[0]}: missing, the other side is given")
+            if not sides:
+                expect_default(self, [f"{split}_size"], prefix, f"given beside {prefix}{split}_src")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Experiment):
+    """One experiment: a language pair, its arms and its seeds."""
+
+    experiment: Literal["translation"] = "translation"
+    data: Bitext
+    lexicon: Lexicon = Lexicon()
+    noise: SourceNoise = SourceNoise()
+    backbone: Backbone = Backbone()
+    restore: Training = Training()
+    finetune: FinalTraining = FinalTraining()
+    generate: Generate = Generate()
+    distance: Distance = Distance()
+    dynamics: Dynamics = Dynamics()
+    scores: Scores = Scores()
+    arms: tuple[Arm, ...] = ("random", "baseline", "csr")
+
+    @property
+    def langs(self) -> tuple[str, ...]:
+        """The model's language ids in order."""
+        return self.backbone.languages or (self.data.source_lang, self.data.target_lang)
+
+    def check(self, prefix: str) -> None:
+        """Raise ConfigError for a language that the model does not know, and for settings at odds with each other."""
+        super().check(prefix)
+        sides = (self.data.source_lang, self.data.target_lang)
+        expect_known("backbone.langs", sides, self.langs)
+        expect_lexicons(self.lexicon, sides)
+        if self.backbone.vocabulary:
+            expect_default(self.data, ["pieces"], "data.", "given beside a backbone that has its vocabulary")
+        every = self.dynamics.every
+        for name, stage in (("restore", self.restore), ("finetune", self.finetune)):
+            if every and every % stage.save_every:
+                found = f"{every} and {stage.save_every}"
+                raise ConfigError(f"dynamics.every: expected a multiple of {name}.save_every, found {found}")
+
+
+def expect_lexicons(lexicon: Lexicon, languages: tuple[str, str]) -> None:
+    """Raise ConfigError unless the files of a lexicon are those into both languages."""
+    found = {text.lang for text in lexicon.files}
+    if lexicon.method == "file" and found != set(languages):
+        wanted = " and ".join(languages)
+        raise ConfigError(f"lexicon.files: expected translations into {wanted}, found {' and '.join(sorted(found))}")
+
+
+def job(
+    config: Config, stage: str, seed: int, run: Path = Path(), done: Path | None = None, extra: Sequence[str] = ()
+) -> Job:
+    """A stage's run of fairseq-train; the paths in its command lie within the folder ``run``.
+
+    Args:
+        extra: flags that another kind of experiment adds.
     """
-
-    start: str | None
-    restore: bool = False
-    mask: bool = False
-    noisy: bool = False
-
-
-# The stages of method.md, sections 2 and 3, each after the one it starts from; those that do not restore are arms.
-STAGES = {
-    "backbone": Stage(start=None, restore=True, mask=True),
-    "restore": Stage(start="backbone", restore=True),
-    "mask_restore": Stage(start="backbone", restore=True, mask=True),
-    "random": Stage(start=None),
-    "baseline": Stage(start="backbone"),
-    "iaft": Stage(start="backbone", noisy=True),
-    "csr": Stage(start="restore"),
-    "mask_restore_ft": Stage(start="mask_restore"),
-}
-
-
-SNAKEFILE = Path(__file__).with_name("translation.smk")
-STEPS = ("prepare", "lexicon", *STAGES, "generate", "score", "report")
-ARMS = tuple(stage for stage, spec in STAGES.items() if not spec.restore)
-
-
-def stage_folder(stage: str, seed: int) -> Path:
-    """Return where a stage's files lie within the run folder."""
-    return Path(f"seed-{seed}", stage)
-
-
-def stage_settings(config: Config, stage: str) -> Training:
-    """Return the hyper-parameters of a stage.
-
-    An arm without stage one is trained for the updates of both stages (Zan et al., section 5.2).
-    """
-    if stage == "backbone":
-        return config.backbone.train
-    if STAGES[stage].restore:
-        return config.restore
-    if (start := STAGES[stage].start) and STAGES[start].start:
-        return config.finetune
-    return dataclasses.replace(config.finetune, updates=config.restore.updates + config.finetune.updates)
-
-
-def start_model(config: Config, stage: str, seed: int) -> Path | None:
-    """Return the checkpoint a stage starts from, relative to the run folder if it is made there."""
-    start = STAGES[stage].start
-    if start == "backbone" and config.backbone.checkpoint:
-        return config.backbone.checkpoint
-    return stage_folder(start, seed) / "model.pt" if start else None
-
-
-def trained_folders(config: Config, stage: str, seed: int) -> list[Path]:
-    """Return the folders of a stage and of the stages before it that are trained in the run, first to last."""
-    start = STAGES[stage].start
-    if start is None or (start == "backbone" and config.backbone.checkpoint):
-        return [stage_folder(stage, seed)]
-    return [*trained_folders(config, start, seed), stage_folder(stage, seed)]
-
-
-def lexicon_files(config: Config) -> tuple[Path, Path]:
-    """Return the lexicons of both directions within the run folder."""
-    src, tgt = config.data.source_lang, config.data.target_lang
-    return Path(f"lexicon/{src}-{tgt}.tsv"), Path(f"lexicon/{tgt}-{src}.tsv")
-
-
-def stage_inputs(config: Config, stage: str, seed: int) -> list[Path]:
-    """Return the files a stage reads besides the binarised data, relative to the run folder if they are made there."""
-    files = [Path("data/prepare.json"), Path("data/spm.model")]
-    if _switches(stage):
-        files += lexicon_files(config)
-    start = start_model(config, stage, seed)
-    return files + ([start] if start else [])
-
-
-def train_command(config: Config, stage: str, seed: int, run: Path = Path()) -> list[str]:
-    """Return the fairseq-train command of a stage; paths lie within the folder ``run``."""
-    spec, settings = STAGES[stage], stage_settings(config, stage)
-    work = fairseq.save_dir(run / stage_folder(stage, seed))
-    command = ["fairseq-train", *_task(config, stage, run)]
-    if _switches(stage):
-        forward, backward = (run / file for file in lexicon_files(config))
-        command += ["--lexicon", str(forward), "--reverse-lexicon", str(backward)]
-    command += flags.noise(config.noise, spec.restore, spec.mask, spec.noisy, backbone=stage == "backbone")
-    keep_every = config.dynamics.every if stage in measured_stages(config) else None
-    command += flags.architecture(config.backbone)
-    command += flags.generation(settings, seed, config.workers, work, keep_every)
-    if start := start_model(config, stage, seed):
-        command += ["--finetune-from-model", str(run / start)]
-    return command
+    if stage == "backbone" and config.backbone.texts:
+        return stages.backbone_job(config, seed, run)
+    spec, training, folder = STAGES[stage], stages.training(config, stage), stage_folder(stage, seed)
+    start, keep_every = start_model(config, stage, seed), config.dynamics.every if stage in measured(config) else None
+    src, tgt, rule = config.data.source_lang, config.data.target_lang, stages.selection(config, stage)
+    lexicons = [lexicon_file(src, tgt), lexicon_file(tgt, src)] if spec.switches else []
+    noise: list[str] = []
+    if spec.restore:
+        noise = stages.restore_flags(config.noise, spec, *([run / file] for file in lexicons))
+    elif spec.noisy:
+        noise = [*options.flags(config.noise, SourceNoise(), WORDS), *flags(noisy_sources=config.noise.sources)]
+    command = commands.fairseq(
+        "fairseq-train",
+        run / "data/bin",
+        _task(config, stage, run),
+        noise,
+        commands.architecture(config.backbone),
+        commands.writing(training, seed, config.workers, run / folder, keep_every),
+        commands.selection(rule),
+        flags(finetune_from_model=run / start if start else None),
+        extra,
+    )
+    inputs = [PREPARED, SENTENCEPIECE, *lexicons]
+    return Job(command, folder, training.updates, inputs, start, keep_every=keep_every, best=rule != "last")
 
 
 def generate_command(config: Config, arm: str, seed: int, run: Path = Path()) -> list[str]:
-    """Return the fairseq-generate command of an arm; paths lie within the folder ``run``."""
-    command = ["fairseq-generate", *_task(config, arm, run), "--gen-subset", "test"]
-    command += ["--path", str(run / stage_folder(arm, seed) / "model.pt"), "--beam", str(config.generate.beam)]
-    # Only runaway repetition is longer, and it takes a badly trained model minutes.
-    command += ["--max-len-a", "2", "--max-len-b", "10"]
-    return [*command, "--max-tokens", str(config.generate.max_tokens), "--num-workers", str(config.workers)]
-
-
-def train(config: Config, stage: str, seed: int, run: Path) -> None:
-    """Run a stage to its end; see ``csr.running.fairseq.train``."""
-    job = fairseq.Job(
-        command=train_command(config, stage, seed),
-        folder=stage_folder(stage, seed),
-        updates=stage_settings(config, stage).updates,
-        inputs=stage_inputs(config, stage, seed),
-        start=start_model(config, stage, seed),
-        keep_every=config.dynamics.every if stage in measured_stages(config) else None,
+    """The fairseq-generate command of an arm; paths lie within the folder ``run``."""
+    return commands.fairseq(
+        "fairseq-generate",
+        run / "data/bin",
+        _task(config, arm, run),
+        flags(gen_subset="test", path=run / stage_folder(arm, seed) / "model.pt", beam=config.generate.beam),
+        # Only runaway repetition is longer, and it takes a badly trained model minutes.
+        flags(max_len_a=2, max_len_b=10, max_tokens=config.generate.max_tokens, num_workers=config.workers),
     )
-    fairseq.train(job, run, config.threads)
 
 
 def generate(config: Config, arm: str, seed: int, run: Path) -> None:
@@ -140,6 +170,11 @@ def generate(config: Config, arm: str, seed: int, run: Path) -> None:
     fairseq.generate(generate_command(config, arm, seed), stage_folder(arm, seed), n_sentences, run, config.threads)
 
 
+def outputs(config: Config, arm: str, seed: int) -> list[Path]:
+    """The translations of an arm."""
+    return [stage_folder(arm, seed) / "test.hyp"]
+
+
 def score(config: Config, arm: str, seed: int, run: Path) -> None:
     """Write ``scores.json`` of an arm; see ``csr.experiments.scores``."""
     from csr.experiments.scores import write_scores
@@ -147,41 +182,79 @@ def score(config: Config, arm: str, seed: int, run: Path) -> None:
     write_scores(config, arm, seed, run)
 
 
-def targets(config: Config, until: str) -> list[str]:
-    """Return the files to make so that a step is done for every seed, and for every arm if it is about arms."""
-    folders = [stage_folder(arm, seed) for seed in config.seeds for arm in config.arms]
-    scores = [folder / "scores.json" for folder in folders]
-    fixed = {
-        "prepare": [Path("data/prepare.json")],
-        "lexicon": list(lexicon_files(config)),
-        "generate": [folder / "test.hyp" for folder in folders],
-        "score": scores,
-        # The scores too: an arm whose folder was deleted is done again, though the report is newer than all there is.
-        "report": [Path("report.html"), *scores],
+def measured(config: Config) -> list[str]:
+    """The stages whose checkpoints are measured: the arms and the restore stages before them."""
+    return [stage for stage in stages.needed(config) if stage != "backbone"] if config.dynamics.every else []
+
+
+def steps(config: Config) -> Iterator[Step]:
+    """The steps of the experiment, the report last."""
+    yield from stages.text_steps(config)
+    yield _prepare(config)
+    yield from lexicon_steps(config.lexicon, config.data.source_lang, config.data.target_lang)
+    distances: dict[tuple[str, int], Path] = {
+        (arm, seed): stage_folder(arm, seed) / "distance.json" for seed in config.seeds for arm in config.arms
     }
-    if until in fixed:
-        return [str(path) for path in fixed[until]]
-    if until == "backbone" and config.backbone.checkpoint:
-        raise ConfigError("--until backbone: nothing to train, backbone.checkpoint is given")
-    return [str(stage_folder(until, seed) / "model.pt") for seed in config.seeds]
+    yield from stages.arm_steps(
+        config, job, outputs, generate_command, lambda arm, seed: [distances[arm, seed]], config.scores.comet
+    )
+    # The backbone's own distance is worth a line only where it is trained here and used.
+    pretrained = [] if config.backbone.checkpoint or "backbone" not in stages.needed(config) else config.seeds
+    distances |= {("backbone", seed): stage_folder("backbone", seed) / "distance.json" for seed in pretrained}
+    for (stage, seed), out in distances.items():
+        model = stage_folder(stage, seed) / "model.pt"
+        command = ["distance", *flags(checkpoint=model, data="data/bin", out=out, sentences=config.distance.sentences)]
+        yield Step(f"distance {stage} seed {seed}", command, [model, PREPARED], [out])
+    dynamics = [stage_folder(stage, seed) / "dynamics.json" for seed in config.seeds for stage in measured(config)]
+    for out in dynamics:
+        command = ["dynamics", str(out.parent), *flags(sentences=config.dynamics.sentences, beam=config.generate.beam)]
+        name = f"dynamics {out.parent.name} {out.parent.parent.name.replace('-', ' ')}"
+        yield Step(name, command, [out.parent / "model.pt", PREPARED], [out])
+    yield stages.report_step(config, [*distances.values(), *dynamics])
 
 
-def measured_stages(config: Config) -> list[str]:
-    """Return the stages whose checkpoints are measured: the arms and the restore stages before them."""
-    starts = {STAGES[arm].start for arm in config.arms} - {None, "backbone"}
-    return [stage for stage in STAGES if stage in starts or stage in config.arms] if config.dynamics.every else []
+def lexicon_steps(lexicon: Lexicon, source: str, target: str) -> Iterator[Step]:
+    """The lexicons of both directions, induced from the training pairs or the user's files."""
+    if lexicon.method != "file":
+        yield stages.induced_step(lexicon, source, target)
+        return
+    for text in lexicon.files:
+        other = source if text.lang == target else target
+        out = lexicon_file(other, text.lang)
+        yield stages.dictionary_step(out.stem, text.file, out, "import")
 
 
-def _switches(stage: str) -> bool:
-    return STAGES[stage].restore and not STAGES[stage].mask
+def report(config: Config, run: Path) -> None:
+    """Write the report of a run, finished or not; see ``csr.report``."""
+    from csr.report import write_report
+
+    write_report([run], run / "report.html")
+
+
+def _prepare(config: Config) -> Step:
+    data, vocabulary = config.data, config.backbone.vocabulary
+    sentencepiece, dictionary = vocabulary or (None, None)
+    text = [data.src, data.tgt, data.dev_src, data.dev_tgt, data.test_src, data.test_tgt]
+    command = ["prepare", "--out", "data", *flags(src=data.src, tgt=data.tgt, source_lang=data.source_lang)]
+    command += flags(target_lang=data.target_lang, pieces=None if vocabulary else data.pieces)
+    command += flags(max_words=data.max_words, max_ratio=data.max_ratio, langs=",".join(config.langs))
+    for split in ("dev", "test"):
+        src, tgt, size = (getattr(data, f"{split}_{name}") for name in ("src", "tgt", "size"))
+        command += flags(**{f"{split}_src": src, f"{split}_tgt": tgt, f"{split}_size": None if src else size})
+    command += flags(sentencepiece_model=sentencepiece, dict=dictionary)
+    splits = [
+        f"data/text/{split}.{lang}"
+        for split in ("train", "dev", "test")
+        for lang in (data.source_lang, data.target_lang)
+    ]
+    inputs = [file for file in [*text, sentencepiece, dictionary] if file]
+    return Step("prepare", command, inputs, [PREPARED, SENTENCEPIECE, *splits])
 
 
 def _task(config: Config, stage: str, run: Path) -> list[str]:
     return [
-        str(run / "data" / "bin"),
-        *("--user-dir", str(fairseq.plugin_folder())),
-        *("--task", "csr_restore" if STAGES[stage].restore else "csr_translation"),
-        *("--source-lang", config.data.source_lang, "--target-lang", config.data.target_lang),
-        *flags.languages(config.backbone, config.langs),
-        *("--bpe", "sentencepiece", "--sentencepiece-model", str(run / "data" / "spm.model")),
+        *flags(task="csr_restore" if STAGES[stage].restore else "csr_translation"),
+        *flags(source_lang=config.data.source_lang, target_lang=config.data.target_lang),
+        *commands.languages(config.backbone, config.langs),
+        *flags(bpe="sentencepiece", sentencepiece_model=run / SENTENCEPIECE),
     ]

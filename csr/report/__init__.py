@@ -8,28 +8,38 @@ from typing import Any
 
 from csr.files import PathLike, write_json, write_text
 from csr.report import html, tables
-from csr.report.collect import collect
+from csr.report.collect import Run, collect_translation
 from csr.report.published import published
 from csr.report.table import Table
 
 
-def write_report(folders: Sequence[PathLike], out: PathLike) -> dict[str, Any]:
-    """Write the page to ``out``, and into each run folder ``results.json``, ``table.md`` and ``tables/``.
+def write_report(folders: Sequence[PathLike], out: PathLike) -> list[Run]:
+    """Write the page of runs of translation to ``out``, and into each run folder its results.
 
     Several runs also get ``tables/overview.*`` beside the page.
     """
-    results = collect(folders)
-    for folder, run in zip(map(Path, folders), results["runs"], strict=True):
-        write_json(folder / "results.json", run)
-        with write_text(folder / "table.md") as stream:
-            stream.write(tables.main(run).markdown())
-        for table in (*tables.run_tables(run), *published([run])):
-            write_table(table, folder / "tables")
-    if len(results["runs"]) > 1:
-        write_table(tables.overview(results["runs"]), Path(out).parent / "tables")
+    runs = [collect_translation(Path(folder)) for folder in folders]
+    for folder, run in zip(map(Path, folders), runs, strict=True):
+        write_results(folder, run, [*tables.run_tables(run), *published([run])], [tables.main(run)])
+    if len(runs) > 1:
+        write_table(tables.overview(runs), Path(out).parent / "tables")
+    write_page(out, html.page(runs))
+    return runs
+
+
+def write_results(folder: Path, results: Any, found: Sequence[Table], main: Sequence[Table]) -> None:
+    """Write ``results.json``, ``tables/`` and, with the main tables, ``table.md`` into a folder."""
+    write_json(folder / "results.json", results)
+    for table in found:
+        write_table(table, folder / "tables")
+    with write_text(folder / "table.md") as stream:
+        stream.write("\n".join(table.markdown() for table in main))
+
+
+def write_page(out: PathLike, page: str) -> None:
+    """Write the page of a report."""
     with write_text(out) as stream:
-        stream.write(html.page(results))
-    return results
+        stream.write(page)
 
 
 def write_table(table: Table, folder: Path) -> None:

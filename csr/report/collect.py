@@ -1,4 +1,4 @@
-"""From run folders to one plain dict: scores, curves, lexicons, examples and settings; what is absent is listed."""
+"""From a run folder to one plain dict: scores, curves, lexicons, examples and settings; what is absent is listed."""
 
 from __future__ import annotations
 
@@ -10,61 +10,64 @@ import yaml
 
 from csr.analysis.dynamics import Point, curve, read_log
 from csr.errors import DataError
-from csr.files import PathLike, read_json, read_lines
+from csr.files import read_json, read_lines
 from csr.report.lexicons import describe
 from csr.report.outputs import case_studies, comparisons
 
 _BOOKKEEPING = {"epoch", "update", "num_updates"}  # what a log says about the run rather than about the model
 
 
-def collect(folders: Sequence[PathLike]) -> dict[str, Any]:
-    """Gather the results of runs, each a folder of ``csr run``, as values that JSON can hold."""
-    return {"runs": [collect_run(Path(folder)) for folder in folders]}
+Run = dict[str, Any]
 
 
-def collect_run(folder: Path) -> dict[str, Any]:
-    """Gather the results of one run; unfinished arms are named under ``missing``.
+def collect(folder: Path) -> Run:
+    """The results of a run of any kind, as values that JSON can hold; unfinished arms are named under ``missing``.
 
     Raises:
         DataError: the folder has no ``config.yaml``, or one of its files is damaged.
     """
     config = _config(folder / "config.yaml")
-    src, tgt = config["data"]["source_lang"], config["data"]["target_lang"]
     arms, seeds = list(config["arms"]), list(config["seeds"])
     scores = [_score(path) for path in sorted(folder.glob("seed-*/*/scores.json"))]
-    backbones = sorted(folder.glob("seed-*/backbone/distance.json"))
     finished = {(score["seed"], score["arm"]) for score in scores}
     return {
         "name": folder.resolve().name,
-        "src": src,
-        "tgt": tgt,
         "arms": arms,
         "seeds": seeds,
         "missing": [f"seed-{seed}/{arm}" for seed in seeds for arm in arms if (seed, arm) not in finished],
-        "scores": [*scores, *(_place(path) | {"distance": read_json(path)} for path in backbones)],
-        "comparisons": comparisons(folder, arms, seeds, tgt),
-        "cases": case_studies(folder, "csr", seeds[0], src, tgt),
+        "scores": scores,
         "logs": [_log(path) for path in sorted(folder.glob("seed-*/*/train.log"))],
-        "checkpoints": [_place(path) | read_json(path) for path in sorted(folder.glob("seed-*/*/dynamics.json"))],
-        "domain": _optional(folder / "domain.json"),
-        "lexicons": {
-            f"{a}-{b}": found for a, b in ((src, tgt), (tgt, src)) if (found := describe(folder, a, b, config))
-        },
         "data": _optional(folder / "data" / "prepare.json"),
         "environment": _optional(folder / "environment.json"),
         "config": config,
     }
 
 
-def collect_task(config: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Gather what the page of a run of another experiment than translation shows beside its tables."""
-    return {
-        "arms": list(config["arms"]),
-        "seeds": list(config["seeds"]),
-        "logs": [_log(path) for path in sorted(folder.glob("seed-*/*/train.log"))],
-        "data": None,
-        "environment": _optional(folder / "environment.json"),
-        "config": config,
+def collect_translation(folder: Path) -> Run:
+    """The results of a run of translation: ``collect``, and what its translations and lexicons tell.
+
+    Raises:
+        DataError: the folder has no ``config.yaml``, or one of its files is damaged.
+    """
+    run = collect(folder)
+    config, arms, seeds = run["config"], run["arms"], run["seeds"]
+    try:
+        src, tgt = config["data"]["source_lang"], config["data"]["target_lang"]
+    except (KeyError, TypeError):
+        path = folder / "config.yaml"
+        raise DataError(f"{path}: expected data with source_lang and target_lang, as translation has it") from None
+    backbones = sorted(folder.glob("seed-*/backbone/distance.json"))
+    return run | {
+        "src": src,
+        "tgt": tgt,
+        "scores": [*run["scores"], *(_place(path) | {"distance": read_json(path)} for path in backbones)],
+        "comparisons": comparisons(folder, arms, seeds, tgt),
+        "cases": case_studies(folder, "csr", seeds[0], src, tgt),
+        "checkpoints": [_place(path) | read_json(path) for path in sorted(folder.glob("seed-*/*/dynamics.json"))],
+        "domain": _optional(folder / "domain.json"),
+        "lexicons": {
+            f"{a}-{b}": found for a, b in ((src, tgt), (tgt, src)) if (found := describe(folder, a, b, config))
+        },
     }
 
 
@@ -77,9 +80,9 @@ def _config(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise DataError(f"{path}: expected YAML, found {' '.join(str(error).split())}") from None
     try:
-        config["data"]["source_lang"], config["data"]["target_lang"], config["arms"], config["seeds"][0]
+        config["arms"], config["seeds"][0]
     except (KeyError, TypeError, IndexError):
-        raise DataError(f"{path}: expected arms, seeds and data with source_lang and target_lang") from None
+        raise DataError(f"{path}: expected the settings of csr run, with arms and seeds") from None
     return config
 
 

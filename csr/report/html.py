@@ -12,10 +12,10 @@ from typing import Any
 import yaml
 
 import csr
-from csr.report import plots, tables
+from csr.report import plots, switching, tables, training
+from csr.report.measures import Measure, Run, arm_name, bleu, direction, eq5, gains, logs
 from csr.report.published import published
 from csr.report.table import Cell, Column, Number, Table
-from csr.report.tables import Run, arm_name, direction
 
 # What is drawn over updates, by experiment: part of the log, name there, title.
 _CURVES = (
@@ -37,9 +37,8 @@ _TASK_CURVES = {
 }
 
 
-def page(results: dict[str, Any]) -> str:
-    """Return the page for the results of one or more runs."""
-    runs = results["runs"]
+def page(runs: Sequence[Run]) -> str:
+    """The page of one or more runs of translation, as ``collect_translation`` gathers them."""
     title = "Code-switching finetuning: " + ", ".join(dict.fromkeys(f"{run['name']} {direction(run)}" for run in runs))
     body = [f"<h1>{escape(title)}</h1>"]
     if len(runs) > 1:
@@ -51,7 +50,7 @@ def page(results: dict[str, Any]) -> str:
 
 
 def task_page(name: str, found: Sequence[Table], run: Run) -> str:
-    """Return the page of a run of another experiment than translation, as ``collect_task`` gathers it."""
+    """The page of a run of another experiment than translation, as ``collect`` gathers it."""
     body = [f"<h1>{escape(name)}</h1>"]
     body += [_section(table.title, table.name, _table(table)) for table in found]
     if figures := _figures(run, _TASK_CURVES[run["config"]["experiment"]]):
@@ -82,7 +81,7 @@ def _run(run: Run, prefix: str) -> str:
         ("Languages apart", "distance", _table(tables.distances(run))),
         ("Domains", "domain", _domain(run)),
         ("Lexicons and switching", "lexicon", _lexicons(run)),
-        ("Cost", "cost", _table(tables.cost(run))),
+        ("Cost", "cost", _table(training.cost(run))),
         ("How it was made", "settings", _settings(run)),
     ]
     shown = [(title, prefix + name, body) for title, name, body in sections if body]
@@ -112,28 +111,29 @@ def _results(run: Run) -> str:
     for metric, label in (("bleu", "BLEU"), ("chrf", "chrF"), ("comet", "COMET"), ("off_target", "off-target")):
         for signature in dict.fromkeys(score[metric]["signature"] for score in run["scores"] if score.get(metric)):
             parts.append(f'<p class="note">{label}: <code>{escape(signature)}</code></p>')
+    parts.append(_table(tables.controls(run)))
     parts.append(_details("Each seed", _table(tables.per_seed(run))))
     return "\n".join(parts)
 
 
 def _verdict(run: Run) -> str:
     """Say how CSR compares with standard finetuning, seed by seed, whichever way it falls."""
-    gains = Number(tables.gains(run, tables.bleu), 2, signed=True)
-    if not gains.values:
+    found = Number(gains(run, bleu), 2, signed=True)
+    if not found.values:
         return _paragraph("CSR and standard finetuning are not both finished for any seed yet.", "verdict")
-    mean, sd = gains.shown()
-    each = ", ".join(Number((gain,), 2, signed=True).shown()[0] for gain in gains.values)
-    spread = f" ± {sd} over {len(gains.values)} seeds (each: {each})" if sd else " (one seed)"
+    mean, sd = found.shown()
+    each = ", ".join(Number((gain,), 2, signed=True).shown()[0] for gain in found.values)
+    spread = f" ± {sd} over {len(found.values)} seeds (each: {each})" if sd else " (one seed)"
     return _paragraph(f"CSR against standard finetuning with as many updates: {mean}{spread} BLEU.", "verdict")
 
 
 def _training(run: Run) -> str:
     checkpoints = [
-        _checkpoints(run, tables.eq5, "Distance D (Eq. 5) at saved checkpoints"),
-        _checkpoints(run, tables.bleu, "BLEU at saved checkpoints"),
+        _checkpoints(run, eq5, "Distance D (Eq. 5) at saved checkpoints"),
+        _checkpoints(run, bleu, "BLEU at saved checkpoints"),
     ]
     figures = _figures(run, _CURVES, checkpoints)
-    return figures and figures + "".join(_table(table) for table in (tables.dynamics(run), tables.checkpoints(run)))
+    return figures and figures + "".join(_table(table) for table in (training.dynamics(run), training.checkpoints(run)))
 
 
 def _figures(run: Run, curves: Sequence[tuple[str, str, str]], others: Sequence[str] = ()) -> str:
@@ -167,7 +167,7 @@ def _stage_loss(run: Run, stage: str) -> str:
     return _lines(series, f"Loss, stage {stage} (bits per token)", settle=True)
 
 
-def _checkpoints(run: Run, measure: tables.Measure, title: str) -> str:
+def _checkpoints(run: Run, measure: Measure, title: str) -> str:
     """Plot a measure of the arms and of the restore stages over their saved checkpoints."""
     series = []
     for stage in dict.fromkeys(one["arm"] for one in run["checkpoints"]):
@@ -182,7 +182,7 @@ def _checkpoints(run: Run, measure: tables.Measure, title: str) -> str:
 
 
 def _curves_of(run: Run, arm: str, part: str, key: str) -> list[plots.Points]:
-    return [log[part][key] for log in tables.logs(run, arm) if log[part].get(key)]
+    return [log[part][key] for log in logs(run, arm) if log[part].get(key)]
 
 
 def _lines(series: Sequence[plots.Series], title: str, settle: bool) -> str:
@@ -265,14 +265,14 @@ def _domain(run: Run) -> str:
 
 
 def _lexicons(run: Run) -> str:
-    parts = [_table(tables.lexicons(run))]
-    parts.append(_table(tables.lexicon_starts(run)))
+    parts = [_table(switching.lexicons(run))]
+    parts.append(_table(switching.lexicon_starts(run)))
     warnings = {lexicon["quality"].get("warning") for lexicon in run["lexicons"].values()} - {None}
     parts += [_paragraph(warning, "warning") for warning in sorted(warnings)]
     parts += [_entries(name, lexicon["sample"]) for name, lexicon in run["lexicons"].items()]
-    switching = tables.switching(run)
-    if switching.rows:
-        parts.append("<h3>Switching</h3>" + _table(switching))
+    switched = switching.switching(run)
+    if switched.rows:
+        parts.append("<h3>Switching</h3>" + _table(switched))
     examples = [pieces for lexicon in run["lexicons"].values() for pieces in lexicon["examples"]]
     if examples:
         parts.append("<h3>Switched sentences</h3>")

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from csr.errors import ConfigError, DataError
 from csr.evaluation.significance import Comparison, Statistics, mark, paired_bootstrap
 from csr.files import PathLike, read_lines
+from csr.report.measures import arm_name
 from csr.report.table import Cell, Column, Number, Table
-from csr.report.tables import arm_name
 
 REQUIRED, OPTIONAL = ("arm", "model", "test", "hyp", "ref"), ("src", "seed")
 

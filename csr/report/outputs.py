@@ -12,29 +12,31 @@ from csr.evaluation.translation import statistics, tokenizer_for
 from csr.files import read_lines
 
 BASELINE = "baseline"
+# What an arm is tested against: standard finetuning and, where they were trained, the controls of the lexicon.
+REFERENCES = (BASELINE, "mask_restore_ft", "placebo")
 METRICS = ("bleu", "chrf", "comet")
 _SHOWN = 4  # cases of each kind
 
 
 def comparisons(folder: Path, arms: Sequence[str], seeds: Sequence[int], tgt: str) -> list[dict[str, Any]]:
-    """Test every finished arm against the baseline of its seed by paired bootstrap (Zan et al., Table 4's marks).
+    """Tests of every finished arm against the references of its seed, by paired bootstrap (as Zan et al., Table 4).
 
-    BLEU and chrF, and COMET where the scores of the sentences are in ``test.comet``.
+    BLEU and chrF, and COMET where the scores of the sentences are in ``test.comet``. Two references are compared once.
     """
     found = []
     for seed in seeds:
         finished = [arm for arm in arms if _hyp(folder, seed, arm).exists()]
-        if BASELINE not in finished:
-            continue
-        for metric in METRICS:
+        for metric in METRICS if set(REFERENCES) & set(finished) else ():
             counts = _statistics(folder, seed, finished, metric, tgt)
-            for arm in counts.keys() - {BASELINE} if BASELINE in counts else ():
-                result = paired_bootstrap(counts[arm], counts[BASELINE])
-                found.append(
-                    {"arm": arm, "seed": seed, "metric": metric, "difference": result.difference}
-                    | {"p_value": result.p_value, "signature": result.signature}
-                )
-    return sorted(found, key=lambda item: (item["seed"], arms.index(item["arm"]), item["metric"]))
+            for i, against in enumerate(REFERENCES):
+                for arm in counts.keys() - set(REFERENCES[: i + 1]) if against in counts else ():
+                    result = paired_bootstrap(counts[arm], counts[against])
+                    found.append(
+                        {"arm": arm, "against": against, "seed": seed, "metric": metric}
+                        | {"difference": result.difference, "p_value": result.p_value, "signature": result.signature}
+                    )
+    order = {arm: i for i, arm in enumerate(arms)}
+    return sorted(found, key=lambda item: (item["seed"], order[item["arm"]], order[item["against"]], item["metric"]))
 
 
 def _statistics(folder: Path, seed: int, arms: Sequence[str], metric: str, tgt: str) -> dict[str, Statistics]:

@@ -7,16 +7,19 @@ from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
 from csr.errors import DataError
-from csr.experiments.pretraining import ARMS, Config, Run, finetunings, stage_folder, tasks
-from csr.files import read_json, write_json, write_text
+from csr.files import read_json
+from csr.report import write_page, write_results
+from csr.report.collect import collect
+from csr.report.html import task_page
+from csr.report.measures import arm_name
 from csr.report.table import Cell, Column, Number, Table
-from csr.report.tables import arm_name
-from csr.settings import as_mapping
+
+ARMS = ("none", "ibm", "muse")
 
 # What is measured: the table's name among the published ones, and its title.
 MEASURES = {
@@ -31,24 +34,38 @@ _DIGITS = 4
 Results = dict[str, Any]
 
 
-def collect(config: Config, folder: Path) -> Results:
-    """Gather the scores of a run folder as values that JSON can hold; what is not finished is named in ``missing``.
+class Finetuned(Protocol):
+    """One fine-tuning of a run: what it learned, from which arm's model, with which point of the grid, and where."""
+
+    @property
+    def task(self) -> str: ...
+    @property
+    def arm(self) -> str: ...
+    @property
+    def grid(self) -> str: ...
+    @property
+    def folder(self) -> Path: ...
+
+
+def collect_pretraining(folder: Path, finetunings: Sequence[Finetuned]) -> Results:
+    """The results of a run: ``collect``, and the scores by language; ``missing`` names what is not finished.
 
     ``scores[measure][language][arm]`` are the values, one for each seed of pretraining and of fine-tuning.
     """
+    base = collect(folder)
     scores: dict[str, dict[str, dict[str, list[float]]]] = {}
     missing = []
-    for arm in config.arms:
-        for seed in config.seeds:
-            path = folder / stage_folder(arm, seed) / "accuracy.json"
+    for arm in base["arms"]:
+        for seed in base["seeds"]:
+            path = folder / f"seed-{seed}" / arm / "accuracy.json"
             if not path.is_file():
                 missing.append(str(path.relative_to(folder)))
                 continue
             for language, found in read_json(path).items():
                 by_arm = scores.setdefault("masked", {}).setdefault(language, {})
                 by_arm.setdefault(arm, []).append(found["accuracy"])
-    done: list[tuple[Run, dict[str, Any]]] = []
-    for run in finetunings(config):
+    done: list[tuple[Finetuned, dict[str, Any]]] = []
+    for run in finetunings:
         path = folder / run.folder / "scores.json"
         if path.is_file():
             done.append((run, read_json(path)))
@@ -56,7 +73,7 @@ def collect(config: Config, folder: Path) -> Results:
             missing.append(str(path.relative_to(folder)))
     grids: dict[str, dict[str, float]] = {}
     types = []
-    for task in tasks(config):
+    for task in dict.fromkeys(run.task for run in finetunings):
         of_task = [(run, found) for run, found in done if run.task == task]
         grids[task] = _grid(of_task)
         chosen = max(grids[task], key=grids[task].__getitem__, default=None)
@@ -68,33 +85,24 @@ def collect(config: Config, folder: Path) -> Results:
                 by_arm.setdefault(run.arm, []).append(score[_SCORES[task]] or 0.0)
                 if task == "ner":
                     types.append({"language": language, "arm": run.arm, **score})
-    return {
-        "name": folder.resolve().name,
-        "languages": [config.data.source_lang, config.data.target_lang],
-        "arms": list(config.arms),
+    data = base["config"]["data"]
+    return base | {
+        "languages": [data["source_lang"], data["target_lang"]],
         "scores": scores,
         "types": types,
         "grids": grids,
         "missing": missing,
-        "notes": list(config.notes),
+        "notes": list(base["config"]["notes"]),
     }
 
 
-def write_report(config: Config, folder: Path) -> None:
+def write_report(folder: Path, finetunings: Sequence[Finetuned]) -> None:
     """Write ``report.html``, ``table.md``, ``results.json`` and ``tables/`` of a run folder."""
-    from csr.report import html, write_table
-    from csr.report.collect import collect_task
-
-    results = collect(config, folder)
-    tables = [*main_tables([results]), *detail_tables(results)]
-    write_json(folder / "results.json", results)
-    with write_text(folder / "table.md") as stream:
-        stream.write("\n".join(table.markdown() for table in tables))
-    for table in tables:
-        write_table(table, folder / "tables")
+    results = collect_pretraining(folder, finetunings)
+    found = [*main_tables([results]), *detail_tables(results)]
+    write_results(folder, results, found, found)
     title = f"Code-switched pretraining: {'–'.join(results['languages'])}"
-    with write_text(folder / "report.html") as stream:
-        stream.write(html.task_page(title, tables, collect_task(as_mapping(config), folder)))
+    write_page(folder / "report.html", task_page(title, found, results))
 
 
 def main_tables(runs: Sequence[Results]) -> list[Table]:
@@ -166,7 +174,7 @@ def read_results(folders: Sequence[Path]) -> list[Results]:
     return found
 
 
-def _grid(done: Sequence[tuple[Run, Mapping[str, Any]]]) -> dict[str, float]:
+def _grid(done: Sequence[tuple[Finetuned, Mapping[str, Any]]]) -> dict[str, float]:
     """Return the mean score on the dev set of each point of a grid."""
     points: dict[str, list[float]] = {}
     for run, found in done:

@@ -8,8 +8,9 @@ from typing import Any
 
 import yaml
 
+from csr.report.measures import Measure, Run, bleu, direction, eq5, gains, rare_f, seconds, values
 from csr.report.table import Cell, Column, Number, Table
-from csr.report.tables import Measure, Run, bleu, direction, eq5, gains, rare_f, seconds, updates_to_baseline, values
+from csr.report.training import updates_to_baseline
 
 
 def published(runs: Sequence[Run]) -> list[Table]:

@@ -9,6 +9,8 @@ from typing import Any
 
 from csr.evaluation.significance import over_seeds
 
+SPREAD = "Mean ± sample standard deviation over seeds; best in bold."
+
 
 @dataclass(frozen=True)
 class Number:

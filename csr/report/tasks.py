@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+from csr.errors import DataError
+from csr.report import write_page, write_results
+from csr.report.collect import collect
+from csr.report.html import task_page
+from csr.report.measures import arm_name
 from csr.report.table import Cell, Column, Number, Table
-from csr.report.tables import arm_name
+
+
+def write_task_report(folder: Path, make: Callable[[Sequence[dict[str, Any]]], Sequence[Table]]) -> None:
+    """Write the report of a run of another kind than translation, whose tables ``make`` makes from its scores.
+
+    Raises:
+        DataError: no arm has scores yet.
+    """
+    run = collect(folder)
+    if not run["scores"]:
+        raise DataError(f"{folder}: expected scores of at least one arm, found none; csr run makes them")
+    found = make(run["scores"])
+    write_results(folder, run, found, found[:1])
+    write_page(folder / "report.html", task_page(run["name"], found, run))
 
 
 def nli_table(scores: Sequence[dict[str, Any]], languages: Sequence[str], arms: Sequence[str], trained: str) -> Table:

@@ -13,37 +13,46 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 import csr
-from csr.errors import ConfigError
-from csr.experiments.kinds import check_files, experiment
 from csr.files import sha256, write_json
 from csr.process import die_with, locked
 from csr.running.fairseq import StepError, disk_full
-from csr.running.step import EVENTS
-from csr.settings import hint, input_files, write_settings
+from csr.running.steps import EVENTS, Step, as_config, targets
+from csr.settings import input_files, write_settings
 
+_SNAKEFILE = Path(__file__).with_name("run.smk")
+_STEPS = "steps.json"
 _VERSIONS = ("torch", "fairseq-fixed", "numpy", "scipy", "sentencepiece", "gensim", "sacrebleu", "snakemake")
 
 
-def run_workflow(config: Any, run: Path, cores: int, until: str = "report") -> None:
-    """Bring a run folder up to date with its settings and inputs, showing progress on stderr.
+def run_steps(
+    steps: Sequence[Step], settings: Any, run: Path, cores: int, until: str = "report", gpus: int | None = None
+) -> None:
+    """Bring a run folder up to date with its steps, showing progress on stderr.
+
+    Args:
+        settings: the settings that the steps are made from, a dataclass: written to ``config.yaml``, and the files it
+            names to ``environment.json`` with their hashes.
+        cores: threads of all steps that run at the same time.
+        gpus: cards that are shared out among the steps that ask for one (default: those there are).
 
     Raises:
-        ConfigError: an input file is missing, or another csr command works in the folder.
+        ConfigError: another csr command works in the folder, or ``until`` names no step.
         StepError: a step failed; its error and log have been printed. Its ``status`` is 2 if its input was at fault.
     """
-    check_files(config)
+    wanted = targets(steps, until)
     with locked(run) as lock:
-        write_settings(config, run / "config.yaml")
-        _write_environment(config, run)
+        write_settings(settings, run / "config.yaml")
+        write_json(run / _STEPS, as_config(steps))
+        _write_environment(settings, run)
         events, log = run / EVENTS, run / "logs" / "snakemake.log"
         events.parent.mkdir(exist_ok=True)
         events.write_bytes(b"")
-        command = _snakemake(config, run, run / "config.yaml", cores, until)
+        command = _snakemake(run, run / _STEPS, wanted, cores, n_gpus() if gpus is None else gpus)
         parent = os.getpid()
         with open(log, "wb") as stream:
             # A session of its own: an interrupt at the keyboard reaches this process alone, which then kills the rest.
@@ -72,41 +81,53 @@ def run_workflow(config: Any, run: Path, cores: int, until: str = "report") -> N
             raise progress.failure(process.returncode)
 
 
-def planned_steps(config: Any, run: Path, until: str = "report") -> Iterator[tuple[str, str]]:
-    """Yield the label of each step that is to do and why, changing nothing in the run folder."""
-    check_files(config)
+def planned_steps(steps: Sequence[Step], run: Path, until: str = "report") -> Iterator[tuple[str, str]]:
+    """Yield the name of each step that is to do and why, changing nothing in the run folder.
+
+    Raises:
+        ConfigError: ``until`` names no step.
+        StepError: Snakemake fails, such as for a missing input.
+    """
+    wanted = targets(steps, until)
     with tempfile.TemporaryDirectory() as folder:
-        settings = Path(folder, "config.yaml")
-        write_settings(config, settings)
-        where = run if run.is_dir() else Path(folder)
-        command = _snakemake(config, where, settings, 1, until, dry_run=True)
+        listed = Path(folder, _STEPS)
+        write_json(listed, as_config(steps))
+        command = _snakemake(run if run.is_dir() else Path(folder), listed, wanted, 1, 0, "--dry-run")
         result = subprocess.run(command, capture_output=True, text=True, check=False)
     text = result.stdout + result.stderr
     if result.returncode:
         raise StepError(_last_lines(text, 4))
     for block in re.split(r"\n(?=(?:local)?rule )", text)[1:]:
-        rule = block.partition(":")[0].split()[-1]
-        found = dict(re.findall(r"^ +(reason|wildcards): (.*)$", block, re.MULTILINE))
-        named = dict(item.split("=", 1) for item in found.get("wildcards", "").split(", ") if item)
-        words = [*(() if rule == "train" else (rule,)), *(value for name, value in named.items() if name != "seed")]
-        label = " ".join([*words, *(("seed", named["seed"]) if "seed" in named else ())])
-        yield (
-            label,
-            re.sub(r"Params have changed[^;]*(.*?before:.*?now:[^;]*)?", "settings have changed", found["reason"]),
-        )
+        found = re.match(r"(?:local)?rule (.*):\n", block)
+        reason = re.search(r"^ +reason: (.*)$", block, re.MULTILINE)
+        if found and reason:
+            yield (
+                found[1],
+                re.sub(r"Params have changed[^;]*(.*?before:.*?now:[^;]*)?", "settings have changed", reason[1]),
+            )
 
 
-def _snakemake(config: Any, run: Path, settings: Path, cores: int, until: str, dry_run: bool = False) -> list[str]:
-    kind = experiment(config)
-    if until not in kind.STEPS:
-        raise ConfigError(f"--until: expected {' or '.join(kind.STEPS)}, found {until!r}{hint(until, kind.STEPS)}")
+def n_gpus() -> int:
+    """The number of cards that this process may use."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([name for name in visible.split(",") if name.strip() not in ("", "-1")])
+    if not shutil.which("nvidia-smi"):
+        return 0
+    listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, check=False)
+    return listed.stdout.count("GPU ") if listed.returncode == 0 else 0
+
+
+def _snakemake(run: Path, config: Path, wanted: Sequence[str], cores: int, gpus: int, *options: str) -> list[str]:
     return [
-        *(sys.executable, "-m", "snakemake", "--snakefile", str(kind.SNAKEFILE), "--directory", str(run)),
-        *("--configfile", str(settings.resolve()), "--cores", str(cores), "--rerun-incomplete", "--nocolor"),
+        *(sys.executable, "-m", "snakemake", "--snakefile", str(_SNAKEFILE), "--directory", str(run)),
+        *("--configfile", str(config.resolve()), "--cores", str(cores), "--rerun-incomplete", "--nocolor"),
+        # Without cards a step runs on the processor, whatever it asks for.
+        *(("--resources", f"gpus={gpus}") if gpus else ()),
         # Not code: a new version of csr does not undo finished training.
         *("--nolock", "--rerun-triggers", "mtime", "params", "input"),
-        *(("--dry-run",) if dry_run else ()),
-        *("--", *kind.targets(config, until)),
+        *options,
+        *("--", *wanted),
     ]
 
 
@@ -181,7 +202,7 @@ class _Progress:
             print(f"\r\x1b[K{line[:width]}", end="", file=self._out, flush=True)
 
 
-def _write_environment(config: Any, run: Path) -> None:
+def _write_environment(settings: Any, run: Path) -> None:
     """Record what a result depends on besides the settings."""
     write_json(
         run / "environment.json",
@@ -192,7 +213,7 @@ def _write_environment(config: Any, run: Path) -> None:
                 **{name: importlib.metadata.version(name) for name in _VERSIONS},
             },
             "command": sys.argv,
-            "inputs": {str(file): sha256(file) for file in (file for _, file in input_files(config))},
+            "inputs": {str(file): sha256(file) for file in (file for _, file in input_files(settings))},
             "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
         },
     )

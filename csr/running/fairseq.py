@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import json
@@ -38,14 +39,21 @@ class Job:
     """The command, run in the run folder; its ``--save-dir`` is ``checkpoints`` in ``folder``."""
     folder: Path
     updates: int | None
-    """How many it is trained for; without a number the command itself says when to end, and its best one counts."""
+    """How many it is trained for; without a number the command itself says when to end."""
     inputs: Sequence[Path]
-    """The files it reads besides those of ``data``."""
+    """The files it reads besides those of ``data`` and ``start``."""
     start: Path | None = None
     """The checkpoint it starts from."""
     data: Path = Path("data/bin")
     keep_every: int | None = None
     """Checkpoints at multiples of so many updates stay in ``checkpoints``; the command must keep them too."""
+    best: bool = False
+    """The best checkpoint on the dev set counts, not the last; the command says by what."""
+
+    @property
+    def files(self) -> list[Path]:
+        """The files it reads besides those of ``data``."""
+        return list(dict.fromkeys([*self.inputs, *([self.start] if self.start else [])]))
 
 
 def save_dir(folder: Path) -> Path:
@@ -56,13 +64,14 @@ def save_dir(folder: Path) -> Path:
 def train(job: Job, run: Path, threads: int) -> None:
     """Train to the end, from the last checkpoint if the command and what the inputs hold are still the same.
 
-    Leaves ``model.pt``, ``train.log`` and ``timing.json`` (seconds and updates, over all restarts) in the folder.
+    Leaves ``model.pt``, ``train.log`` and ``timing.json`` (seconds and updates over all restarts, and the updates of
+    the chosen checkpoint) in the folder.
 
     Raises:
         DataError: an input is missing, or fairseq rejects one.
         StepError: fairseq fails otherwise.
     """
-    for file in job.inputs:
+    for file in job.files:
         if not (run / file).is_file():
             raise DataError(f"{run / file}: no such file; an earlier step makes it, see csr run")
     folder = run / job.folder
@@ -78,9 +87,10 @@ def train(job: Job, run: Path, threads: int) -> None:
             state = _resume_point(work)
         if state is None or state["updates"] < (job.updates or 1):
             raise StepError(f"{log}: fairseq-train ended before update {job.updates or 1}")
-        write_json(folder / "timing.json", {"seconds": state["seconds"] - before, "updates": state["updates"]})
-        name = "checkpoint_best.pt" if job.updates is None else "checkpoint_last.pt"
-        read_checkpoint(work / name)  # a kill may have cut the best one short, which is no more to be had then
+        name = "checkpoint_best.pt" if job.best else "checkpoint_last.pt"
+        chosen = read_checkpoint(work / name)  # a kill may have cut the best one short, which is no more to be had then
+        timing = {"seconds": state["seconds"] - before, "updates": state["updates"], "chosen": chosen["updates"]}
+        write_json(folder / "timing.json", timing)
         _publish(work / name, folder / "model.pt", job.keep_every)
 
 
@@ -113,6 +123,7 @@ def identity(command: Sequence[str]) -> list[str]:
     return [argument for argument in command if argument != str(plugin_folder())]
 
 
+@functools.cache
 def plugin_folder() -> Path:
     """Return what ``--user-dir`` takes."""
     spec = importlib.util.find_spec("fairseq_plugins")
@@ -123,7 +134,7 @@ def plugin_folder() -> Path:
 
 def _fingerprint(job: Job, run: Path) -> str:
     """Return a hash of all that decides how a stage goes: its command and what its input files hold."""
-    files = sorted({run / file for file in job.inputs} | set(filter(Path.is_file, (run / job.data).glob("*"))))
+    files = sorted({run / file for file in job.files} | set(filter(Path.is_file, (run / job.data).glob("*"))))
     hashes = {os.path.relpath(file, run): sha256(file) for file in files if file.name != "preprocess.log"}
     return hashlib.sha256(json.dumps([identity(job.command), hashes]).encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""One step of the workflow: ``python -m csr.running.step PARENT LABEL LOG ARGUMENTS...`` runs ``csr ARGUMENTS``.
+"""One step of a run: ``python -m csr.step PARENT LABEL LOG ARGUMENTS...`` runs ``csr ARGUMENTS``.
 
 The step is killed with the process PARENT, writes what it prints to LOG, and says in ``logs/events.jsonl`` when it
 starts and how it ends, for ``csr run`` to show.
@@ -11,11 +11,9 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 
 from csr.process import die_with
-
-EVENTS = Path("logs", "events.jsonl")
+from csr.running.steps import EVENTS
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,0 +1,150 @@
+"""The commands of experiments: every flag of fairseq-train and fairseq-generate that they use is spelled here, once."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from csr.backbone.estimate import Precision
+from csr.backbone.mbart import MBART
+from csr.backbone.presets import PRESETS, family_of
+from csr.experiments.settings import Backbone, Training
+from csr.running.fairseq import plugin_folder, save_dir
+
+
+def number(value: float) -> str:
+    """A number as a command line takes it."""
+    return f"{value:g}"
+
+
+def flags(**options: object) -> list[str]:
+    """Command-line flags; those without a value are left out, true ones stand alone.
+
+    >>> flags(source_lang="de", dev_src=None, lr=3e-5, reset=True, quiet=False)
+    ['--source-lang', 'de', '--lr', '3e-05', '--reset']
+    """
+    found = []
+    for name, value in options.items():
+        if value is None or value is False:
+            continue
+        found.append(f"--{name.replace('_', '-')}")
+        if value is not True:
+            found.append(number(value) if isinstance(value, float) else str(value))
+    return found
+
+
+def fairseq(program: str, data: Path, *parts: Sequence[str]) -> list[str]:
+    """A command of fairseq on the folder of binarised text ``data``, with the flags of task, model and training."""
+    return [program, str(data), "--user-dir", str(plugin_folder()), *itertools.chain(*parts)]
+
+
+def architecture(sizes: Backbone) -> list[str]:
+    """Flags of a model of the given sizes: of the preset's family, or an mBART."""
+    family = family_of(PRESETS[sizes.preset]) if sizes.preset else MBART
+    return family.flags(sizes.layers, sizes.dim, sizes.ffn, sizes.heads, sizes.activation)
+
+
+def languages(backbone: Backbone, codes: Sequence[str]) -> list[str]:
+    """Flags of the model's languages, ``codes`` in its order, and of where their ids go."""
+    return flags(preset=backbone.preset) if backbone.preset else flags(langs=",".join(codes))
+
+
+def dropouts(settings: Any) -> list[str]:
+    """Flags of both dropouts."""
+    return flags(dropout=settings.dropout, attention_dropout=settings.attention_dropout)
+
+
+def adam(betas: tuple[float, float] = (0.9, 0.98), eps: float = 1e-6, **options: object) -> list[str]:
+    """Flags of the optimizer; by default as Zan et al., section 5.1, have it."""
+    return flags(optimizer="adam", adam_betas=str(betas), adam_eps=eps, **options)
+
+
+def memory(settings: Training) -> list[str]:
+    """Flags that say in which numbers to train, and what to give up for less memory."""
+    found = numbers(settings.precision, settings.memory_efficient)
+    return found + flags(
+        freeze_embeddings=settings.freeze_embeddings, checkpoint_activations=settings.checkpoint_activations
+    )
+
+
+def numbers(wanted: str, memory_efficient: bool = False) -> list[str]:
+    """Flags of the precision."""
+    name = precision(wanted)
+    if name == "fp32":
+        return []
+    found = [f"--{name}"] + ([f"--memory-efficient-{name}"] if memory_efficient else [])
+    # Deviation: fairseq raises the scale of the loss after 16,384 updates, more than a stage has. A copy of the
+    # weights tensor by tensor, as bf16 has it, needs less memory than one long one.
+    return found + (flags(fp16_scale_window=256, fp16_no_flatten_grads=True) if name == "fp16" else [])
+
+
+def precision(wanted: str) -> Precision:
+    """The numbers that are trained in on this machine: ``auto`` is bf16 or fp16 on a card, fp32 without one."""
+    if wanted != "auto":
+        return wanted  # type: ignore[return-value]
+    import torch
+
+    if not torch.cuda.is_available():
+        return "fp32"
+    return "bf16" if torch.cuda.get_device_capability()[0] >= 8 else "fp16"
+
+
+def polynomial(lr: float, warmup: int, updates: int) -> list[str]:
+    """Flags of a learning rate that rises for ``warmup`` updates and falls to 0 at ``updates``, the last."""
+    return flags(
+        lr_scheduler="polynomial_decay", lr=lr, warmup_updates=warmup, total_num_update=updates, max_update=updates
+    )
+
+
+def checkpoints(folder: Path, every: int, keep_every: int | None = None, validate: bool = True) -> list[str]:
+    """Flags that keep a stage's last checkpoint, and those at multiples of ``keep_every`` updates, in its folder."""
+    # By updates alone: an epoch of a small corpus takes seconds.
+    found = flags(save_dir=save_dir(folder), save_interval=1000000)
+    found += flags(validate_interval=1000000) if validate else flags(disable_validation=True)
+    return found + flags(
+        save_interval_updates=every,
+        keep_interval_updates=1,
+        keep_interval_updates_pattern=keep_every,
+        no_epoch_checkpoints=True,
+    )
+
+
+def best_checkpoint(folder: Path, metric: str, patience: int) -> list[str]:
+    """Flags that keep the checkpoint of the epoch with the largest ``metric``, in the stage's folder.
+
+    Args:
+        patience: epochs without a better one until training ends.
+    """
+    found = flags(save_dir=save_dir(folder), best_checkpoint_metric=metric, maximize_best_checkpoint_metric=True)
+    return found + flags(patience=patience, no_epoch_checkpoints=True)
+
+
+def log(updates: int) -> list[str]:
+    """Flags of the log: some fifty lines, at least one in a hundred updates."""
+    return flags(log_format="json", log_interval=max(1, min(100, updates // 50)))
+
+
+def selection(rule: str) -> list[str]:
+    """Flags of the rule that the best checkpoint on the dev set is told by; the loss is fairseq's own."""
+    if rule != "bleu":
+        return []
+    found = flags(eval_bleu=True, eval_bleu_args='{"beam": 1, "max_len_a": 2, "max_len_b": 10}')
+    found += flags(eval_bleu_remove_bpe="sentencepiece", best_checkpoint_metric="bleu")
+    return found + flags(maximize_best_checkpoint_metric=True)
+
+
+def writing(settings: Training, seed: int, workers: int, folder: Path, keep_every: int | None = None) -> list[str]:
+    """Flags of training to write text: loss, schedule, batches, and checkpoints in the stage's folder."""
+    return [
+        *memory(settings),
+        *dropouts(settings),
+        *flags(criterion="label_smoothed_cross_entropy", label_smoothing=settings.label_smoothing),
+        *adam(),
+        *polynomial(settings.lr, settings.warmup, settings.updates),
+        *flags(max_tokens=settings.max_tokens, update_freq=settings.update_freq, seed=seed, num_workers=workers),
+        *checkpoints(folder, settings.save_every, keep_every),
+        *flags(skip_invalid_size_inputs_valid_test=True),
+        *log(settings.updates),
+    ]

@@ -1,0 +1,103 @@
+"""What is measured of a run, read from its collected results; arms by the names that people know."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from csr.evaluation.translation import base_language
+from csr.report.collect import Run
+from csr.report.outputs import BASELINE
+
+Measure = Callable[[dict[str, Any]], float | None]  # of one entry of run["scores"]; None where it was not scored
+
+ARM_NAMES = {
+    "random": "Random",
+    "baseline": "Standard finetuning",
+    "iaft": "IAFT",
+    "mask_restore_ft": "Restore from masks",
+    "placebo": "Placebo lexicon",
+    "csr": "CSR",
+    "none": "No CS",
+    "ibm": "IBM",
+    "muse": "MUSE",
+    "backbone": "Backbone, not finetuned",
+}
+
+
+def arm_name(arm: str) -> str:
+    """Return an arm's or stage's name for people."""
+    return ARM_NAMES.get(arm, arm.replace("_", " ").capitalize())
+
+
+def bleu(score: dict[str, Any]) -> float | None:
+    """Return BLEU, 0 to 100."""
+    return score.get("bleu", {}).get("value")
+
+
+def chrf(score: dict[str, Any]) -> float | None:
+    """Return chrF2, 0 to 100."""
+    return score.get("chrf", {}).get("value")
+
+
+def comet(score: dict[str, Any]) -> float | None:
+    """Return COMET in the model's own unit."""
+    return (score.get("comet") or {}).get("value")
+
+
+def off_target(score: dict[str, Any]) -> float | None:
+    """Return how many outputs, in percent, are in a wrong language."""
+    rate = (score.get("off_target") or {}).get("rate")
+    return None if rate is None else 100 * rate
+
+
+def word_f(bucket: int, score: dict[str, Any]) -> float | None:
+    """Return the F-measure (percent) of the words of one frequency bucket, the rarest first."""
+    buckets = score.get("words", {}).get("buckets", [])
+    f1 = buckets[bucket]["f1"] if bucket < len(buckets) else None
+    return None if f1 is None else 100 * f1
+
+
+def distance(name: str, score: dict[str, Any]) -> float | None:
+    """Return one of the definitions of representation distance; retrieval accuracy in percent."""
+    value = score.get("distance", {}).get(name)
+    return 100 * value if value is not None and name == "retrieval_accuracy" else value
+
+
+def seconds(score: dict[str, Any]) -> float | None:
+    """Return the training seconds after pretraining: the backbone is a checkpoint that the arms are given."""
+    stages = [value for stage, value in score.get("seconds", {}).items() if stage != "backbone" and value is not None]
+    return sum(stages) if stages else None
+
+
+def values(run: Run, arm: str, measure: Measure) -> tuple[float, ...]:
+    """Return a measure of one arm for each seed that has it."""
+    found = (measure(score) for score in run["scores"] if score["arm"] == arm)
+    return tuple(value for value in found if value is not None)
+
+
+def gains(run: Run, measure: Measure) -> tuple[float, ...]:
+    """Return CSR's measure minus standard finetuning's, seed by seed where both have it."""
+    scores = {(score["seed"], score["arm"]): measure(score) for score in run["scores"]}
+    pairs = [(scores.get((seed, "csr")), scores.get((seed, BASELINE))) for seed in run["seeds"]]
+    return tuple(ours - base for ours, base in pairs if ours is not None and base is not None)
+
+
+def direction(run: Run) -> str:
+    """Return such as ``de→en``."""
+    return f"{base_language(run['src'])}→{base_language(run['tgt'])}"
+
+
+def logs(run: Run, arm: str) -> list[dict[str, Any]]:
+    """Return the logs of an arm or a stage, one per seed."""
+    return [log for log in run["logs"] if log["arm"] == arm]
+
+
+rare_f = functools.partial(word_f, 0)
+eq5 = functools.partial(distance, "root_sum_squares")
+
+
+def logged(run: Run, arm: str, measure: Callable[[dict[str, Any]], float | None]) -> tuple[float, ...]:
+    """A measure of the log of an arm or a stage, for each seed that has it."""
+    return tuple(value for log in logs(run, arm) if (value := measure(log)) is not None)

@@ -1,0 +1,115 @@
+"""Tables of training: time, losses, and what was measured at saved checkpoints."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+from csr.analysis.dynamics import updates_to_reach
+from csr.report.measures import Run, arm_name, bleu, direction, logged, logs, seconds, values
+from csr.report.outputs import BASELINE
+from csr.report.table import Cell, Column, Number, Table
+
+STAGES = ("backbone", "restore", "finetune")
+
+
+def cost(run: Run) -> Table:
+    """Return seconds of each stage and the overhead over standard finetuning (Zan et al., Table 10)."""
+    stages = [stage for stage in STAGES if any(_stage_seconds(stage, score) is not None for score in run["scores"])]
+    columns = [
+        Column("arm"),
+        *(Column(f"{stage} s") for stage in stages),
+        Column("after backbone s"),
+        Column("overhead %"),
+    ]
+    base = Number(values(run, BASELINE, seconds)).mean
+    rows: list[list[Cell]] = []
+    for arm in run["arms"] if stages else []:
+        spent = [Number(values(run, arm, functools.partial(_stage_seconds, stage)), 0) for stage in stages]
+        total = values(run, arm, seconds)
+        overhead = tuple(100 * (value / base - 1) for value in total) if base else ()
+        rows.append(
+            [arm_name(arm)]
+            + [number if number.values or not total else "–" for number in spent]
+            + [Number(total, 0), "–" if arm == BASELINE or not base else Number(overhead, 0)]
+        )
+    note = "Wall seconds, mean ± sample standard deviation over seeds. The arms of a seed share the backbone."
+    return Table("cost", f"{direction(run)}: training time", columns, rows, note)
+
+
+def _stage_seconds(stage: str, score: dict[str, Any]) -> float | None:
+    return score.get("seconds", {}).get(stage)
+
+
+def dynamics(run: Run) -> Table:
+    """Return final losses and the updates until standard finetuning's final loss (Zan et al., section 6.3)."""
+    labels = ("arm", "updates", "training loss", "validation loss", "best BLEU", "reaches baseline at", "in seeds")
+    rows: list[list[Cell]] = []
+    for arm in run["arms"]:
+        if trained := logs(run, arm):
+            reached, best = updates_to_baseline(run, arm), logged(run, arm, _best_bleu)
+            rows.append(
+                [
+                    arm_name(arm),
+                    Number(logged(run, arm, _last_update), 0),
+                    Number(logged(run, arm, lambda log: _last(log["train"].get("loss"))), 3),
+                    Number(logged(run, arm, lambda log: _last(log["valid"].get("loss"))), 3),
+                    Number(best, 1) if best else "–",
+                    Number(reached, 0) if reached else "–",
+                    f"{len(reached)} of {len(trained)}",
+                ]
+            )
+    note = "Finetuning only; last logged losses, in bits per token with label smoothing, and best validation BLEU. "
+    note += "Last columns: first validation at or below standard finetuning's last validation loss with the same seed."
+    return Table("dynamics", f"{direction(run)}: training dynamics", [Column(label) for label in labels], rows, note)
+
+
+def _best_bleu(log: dict[str, Any]) -> float | None:
+    return max((value for _, value in log["valid"].get("bleu", [])), default=None)
+
+
+def _last(points: Sequence[tuple[float, float]] | None) -> float | None:
+    return points[-1][1] if points else None
+
+
+def _last_update(log: dict[str, Any]) -> float | None:
+    """Return the last update a log tells of."""
+    curves = [points for part in ("train", "valid") for points in log[part].values()]
+    return max((points[-1][0] for points in curves if points), default=None)
+
+
+def updates_to_baseline(run: Run, arm: str) -> tuple[float, ...]:
+    """Return, for the seeds that get there, the updates an arm needs to the baseline's final validation loss."""
+    targets = {log["seed"]: _last(log["valid"].get("loss")) for log in logs(run, BASELINE)}
+    return logged(run, arm, lambda log: _updates_to(log, targets.get(log["seed"])))
+
+
+def _updates_to(log: dict[str, Any], target: float | None) -> float | None:
+    return None if target is None else updates_to_reach(log["valid"].get("loss", []), target)
+
+
+def checkpoints(run: Run) -> Table:
+    """Return distance and BLEU of the checkpoints that ``csr dynamics`` measured (Zan et al., Figure 2)."""
+    series = run["checkpoints"]
+    rows: list[list[Cell]] = []
+    for stage in dict.fromkeys(one["arm"] for one in series):
+        points = [point for one in series if one["arm"] == stage for point in one["points"]]
+        for updates in sorted({point["updates"] for point in points}):
+            here = [point for point in points if point["updates"] == updates]
+            scores = tuple(value for point in here if (value := bleu(point)) is not None)
+            rows.append(
+                [
+                    arm_name(stage),
+                    f"{updates:,}",
+                    Number(tuple(point["distance"]["root_sum_squares"] for point in here), 2),
+                    Number(tuple(point["distance"]["cosine"] for point in here), 3),
+                    Number(tuple(100 * point["distance"]["retrieval_accuracy"] for point in here)),
+                    Number(scores) if scores else "–",
+                ]
+            )
+    labels = ("stage", "updates", "distance D", "cosine", "retrieval %", "BLEU")
+    note = "Saved checkpoints; updates count from the start of the stage, 0 is the model it started from."
+    for one in series[:1]:
+        note += f" At most {one['sentences']:,} sentences of the split {one['split']}, beam {one['beam']}."
+    return Table("checkpoints", f"{direction(run)}: over updates", [Column(label) for label in labels], rows, note)

@@ -1,0 +1,25 @@
+# The rules of a run: one for each of its steps, which csr.running.steps describes.
+# Snakemake's configuration is RUN/steps.json; csr run writes it and starts this.
+
+from csr.running.steps import STEP, escaped, from_config
+
+for step in reversed(from_config(config)):  # the first rule, which Snakemake begins with, is that of the last step
+
+    rule:
+        name:
+            step.name
+        input:
+            escaped(step.inputs),
+        output:
+            [temp(file) for file in escaped(step.outputs)] if step.temporary else escaped(step.outputs),
+        params:
+            label=step.name,
+            command=lambda wildcards, command=step.command: command,
+            settings=lambda wildcards, settings=step.settings: settings,
+        threads: step.threads
+        resources:
+            gpus=step.gpus,
+        log:
+            step.log,
+        shell:
+            "{STEP} {params.label:q} {log:q} {params.command:q}"

@@ -50,7 +50,10 @@ def test_defaults_are_the_papers_values():
             _with(lexicon={"method": "file"}),
             "lexicon.files: expected with lexicon.method file, and there alone; found none",
         ),
-        (_with(arms=["csr", "basline"]), "arms[1]: expected random or baseline or iaft or csr or mask_restore_ft"),
+        (
+            _with(arms=["csr", "basline"]),
+            "arms[1]: expected random or baseline or iaft or csr or mask_restore_ft or placebo",
+        ),
         (_with(arms=[]), "arms: expected at least one"),
         (_with(seeds=[1, 1]), "seeds: expected each once, found [1, 1]"),
         (_with(seeds=3), "seeds: expected a list, found 3"),

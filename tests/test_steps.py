@@ -67,7 +67,7 @@ WHOLE: dict[str, dict[str, Any]] = {
     "translation": {
         "data": {**PAIR, "src": "a", "tgt": "b"},
         "dynamics": {"every": 500},
-        "arms": [*ARMS, "iaft"],
+        "arms": [*ARMS, "iaft", "placebo"],
     },
     "summarization": {"data": {**PAIR, "train": "a"}, "arms": [*ARMS, "iaft"]},
     "nli": {

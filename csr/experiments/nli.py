@@ -19,7 +19,9 @@ from csr.running.steps import Step
 from csr.settings import expect_unique, setting
 from csr.switching.settings import Noise
 
-STAGES: dict[str, Stage] = {name: stage for name, stage in stages.STAGES.items() if not stage.noisy}
+STAGES: dict[str, Stage] = {
+    name: stage for name, stage in stages.STAGES.items() if not stage.noisy and not name.startswith("placebo")
+}
 ARMS = tuple(stage for stage, spec in STAGES.items() if not spec.restore)
 
 

@@ -12,11 +12,10 @@ from csr.evaluation.frequency import read_counts, word_scores
 from csr.evaluation.off_target import identifiable, off_target
 from csr.evaluation.significance import means
 from csr.experiments.stages import STAGES, stage_folder, training_seconds
-from csr.experiments.translation import Config
 from csr.files import read_json, read_lines, write_json, write_text
 
 
-def write_scores(config: Config, arm: str, seed: int, run: Path) -> None:
+def write_scores(config: Any, arm: str, seed: int, run: Path) -> None:
     """Write ``scores.json``: BLEU, chrF, word F by frequency, representation distance, training seconds.
 
     COMET where the settings name a model, and the off-target rate where the language can be identified; else null.
@@ -49,7 +48,7 @@ def write_scores(config: Config, arm: str, seed: int, run: Path) -> None:
     )
 
 
-def _comet(config: Config, hyp: list[str], ref: list[str], folder: Path, run: Path) -> dict[str, Any] | None:
+def _comet(config: Any, hyp: list[str], ref: list[str], folder: Path, run: Path) -> dict[str, Any] | None:
     """Return the mean COMET score, leaving that of each sentence in ``test.comet`` for paired tests."""
     if config.scores.comet is None:
         return None
@@ -67,7 +66,7 @@ def _off_target(hyp: list[str], ref: list[str], language: str) -> dict[str, Any]
     return dataclasses.asdict(off_target(hyp, language)) | {"ref_rate": off_target(ref, language).rate}
 
 
-def _seconds(config: Config, arm: str, seed: int, run: Path) -> dict[str, Any]:
+def _seconds(config: Any, arm: str, seed: int, run: Path) -> dict[str, Any]:
     """The training seconds of backbone, restore stage and finetuning; None for what the arm does without."""
     seconds: dict[str, Any] = {"backbone": None, "restore": None, "finetune": None}
     for stage, found in training_seconds(config, arm, seed, run).items():

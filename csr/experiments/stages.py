@@ -220,6 +220,18 @@ def dictionary_step(name: str, file: Path, out: Path, form: str = "muse") -> Ste
     return Step(f"lexicon {name}", ["lexicon", form, str(file), "--out", str(out)], [file], [out])
 
 
+def placebo_file(source: str, target: str) -> Path:
+    """The placebo of a direction's lexicon within the run folder."""
+    return Path(f"lexicon/placebo-{source}-{target}.tsv")
+
+
+def placebo_step(source: str, target: str, seed: int) -> Step:
+    """The lexicon of a direction with its candidates exchanged, by the training text's frequencies."""
+    lexicon, text, out = lexicon_file(source, target), f"data/text/train.{target}", placebo_file(source, target)
+    command = ["lexicon", "placebo", str(lexicon), *flags(out=out, seed=seed, text=text)]
+    return Step(f"lexicon placebo {source}-{target}", command, [lexicon, text], [out])
+
+
 def induced_step(lexicon: Lexicon, source: str, target: str) -> Step:
     """The lexicons of both directions, made from the training pairs."""
     inputs: list[FilePath] = [f"data/text/train.{source}", f"data/text/train.{target}"]

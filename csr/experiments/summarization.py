@@ -143,7 +143,7 @@ def steps(config: Config) -> Iterator[Step]:
     """The steps of the experiment, the report last."""
     yield from stages.text_steps(config)
     yield _prepare(config)
-    yield from translation.lexicon_steps(config.lexicon, config.data.source_lang, config.data.target_lang)
+    yield from translation.lexicon_steps(config, config.data.source_lang, config.data.target_lang)
     yield from stages.arm_steps(config, job, outputs, generate_command)
     yield stages.report_step(config)
 

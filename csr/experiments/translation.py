@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from csr import options
 from csr.errors import ConfigError
@@ -33,7 +33,7 @@ from csr.switching.settings import WORDS
 
 __all__ = ["ARMS", "STAGES", "Config", "generate", "generate_command", "job", "report", "score", "steps"]
 
-Arm = Literal["random", "baseline", "iaft", "csr", "mask_restore_ft"]
+Arm = Literal["random", "baseline", "iaft", "csr", "mask_restore_ft", "placebo"]
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,8 @@ def job(
     spec, training, folder = STAGES[stage], stages.training(config, stage), stage_folder(stage, seed)
     start, keep_every = start_model(config, stage, seed), config.dynamics.every if stage in measured(config) else None
     src, tgt, rule = config.data.source_lang, config.data.target_lang, stages.selection(config, stage)
-    lexicons = [lexicon_file(src, tgt), lexicon_file(tgt, src)] if spec.switches else []
+    named = stages.placebo_file if spec.placebo else lexicon_file
+    lexicons = [named(src, tgt), named(tgt, src)] if spec.switches else []
     noise: list[str] = []
     if spec.restore:
         noise = stages.restore_flags(config.noise, spec, *([run / file] for file in lexicons))
@@ -191,7 +192,7 @@ def steps(config: Config) -> Iterator[Step]:
     """The steps of the experiment, the report last."""
     yield from stages.text_steps(config)
     yield _prepare(config)
-    yield from lexicon_steps(config.lexicon, config.data.source_lang, config.data.target_lang)
+    yield from lexicon_steps(config, config.data.source_lang, config.data.target_lang)
     distances: dict[tuple[str, int], Path] = {
         (arm, seed): stage_folder(arm, seed) / "distance.json" for seed in config.seeds for arm in config.arms
     }
@@ -213,15 +214,17 @@ def steps(config: Config) -> Iterator[Step]:
     yield stages.report_step(config, [*distances.values(), *dynamics])
 
 
-def lexicon_steps(lexicon: Lexicon, source: str, target: str) -> Iterator[Step]:
-    """The lexicons of both directions, induced from the training pairs or the user's files."""
-    if lexicon.method != "file":
-        yield stages.induced_step(lexicon, source, target)
-        return
-    for text in lexicon.files:
+def lexicon_steps(config: Any, source: str, target: str) -> Iterator[Step]:
+    """The lexicons of both directions, induced from the training pairs or the user's files, and their placebos."""
+    if config.lexicon.method != "file":
+        yield stages.induced_step(config.lexicon, source, target)
+    for text in config.lexicon.files:
         other = source if text.lang == target else target
         out = lexicon_file(other, text.lang)
         yield stages.dictionary_step(out.stem, text.file, out, "import")
+    if "placebo" in config.arms:
+        for pair in ((source, target), (target, source)):
+            yield stages.placebo_step(*pair, config.seeds[0])
 
 
 def report(config: Config, run: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 import os
 import socket
@@ -355,3 +356,36 @@ def test_csr_inspect_prints_rows_as_text(data, capsys):
         "target         w0 w0 w0 . </s> [xx]",
         "",
     ]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["--policy", "fixed", "--rate", "0.6", "--replace", "mixture", "--mask-share", "0.4"],
+        ["--policy", "independent", "--rate", "0.8", "--gate", "0.7", "--prefer-aligned"],
+        ["--zero-spans", "insert", "--mean-span", "0.7", "--top-k", "1"],
+    ],
+)
+def test_csr_switch_draws_what_training_draws(data, capsys, options):
+    """The lines of either side, for a seed and an epoch, as training sees them."""
+    from csr.cli import main
+    from csr.lexicon import read_lexicon, write_lexicon
+    from csr.options import add_options, read_options
+    from csr.switching.settings import Noise
+
+    parser = argparse.ArgumentParser()
+    add_options(parser, Noise())
+    noise = read_options(parser.parse_args(options), Noise())
+    task = task_of(data, **{name: value for name, value in vars(noise).items() if value is not None})
+    dataset = task.datasets["train"]
+    dataset.set_epoch(5)
+    write_lexicon(read_lexicon(data / "xx-yy.tsv").inverted(), data / "yy-xx.tsv")
+    for side, (own, other) in enumerate((("xx", "yy"), ("yy", "xx"))):
+        command = ["switch", "--input", str(data / f"train.{own}"), "--aligned", str(data / f"train.{other}"), *options]
+        command += ["--lexicon", str(data / f"{own}-{other}.tsv"), "--side", ("source", "target")[side]]
+        assert main([*command, "--seed", "3", "--epoch", "5"]) == 0
+        rows = [task.tgt_dict.string(dataset[i]["source"][:-2]) for i in range(side, len(dataset), 2)]
+        shown = [line.replace("<mask>", " <mask> ").split() for line in capsys.readouterr().out.splitlines()]
+        assert shown == [row.split() for row in rows]
+        assert shown != [line.split() for line in (data / f"train.{own}").read_text().splitlines()]

@@ -153,3 +153,35 @@ def test_commands_say_what_is_wrong(files: Path, capsys: pytest.CaptureFixture[s
     assert first == "csr lexicon: --tgt needs --src"
     assert "none of the 5 words" in second
     assert "tgt:2: expected a line to go with" in third
+
+
+def test_what_is_drawn_by_hand():
+    # "das" draws the (0.75) or house (0.25), "haus" house or home: 0.75, 0.5, then 0.25, 0.5 in the second pair.
+    lexicon = Lexicon({"das": {"the": 3.0, "House": 1.0}, "Haus": {"house": 1.0, "home": 1.0}})
+    bitext = [(["das", "haus", "da"], ["the", "home"]), (["das", "haus"], ["house"])]
+    found = quality.drawn(lexicon, bitext, ({"das"}, {"the", "home"}))
+    assert found == {
+        "switchable": 4 / 5,
+        "in_translation": (0.75 + 0.5 + 0.25 + 0.5) / 4,
+        "by_chance": (0.25 + 0.5) / 4,  # of the first pair's draws, in the second's translation
+        "content_to_stop": 0.5,
+    }
+    assert [doubt.partition(",")[0] for doubt in quality.doubts(found)] == ["of the words that are no stop words"]
+    poor = {**found, "in_translation": 0.2, "content_to_stop": 0.0}
+    assert "20.0 % of the draws, by chance in 18.8 %" in quality.doubts(poor)[0]
+
+
+def test_stats_show_what_is_drawn_and_warn(tmp_path, capsys):
+    (tmp_path / "de-en.tsv").write_text("haus\thouse\t0.5\nhaus\tthe\t0.5\n")
+    (tmp_path / "de").write_text("Das Haus\nEin Haus\n")
+    (tmp_path / "en").write_text("The house\nA house\n")
+    command = ["lexicon", "stats", tmp_path / "de-en.tsv", "--src", tmp_path / "de", "--tgt", tmp_path / "en", "--json"]
+    command += ["--source-lang", "de", "--target-lang", "en"]
+    assert main([str(part) for part in command]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["drawn"]["content_to_stop"] == 0.0  # probabilities: stop words are left out
+    assert not err
+    assert main([str(part) for part in (*command, "--stop-words", "none")]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["drawn"]["in_translation"] == 0.75
+    assert "50.0 % are replaced by one; --stop-words leaves these out" in err

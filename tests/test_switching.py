@@ -347,10 +347,13 @@ def test_statistics_accept_right_draws_and_reject_wrong_ones(tmp_path, capsys):
     words = [WORDS[(i * i) % 6] for i in range(20)]
     (tmp_path / "in.txt").write_text(f"{' '.join(words)}\n" * 300)
     command = ["switch", "--lexicon", str(tmp_path / "lexicon.tsv"), "--input", str(tmp_path / "in.txt")]
+    (tmp_path / "in.tgt").write_text(f"{' '.join(f'{word}1' for word in words)}\n" * 300)
+    command += ["--aligned", str(tmp_path / "in.tgt")]
     assert main([*command, "--temperature", "1", "--statistics"]) == 0
     shown = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
     assert shown["words replaced"].strip() == "35.00 %"  # 7 of 20 words in each sentence
     assert shown["rate asked for"].strip() == "35.00 %, 35.00 % rounded up in each sentence"
+    assert float(shown["in translation"].split("%")[0]) == pytest.approx(75, abs=2)
     assert float(shown["chi-square"].split("p = ")[1]) > 0.01
     assert float(shown["candidates"].split("p = ")[1].split(",")[0]) > 0.01
 

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from csr.errors import ConfigError
 from csr.files import read_lines, read_parallel, write_text
@@ -17,13 +18,11 @@ from csr.switching.code_mixing import code_mixing
 from csr.switching.draws import Draws, RecordingStream
 from csr.switching.noise import SwitchedLine, one_of, switch_line
 from csr.switching.settings import Noise
-from csr.text.words import segments
+from csr.text.words import tokenize, words
 
-# What needs pieces of a vocabulary has no place here; --aligned is what prefers the aligned candidates.
+# What needs the pieces of a vocabulary has no place here.
 OPTIONS = tuple(
-    field.name
-    for field in dataclasses.fields(Noise)
-    if field.name not in ("unit", "permute_sentences", "prefer_aligned", "max_growth")
+    field.name for field in dataclasses.fields(Noise) if field.name not in ("unit", "permute_sentences", "max_growth")
 )
 # The number of the example that training makes of line i, by the side it stands on: a i + b (RestoreDataset).
 SIDES = {"source": (2, 0), "target": (2, 1), "alone": (1, 0)}
@@ -50,7 +49,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="source<TAB>target<TAB>weight; of several, each sentence draws one",
     )
     add("--input", default="-", metavar="FILE", help="text, a sentence a line (default: stdin)")
-    add("--aligned", metavar="FILE", help="its translation, line by line: candidates that stand there go first")
+    add("--aligned", metavar="FILE", help="its translation, line by line: for --prefer-aligned and --statistics")
     add(
         "--language",
         metavar="CODE",
@@ -77,7 +76,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     form.add_argument(
         "--statistics",
         action="store_true",
-        help="print figures in place of text: the rate, and chi-square tests of span lengths and of candidates",
+        help="print figures in place of text: the rate; with --aligned, how many candidates stand there; where the "
+        "languages are known, how many become stop words; chi-square tests of span lengths and of candidates",
     )
     form.add_argument("--json", action="store_true", help="print an object a line, with what was replaced by what")
     parser.set_defaults(run=run)
@@ -85,20 +85,29 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> None:
     """Switch the input line by line; a summary goes to stderr."""
+    noise = read_options(arguments, Noise(), OPTIONS)
+    sources = [Source(path, (arguments.language, arguments.aligned_language)) for path in arguments.lexicon]
+    if noise.prefer_aligned and not arguments.aligned:
+        raise ConfigError("--prefer-aligned: expected with --aligned, found it alone")
+    if noise.replace != "mask" and not sources:
+        raise ConfigError(f"--lexicon: expected a lexicon with --replace {noise.replace}, found none")
+    lexicons = _lexicons(sources, noise)
     seen = []
     n_covered = 0
     color = sys.stdout.isatty() and arguments.output == "-"
-    draws = Draws()
+    draws = Draws(sources[0].stop_words() if sources else None)
     with write_text(arguments.output) as out:
-        for number, (line, switched, lexicon, stream) in enumerate(_switched(arguments), 1):
+        for number, line in enumerate(_switched(arguments, noise, lexicons), 1):
             if arguments.statistics:
-                draws.add(switched, lexicon, stream)
+                draws.add(line.switched, line.lexicon, line.stream, line.opposite)
             else:
-                out.write(_shown(number, line, switched, arguments, color))
-            seen.append((switched.n_words, switched.positions))
-            n_covered += switched.n_covered
+                out.write(_shown(number, line.text, line.switched, arguments, color))
+            seen.append((line.switched.n_words, line.switched.positions))
+            n_covered += line.switched.n_covered
         if arguments.statistics:
-            out.writelines(f"{name:14}  {value}\n" for name, value in draws.report(arguments.rate, arguments.mean_span))
+            mean_span = noise.mean_span if noise.policy == "poisson" else None
+            report = draws.report(noise.rate_at(arguments.update), mean_span)
+            out.writelines(f"{name:14}  {value}\n" for name, value in report)
     mixed = code_mixing(seen)
     print(
         f"{mixed.n_words:,} words, {100 * n_covered / max(mixed.n_words, 1):.1f} % with a translation, "
@@ -108,36 +117,43 @@ def run(arguments: argparse.Namespace) -> None:
     )
 
 
-def _switched(arguments: argparse.Namespace) -> Iterator[tuple[str, SwitchedLine, Lexicon, RecordingStream]]:
-    a = arguments
-    noise = read_options(a, Noise(), OPTIONS)
-    languages = a.language, a.aligned_language
-    lexicons = []
-    if noise.replace != "mask":
-        if not a.lexicon:
-            raise ConfigError(f"--lexicon: expected a lexicon with --replace {noise.replace}, found none")
-        lexicons = [Source(path, languages).read(noise) for path in a.lexicon]
+class _Line(NamedTuple):
+    """A line of the input, how it was switched, by what, and the words of its translation in lower case."""
+
+    text: str
+    switched: SwitchedLine
+    lexicon: Lexicon
+    stream: RecordingStream
+    opposite: set[str] | None
+
+
+def _lexicons(sources: list[Source], noise: Noise) -> list[Lexicon]:
+    """Return the lexicons that sentences draw from, cased: one where words draw, an empty one for masks."""
+    lexicons = [source.read(noise) for source in sources] if noise.replace != "mask" else []
     if noise.lexicon_draw == "word" or not lexicons:
         lexicons = [Lexicon.equally(lexicons)] if len(lexicons) != 1 else lexicons
-    lexicons = [lexicon.cased() for lexicon in lexicons]
+    return [lexicon.cased() for lexicon in lexicons]
+
+
+def _switched(arguments: argparse.Namespace, noise: Noise, lexicons: list[Lexicon]) -> Iterator[_Line]:
+    a = arguments
     policy, rate = noise.make_policy(), noise.rate_at(a.update)
     lines = read_parallel(a.input, a.aligned) if a.aligned else ((line, "") for line in read_lines(a.input))
     step, first = SIDES[a.side]
-    for number, (line, other) in enumerate(lines):
+    for number, (text, other) in enumerate(lines):
         stream = RecordingStream(a.seed, a.epoch, number * step + first)
         lexicon = one_of(lexicons, stream)
-        aligned = [text for text, is_word in segments(other, a.aligned_language) if is_word]
         switched = switch_line(
-            line,
+            text,
             lexicon,
             policy,
             stream,
             rate=rate,
             mask_share=noise.mask_probability,
-            aligned=aligned,
+            aligned=words(other, a.aligned_language) if noise.prefer_aligned else (),
             language=a.language,
         )
-        yield line, switched, lexicon, stream
+        yield _Line(text, switched, lexicon, stream, set(tokenize(other, a.aligned_language)) if a.aligned else None)
 
 
 def _shown(number: int, line: str, result: SwitchedLine, arguments: argparse.Namespace, color: bool) -> str:

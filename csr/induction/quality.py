@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,10 @@ Bitext = Iterable[tuple[Sequence[str], Sequence[str]]]
 KS = (1, 5, 10)
 # Where the frequency buckets start; Zan et al. part at 100 and 1000 (section 6).
 BUCKETS = (1, 2, 5, 10, 100, 1000)
+
+# Of what is drawn: less than so much above chance is poor; of content words, more than so many stop words are many.
+# Measured (docs/switching.md): dictionaries .17 to .53 above chance, a placebo below .01; stop words up to .29.
+POOR, MANY_STOPS = 0.1, 0.25
 
 
 def read_bitext(src: PathLike, tgt: PathLike, source_lang: str | None = None, target_lang: str | None = None) -> Bitext:
@@ -129,6 +133,59 @@ def coverage(
     return found
 
 
+def drawn(
+    lexicon: Lexicon, bitext: Bitext, stop_words: tuple[Collection[str], Collection[str]] | None = None
+) -> dict[str, float]:
+    """Return what switching puts into a text, in expectation over all draws.
+
+    Of the source tokens, the share that may be switched; of these, the probability that the candidate drawn stands in
+    the aligned sentence, and that it stands in the one after it (chance); of those that are no stop word, the
+    probability that it is one.
+
+    Args:
+        lexicon: the candidates that may be drawn, with their weights: ``csr.switching.candidates``.
+        stop_words: of both languages, in lower case; without them the last figure is left out.
+    """
+    lexicon = lexicon.lowered()
+    probs = {word: lexicon.probs(word) for word in lexicon.entries}
+    n_tokens = n_covered = n_content = 0
+    hits = chance = to_stop = 0.0
+    before: list[Mapping[str, float]] = []
+    for source, target in bitext:
+        opposite = set(target)
+        chance += sum(prob for options in before for c, prob in options.items() if c in opposite)
+        before = [probs[word] for word in source if word in probs]
+        hits += sum(prob for options in before for c, prob in options.items() if c in opposite)
+        n_tokens, n_covered = n_tokens + len(source), n_covered + len(before)
+        if stop_words:
+            content = [probs[word] for word in source if word in probs and word not in stop_words[0]]
+            n_content += len(content)
+            to_stop += sum(prob for options in content for c, prob in options.items() if c in stop_words[1])
+    found = {
+        "switchable": n_covered / n_tokens if n_tokens else 0.0,
+        "in_translation": hits / n_covered if n_covered else 0.0,
+        "by_chance": chance / n_covered if n_covered else 0.0,
+    }
+    return found | ({"content_to_stop": to_stop / n_content if n_content else 0.0} if stop_words else {})
+
+
+def doubts(found: Mapping[str, float]) -> list[str]:
+    """Return what is poor about what is ``drawn``, each with its figure."""
+    doubts = []
+    if found["in_translation"] - found["by_chance"] < POOR:
+        doubts.append(
+            f"a candidate drawn stands in the other side of the pair in {100 * found['in_translation']:.1f} % of the "
+            f"draws, by chance in {100 * found['by_chance']:.1f} %: hardly a translation; is it of these languages, in "
+            "this direction?"
+        )
+    if found.get("content_to_stop", 0.0) > MANY_STOPS:
+        doubts.append(
+            f"of the words that are no stop words, {100 * found['content_to_stop']:.1f} % are replaced by one; "
+            "--stop-words leaves these out"
+        )
+    return doubts
+
+
 def stats(
     lexicon: Lexicon,
     bitext: Bitext | None = None,
@@ -193,7 +250,9 @@ def table(reports: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _flat(report: Mapping[str, Any]) -> dict[str, float]:
     flat = {
-        f"{part} {key}": value for part in ("lexicon", "corpus", "gold") for key, value in report.get(part, {}).items()
+        f"{part} {key}": value
+        for part in ("lexicon", "corpus", "drawn", "gold")
+        for key, value in report.get(part, {}).items()
     }
     for bucket in report.get("by_frequency", ()):
         for key in ("types", "type_coverage", "precision@1"):

@@ -9,13 +9,13 @@ from typing import Any
 
 from csr.files import read_json, read_parallel
 from csr.induction import quality
-from csr.lexicon import read_lexicon, sidecar
+from csr.lexicon import Lexicon, read_lexicon, sidecar
 from csr.settings import build
 from csr.switching.candidates import Source
 from csr.switching.noise import switch_line
 from csr.switching.settings import Noise
 from csr.switching.streams import Stream
-from csr.text.words import segments
+from csr.text.words import words
 
 _PAIRS = 50_000  # training pairs that coverage is counted on
 _ENTRIES = 10
@@ -26,20 +26,25 @@ _SENTENCES = 4
 def describe(run: Path, src: str, tgt: str, config: dict[str, Any]) -> dict[str, Any] | None:
     """Describe the lexicon from ``src`` to ``tgt`` of a run; None if there is none.
 
-    Coverage and co-occurrence precision are those of ``csr.induction.quality``, over the first training pairs.
+    Coverage, co-occurrence precision and what is drawn are those of ``csr.induction.quality``, over the first training
+    pairs.
     """
     path, text = run / "lexicon" / f"{src}-{tgt}.tsv", run / "data" / "text"
     if not path.exists():
         return None
     lexicon = read_lexicon(path)
+    noise, source = _noise(config, src), Source(path, (src, tgt))
+    candidates = source.read(noise)
     record = read_json(sidecar(path)) if sidecar(path).exists() else {}
-    corpus, examples = {}, []
+    corpus, drawn, examples = {}, {}, []
     if all((text / f"train.{language}").exists() for language in (src, tgt)):
         bitext = quality.read_bitext(text / f"train.{src}", text / f"train.{tgt}", src, tgt)
         pairs = itertools.islice(bitext, _PAIRS)
         counts, hits = quality.cooccurrences(lexicon, pairs, (1,))
         corpus = quality.coverage(lexicon, counts, hits)
-        examples = _switched(run, src, tgt, config)
+        bitext = quality.read_bitext(text / f"train.{src}", text / f"train.{tgt}", src, tgt)
+        drawn = quality.drawn(candidates, itertools.islice(bitext, _PAIRS), source.stop_words())
+        examples = _switched(candidates.cased(), text, src, tgt, noise, config)
     words = list(lexicon.entries)
     sampled = dict.fromkeys(words[i * len(words) // _ENTRIES] for i in range(_ENTRIES))
     return {
@@ -47,19 +52,26 @@ def describe(run: Path, src: str, tgt: str, config: dict[str, Any]) -> dict[str,
         "words": len(words),
         "entries": sum(map(len, lexicon.entries.values())),
         "corpus": corpus,
+        "drawn": drawn,
+        "doubts": quality.doubts(drawn) if drawn else [],
         "quality": record.get("quality", {}),
         "sample": {word: dict(list(lexicon.entries[word].items())[:_CANDIDATES]) for word in sampled},
         "examples": examples,
     }
 
 
-def _switched(run: Path, src: str, tgt: str, config: dict[str, Any]) -> list[list[tuple[str, str | None]]]:
-    """Switch the first training sentences as stage one does; each is a list of (text, its replacement or None)."""
+def _noise(config: dict[str, Any], src: str) -> Noise:
+    """Return the settings of stage one for the words of a language."""
     names = {item.name for item in dataclasses.fields(Noise)}
     noise = build({name: value for name, value in config["noise"].items() if name in names}, Noise)
+    return noise if src == config["data"]["source_lang"] else noise.reversed
+
+
+def _switched(
+    lexicon: Lexicon, text: Path, src: str, tgt: str, noise: Noise, config: dict[str, Any]
+) -> list[list[tuple[str, str | None]]]:
+    """Switch the first training sentences as stage one does; each is a list of (text, its replacement or None)."""
     side = int(src != config["data"]["source_lang"])
-    lexicon = Source(run / "lexicon" / f"{src}-{tgt}.tsv", (src, tgt)).read(noise.reversed if side else noise).cased()
-    text = run / "data" / "text"
     pairs = itertools.islice(read_parallel(text / f"train.{src}", text / f"train.{tgt}"), _SENTENCES)
     results = [
         switch_line(
@@ -68,7 +80,7 @@ def _switched(run: Path, src: str, tgt: str, config: dict[str, Any]) -> list[lis
             noise.make_policy(),
             Stream(config["seeds"][0], 1, 2 * i + side),
             mask_share=noise.mask_probability,
-            aligned=[word for word, is_word in segments(other, tgt) if is_word] if noise.prefer_aligned else (),
+            aligned=words(other, tgt) if noise.prefer_aligned else (),
             language=src,
         )
         for i, (line, other) in enumerate(pairs)

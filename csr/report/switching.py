@@ -10,8 +10,14 @@ from csr.report.table import Cell, Column, Number, Table
 
 
 def lexicons(run: Run) -> Table:
-    """Return size, coverage and co-occurrence precision of the lexicons."""
+    """Return size, coverage, co-occurrence precision and draws of the lexicons."""
     shares = ("type_coverage", "token_coverage", "precision@1")
+    drawn = {
+        "switchable": "switchable %",
+        "in_translation": "drawn: in translation %",
+        "by_chance": "by chance %",
+        "content_to_stop": "content to stop word %",
+    }
     rows: list[list[Cell]] = [
         [
             name.replace("-", "→"),
@@ -19,14 +25,17 @@ def lexicons(run: Run) -> Table:
             Number((lexicon["words"],), 0),
             Number((lexicon["entries"],), 0),
             *(Number((100 * lexicon["corpus"][key],)) if key in lexicon["corpus"] else "–" for key in shares),
+            *(Number((100 * lexicon["drawn"][key],)) if key in lexicon["drawn"] else "–" for key in drawn),
         ]
         for name, lexicon in run["lexicons"].items()
     ]
-    labels = ("direction", "made by", "words", "entries", "types %", "tokens %", "precision@1 %")
+    labels = ("direction", "made by", "words", "entries", "types %", "tokens %", "precision@1 %", *drawn.values())
     note = (
         "Types and tokens of the training text that have an entry; precision@1: how often the first candidate of such "
+        "a token is in the aligned sentence. Drawn: of the tokens that may be switched, how often the candidate drawn "
+        "is in the aligned sentence, by chance (in the next one), and how often another word becomes a stop word."
     )
-    note += "a token is in the aligned sentence."
+    note += "".join(f" {name}: {doubt}." for name, found in run["lexicons"].items() for doubt in found["doubts"])
     return Table("lexicon", f"{direction(run)}: lexicons", [Column(label) for label in labels], rows, note)
 
 

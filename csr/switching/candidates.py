@@ -81,15 +81,25 @@ class Source:
             )
         return left
 
+    def stop_words(self) -> tuple[Collection[str], Collection[str]] | None:
+        """Return the stop words of both languages; None unless both are known and have a list."""
+        languages = [base(language) for language in self.record().languages if language is not None]
+        if len(languages) < 2 or not all(map(has_list, languages)):
+            return None
+        return stop_words(languages[0]), stop_words(languages[1])
+
     def settings(self, noise: Noise) -> dict[str, Any]:
         """Return all that decides what ``read`` gives, beside what the file holds, as JSON has it."""
         record = self.record()
-        stops = _stop_words(self.path, noise.resolved(record.kind or "probabilities"), record.languages)
+        # Without a record the kind is seen in the file; stop words may take part in what follows from it.
+        stops = _stop_words(self.path, noise.resolved(record.kind or "probabilities"), record.languages, quiet=True)
         chosen = {name: str(getattr(noise, name)) for name in CANDIDATES}
         return {**chosen, "swapped": self.swapped, "kind": record.kind, "stops": [sorted(words) for words in stops]}
 
 
-def _stop_words(path: PathLike, noise: Noise, languages: Languages) -> tuple[Collection[str], Collection[str]]:
+def _stop_words(
+    path: PathLike, noise: Noise, languages: Languages, quiet: bool = False
+) -> tuple[Collection[str], Collection[str]]:
     """Return the stop words of both sides, in the direction of ``languages``; none, with a warning, if unknown."""
     if noise.stop_words is not None:
         first, second = (frozenset() if name == "none" else stop_words(name) for name in noise.stop_words)
@@ -97,13 +107,14 @@ def _stop_words(path: PathLike, noise: Noise, languages: Languages) -> tuple[Col
     found: list[Collection[str]] = []
     for language in languages:
         if language is None:
-            logger.warning(
-                f"{path}: its languages are not known, so that stop words take part; name them with --stop-words "
-                "(such as de,en, or none)"
-            )
+            if not quiet:
+                logger.warning(
+                    f"{path}: its languages are not known, so that stop words take part; name them with --stop-words "
+                    "(such as de,en, or none)"
+                )
             return (), ()
         known = has_list(base(language))
-        if not known:
+        if not (known or quiet):
             logger.warning(f"{path}: stopwords-iso has no list of {language}, whose stop words take part")
         found.append(stop_words(base(language)) if known else ())
     return found[0], found[1]

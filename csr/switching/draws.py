@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from csr.lexicon import Lexicon
@@ -83,14 +83,23 @@ def candidate_cells(drawn: Mapping[str, Counter[str]], lexicon: Lexicon) -> tupl
 class Draws:
     """What was drawn over a text, line by line."""
 
-    def __init__(self) -> None:
+    def __init__(self, stop_words: tuple[Collection[str], Collection[str]] | None = None) -> None:
         self._lengths: list[int] = []
         self._drawn: dict[int, tuple[Lexicon, dict[str, Counter[str]]]] = {}  # by the identity of the lexicon
         self._n_words: list[int] = []
+        self._stop_words = stop_words
+        self._n_drawn = self._n_opposite = self._n_content = self._n_stops = 0
+        self._aligned = False
         self._runs: list[int] = []
 
-    def add(self, line: SwitchedLine, lexicon: Lexicon, stream: RecordingStream) -> None:
-        """Count a line, the lexicon it was switched by and the stream that it took its numbers from."""
+    def add(
+        self, line: SwitchedLine, lexicon: Lexicon, stream: RecordingStream, opposite: Collection[str] | None = None
+    ) -> None:
+        """Count a line, the lexicon it was switched by and the stream that it took its numbers from.
+
+        Args:
+            opposite: words of its translation, in lower case, if there is one.
+        """
         self._lengths += stream.lengths
         self._n_words.append(line.n_words)
         self._runs += [end - start for start, end in runs(line.positions)]
@@ -98,15 +107,34 @@ class Draws:
         for i, new in line.switched.items():
             if new in lexicon.entries.get(line.segments[i], ()):
                 drawn.setdefault(line.segments[i], Counter())[new] += 1
+                self._count(line.segments[i].lower(), new.lower(), opposite)
 
-    def report(self, rate: float, mean_span: float) -> Iterator[tuple[str, str]]:
-        """Yield figures by name, given the rate that was asked for and the mean of the Poisson."""
+    def _count(self, word: str, new: str, opposite: Collection[str] | None) -> None:
+        if opposite is not None:
+            self._aligned = True
+            self._n_drawn += 1
+            self._n_opposite += new in opposite
+        if self._stop_words and word not in self._stop_words[0]:
+            self._n_content += 1
+            self._n_stops += new in self._stop_words[1]
+
+    def report(self, rate: float, mean_span: float | None) -> Iterator[tuple[str, str]]:
+        """Yield figures by name, given the rate that was asked for and the mean of the Poisson, if there is one."""
         n_words = max(sum(self._n_words), 1)
         yield "words replaced", f"{100 * sum(self._runs) / n_words:.2f} %"
         budget = sum(math.ceil(rate * n - 1e-9) for n in self._n_words)
         yield "rate asked for", f"{100 * rate:.2f} %, {100 * budget / n_words:.2f} % rounded up in each sentence"
+        if self._aligned:
+            share = self._n_opposite / max(self._n_drawn, 1)
+            yield (
+                "in translation",
+                f"{100 * share:.2f} % of the {self._n_drawn:,} candidates drawn stand in the other side",
+            )
+        if self._stop_words:
+            share = self._n_stops / max(self._n_content, 1)
+            yield "to stop words", f"{100 * share:.2f} % of the {self._n_content:,} other words replaced"
         yield "mean run", f"{sum(self._runs) / max(len(self._runs), 1):.2f} words"
-        if spans := span_cells(self._lengths, mean_span):
+        if mean_span is not None and (spans := span_cells(self._lengths, mean_span)):
             yield "spans drawn", " ".join(str(observed) for observed, _ in spans) + " of 1, 2, ... 10 and more words"
             yield "expected", " ".join(f"{expected:.0f}" for _, expected in spans)
             yield "chi-square", str(chi_square(spans, len(spans) - 1))

@@ -41,13 +41,22 @@ def segments(line: str, language: str | None = None) -> list[tuple[str, bool]]:
     return out
 
 
+def words(line: str, language: str | None = None) -> list[str]:
+    """Return the words of a line as written.
+
+    >>> words("It's 5 o'clock.")
+    ["It's", '5', "o'clock"]
+    """
+    return [text for text, is_word in segments(line, language) if is_word]
+
+
 def tokenize(line: str, language: str | None = None) -> list[str]:
     """Return the words of a line, lower-cased, without punctuation: the form lexicons are made and looked up in.
 
     >>> tokenize("It's 5 o'clock, (almost)!")
     ["it's", '5', "o'clock", 'almost']
     """
-    return [text.lower() for text, is_word in segments(line, language) if is_word]
+    return [word.lower() for word in words(line, language)]
 
 
 def switchable(word: str) -> bool:

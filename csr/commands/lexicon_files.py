@@ -1,0 +1,67 @@
+"""What the commands that make or edit lexicons share: writing one with its record, in the case of running text."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from csr.files import PathLike
+from csr.induction import quality
+from csr.lexicon import Lexicon, Record, deduced_kind, read_record, write_lexicon, write_sidecar
+from csr.text.truecase import running_forms_of
+
+
+def add_truecasing(parser: argparse.ArgumentParser) -> None:
+    """Add ``--truecase-src`` and ``--truecase-tgt``."""
+    for side, words in (("src", "source words"), ("tgt", "candidates")):
+        parser.add_argument(
+            f"--truecase-{side}",
+            metavar="FILE",
+            help=f"write {words} as this text does where no sentence starts, such as German nouns with a capital",
+        )
+
+
+def truecased(lexicon: Lexicon, arguments: argparse.Namespace, record: Record) -> Lexicon:
+    """Write a lexicon as the texts of ``add_truecasing`` do; a word that they do not have stays as it is."""
+    sides = zip((arguments.truecase_src, arguments.truecase_tgt), record.languages, strict=True)
+    source, target = (running_forms_of(path, language) if path else {} for path, language in sides)
+    return lexicon.rewritten(*(lambda word, forms=forms: forms.get(word.lower(), word) for forms in (source, target)))
+
+
+def add_out(parser: argparse.ArgumentParser, what: str = "lexicon to write") -> None:
+    """Add ``--out``."""
+    parser.add_argument("--out", required=True, metavar="TSV", help=f"{what}; '-' is standard output")
+
+
+def options_of(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """Return options by name, as the record of a lexicon keeps them."""
+    return {name: getattr(arguments, name) for name in names}
+
+
+def write(
+    lexicon: Lexicon,
+    out: str,
+    source: str,
+    inputs: Iterable[PathLike],
+    options: Mapping[str, Any],
+    record: Record,
+    figures: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a lexicon and its record, with its size and ``figures``."""
+    write_lexicon(lexicon, out)
+    write_sidecar(
+        out,
+        source,
+        inputs,
+        options,
+        {**quality.summary(lexicon), **(figures or {})},
+        kind=record.kind or deduced_kind(lexicon),
+        languages=record.languages,
+    )
+
+
+def record_of(path: PathLike, lexicon: Lexicon) -> Record:
+    """Return the kind and the languages of a lexicon that was read from ``path``."""
+    record = read_record(path)
+    return Record(record.kind or deduced_kind(lexicon), record.languages)

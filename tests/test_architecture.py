@@ -31,7 +31,7 @@ FLOORS = (
     ("step",),
 )
 # One idea each: longer than 400 lines all the same.
-ONE_IDEA = {"csr.switching.compiled", "csr.commands.lexicon"}
+ONE_IDEA = {"csr.switching.compiled"}
 # To be taken apart: pieces of vocabularies are read by data.subwords, which marks words by switching.pieces.
 OPEN_CIRCLE = {"csr.switching.pieces", "csr.switching.compiled", "csr.data.subwords", "csr.data.wordpiece"}
 

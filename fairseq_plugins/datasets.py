@@ -10,7 +10,8 @@ import torch
 from fairseq.data import FairseqDataset, data_utils
 
 from csr.data.examples import LanguageIds
-from csr.switching.compiled import NO_MARKS, NO_PIECES, STATS
+from csr.switching.compiled import NO_PIECES, STATS
+from csr.switching.compiled_words import NO_MARKS
 from csr.switching.noise import Schedule
 
 # (pieces, epoch, example, marks, the other side's pieces, its marks, rate) -> (noisy pieces, compiled.STATS)
@@ -26,7 +27,7 @@ class Side:
     data: Sequence[torch.Tensor]
     sizes: np.ndarray  # [n_sentences], with </s>
     symbol: int  # the language id
-    marks: Sequence[torch.Tensor] | None = None  # csr.switching.pieces.Mark of each piece, if csr prepare wrote them
+    marks: Sequence[torch.Tensor] | None = None  # csr.switching.symbols.Mark of each piece, if csr prepare wrote them
     limit: int | None = None  # pieces read of a row; ``sizes`` says so too
 
 

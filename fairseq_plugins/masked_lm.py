@@ -18,13 +18,15 @@ from omegaconf import II, MISSING
 
 from csr.data.blocks import Blocks, pack
 from csr.data.subwords import model_file, read_rows
+from csr.data.vocabulary import word_encoder
 from csr.errors import ConfigError, DataError
 from csr.files import sha256
 from csr.lexicon import read_lexicon
 from csr.switching.compiled_masking import STATS, MaskingSwitcher
+from csr.switching.encoded import EncodedLexicon, encode_lexicon, encoded_lexicon
 from csr.switching.masking import Masking, Symbols
 from csr.switching.noise import IndependentWords
-from csr.switching.pieces import EncodedLexicon, encode_lexicon, encoded_lexicon, piece_roles, word_encoder
+from csr.switching.symbols import piece_roles
 from csr.text.stopwords import stop_words
 from fairseq_plugins.datasets import NoisyDataset
 from fairseq_plugins.precision import allow_bf16
@@ -85,7 +87,7 @@ class Text:
 
     tokens: np.ndarray  # [n_tokens], rows that end in </s>
     blocks: Blocks
-    marks: np.ndarray | None  # csr.switching.pieces.Mark, uint8 [n_tokens - n_rows], if there are any
+    marks: np.ndarray | None  # csr.switching.symbols.Mark, uint8 [n_tokens - n_rows], if there are any
 
     def block(self, index: int, bos: int, eos: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the ids of a block, int64, with ``<s>`` in front, and what each is to its words."""

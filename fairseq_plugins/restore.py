@@ -12,21 +12,15 @@ from fairseq import metrics
 from fairseq.tasks import register_task
 from omegaconf import II
 
+from csr.data.vocabulary import piece_encoder, word_encoder
 from csr.errors import ConfigError
 from csr.files import sha256
 from csr.lexicon import Languages, Lexicon
 from csr.switching.candidates import Source
 from csr.switching.compiled import STATS, Masker, Switcher
-from csr.switching.pieces import (
-    EncodedLexicon,
-    Unit,
-    encode_lexicon,
-    encoded_lexicon,
-    piece_encoder,
-    piece_roles,
-    word_encoder,
-)
+from csr.switching.encoded import EncodedLexicon, encode_lexicon, encoded_lexicon
 from csr.switching.settings import Noise
+from csr.switching.symbols import Unit, piece_roles
 from fairseq_plugins.datasets import AddNoise, RestoreDataset
 from fairseq_plugins.fields import read_fields, settings_fields
 from fairseq_plugins.translation import CsrTranslationConfig, CsrTranslationTask

@@ -24,8 +24,8 @@ from csr.data.examples import LanguageIds, language_symbol
 from csr.errors import ConfigError, DataError
 from csr.evaluation.translation import tokenizer_for
 from csr.switching.compiled import Masker, Sometimes
-from csr.switching.pieces import Unit, piece_roles
 from csr.switching.settings import WORDS, Noise
+from csr.switching.symbols import Unit, piece_roles
 from fairseq_plugins.datasets import Side, Symbols, TranslationDataset
 from fairseq_plugins.fields import read_fields, settings_fields
 from fairseq_plugins.precision import allow_bf16

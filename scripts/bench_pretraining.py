@@ -27,11 +27,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from csr.switching.compiled import find_words, marked_words
 from csr.switching.compiled_masking import STATS, MaskingSwitcher
+from csr.switching.compiled_words import find_words, marked_words
+from csr.switching.encoded import EncodedLexicon
 from csr.switching.masking import Word, mask_and_switch
 from csr.switching.noise import IndependentWords
-from csr.switching.pieces import EncodedLexicon
 from csr.switching.streams import Stream
 
 N_PIECES = 1_000_000

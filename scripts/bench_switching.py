@@ -35,8 +35,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from csr.data.examples import LanguageIds
 from csr.lexicon import Lexicon, read_lexicon, write_lexicon
 from csr.switching.compiled import Masker, Switcher
+from csr.switching.encoded import EncodedLexicon, encode_lexicon, encoded_lexicon
 from csr.switching.noise import PoissonSpans
-from csr.switching.pieces import EncodedLexicon, encode_lexicon, encoded_lexicon, piece_roles
+from csr.switching.symbols import piece_roles
 from fairseq_plugins.datasets import RestoreDataset, Side, Symbols
 
 N_WORDS = 100_000  # of each language
@@ -77,7 +78,7 @@ class Language:
         return [] if None in row else [i for i in row if i is not None]
 
     def encode(self, words: Sequence[str], spaced: bool) -> list[list[int]]:
-        """Return the pieces of words: an encoder as ``csr.switching.pieces`` asks for."""
+        """Return the pieces of words: an encoder as ``csr.data.vocabulary`` asks for."""
         return [self._cut(word, spaced) for word in words]
 
     def lexicon(self, n_candidates: int = 10) -> Lexicon:

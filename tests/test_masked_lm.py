@@ -18,12 +18,13 @@ from csr.data.mixture import mixture
 from csr.data.sampling import Source
 from csr.errors import ConfigError, DataError
 from csr.lexicon import Lexicon
-from csr.switching.compiled import find_words
 from csr.switching.compiled_masking import STATS, MaskingSwitcher
+from csr.switching.compiled_words import find_words
+from csr.switching.encoded import encode_lexicon
 from csr.switching.masking import Masking, Symbols, mask_and_switch
 from csr.switching.noise import IndependentWords
-from csr.switching.pieces import encode_lexicon, piece_roles
 from csr.switching.streams import Stream
+from csr.switching.symbols import piece_roles
 
 DATA = Path(__file__).parents[2] / "shared/data"
 WORDS = ["aa", "bbb", "c", "dd", "eea"]

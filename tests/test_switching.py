@@ -12,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csr.lexicon import Lexicon
-from csr.switching import compiled
-from csr.switching.compiled import STATS, Masker, Switcher, find_words
+from csr.switching import compiled_streams
+from csr.switching.compiled import STATS, Masker, Switcher
+from csr.switching.compiled_words import find_words
 from csr.switching.draws import candidate_cells, chi_square, span_cells
+from csr.switching.encoded import encode_lexicon
 from csr.switching.noise import (
     FixedSpans,
     IndependentWords,
@@ -26,8 +28,8 @@ from csr.switching.noise import (
     switch,
     switch_line,
 )
-from csr.switching.pieces import Mark, Unit, encode_lexicon, piece_roles
 from csr.switching.streams import Stream, start_state
+from csr.switching.symbols import Mark, Unit, piece_roles
 from csr.text import segmenters
 
 WORDS = ["aa", "bb", "cc", "dd", "ee", "ff"]
@@ -207,9 +209,9 @@ def test_rate_zero_is_the_identity(words, lexicon, index):
 def test_numba_repeats_the_stream_bit_by_bit(seed, epoch, index):
     stream = Stream(seed, epoch, index)
     state = np.array([start_state(seed, epoch, index)], np.uint64)
-    assert [stream.random() for _ in range(5)] == [compiled._random(state) for _ in range(5)]
-    assert stream.poisson(math.exp(-3.5)) == compiled._poisson(state, math.exp(-3.5))
-    assert stream.permutation(9) == list(compiled._permutation(state, 9))
+    assert [stream.random() for _ in range(5)] == [compiled_streams.random(state) for _ in range(5)]
+    assert stream.poisson(math.exp(-3.5)) == compiled_streams.poisson(state, math.exp(-3.5))
+    assert stream.permutation(9) == list(compiled_streams.permutation(state, 9))
 
 
 def test_the_stream_is_splitmix64():

@@ -24,10 +24,11 @@ from csr.backbone.protobuf import field
 from csr.backbone.trim import Use, trim
 from csr.cli import main
 from csr.data import subwords
+from csr.data.vocabulary import word_encoder
 from csr.errors import ConfigError, DataError
 from csr.files import read_json, sha256
 from csr.lexicon import read_lexicon
-from csr.switching.pieces import encode_lexicon, word_encoder
+from csr.switching.encoded import encode_lexicon
 
 ALPHABET = "ab c"
 FILLERS = ["q x 0 1 2 3 4 5 6 7 8 9"]  # the characters of the unlikely pieces that fill up a vocabulary

@@ -13,9 +13,10 @@ from csr.cli import main
 from csr.induction.placebo import placebo
 from csr.lexicon import Lexicon, read_lexicon
 from csr.switching.compiled import Switcher
+from csr.switching.encoded import encode_lexicon
 from csr.switching.noise import PoissonSpans, switch_line
-from csr.switching.pieces import encode_lexicon, piece_roles
 from csr.switching.streams import Stream
+from csr.switching.symbols import piece_roles
 from csr.text.truecase import running_forms
 
 LEXICON = Lexicon({"Haus": {"house": 1.0}, "rot": {"red": 1.0}, "Paris": {"Paris": 1.0}, "ich": {"I": 1.0}})

@@ -19,8 +19,8 @@ from csr.data import subwords, wordpiece
 from csr.data.labelled import Pieces
 from csr.data.mixture import mixture
 from csr.data.sampling import Source
+from csr.data.vocabulary import word_encoder
 from csr.errors import ConfigError, DataError
-from csr.switching.pieces import word_encoder
 from fairseq_plugins.masked_lm import CsrMaskedLmConfig, CsrMaskedLmTask
 
 WORDS = "the cat sat on a mat near old river banks while seven dogs were running after them in winter's snow".split()

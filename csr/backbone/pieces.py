@@ -20,11 +20,12 @@ from tqdm import tqdm
 from csr.backbone.protobuf import field, fields
 from csr.data import subwords
 from csr.data.bitext import normalized
+from csr.data.vocabulary import word_encoder
 from csr.errors import DataError
 from csr.files import PathLike, read_lines
 from csr.lexicon import deduced_kind, read_lexicon, read_record
 from csr.switching.candidates import drawable
-from csr.switching.pieces import encode_lexicon, word_encoder
+from csr.switching.encoded import encode_lexicon
 from csr.switching.settings import Noise
 
 # Numbers of fields in SentencePiece's protocol buffer, and two of its enumerations' values.

@@ -22,7 +22,7 @@ EOS, UNKNOWN = 2, 3  # in fairseq's dictionary, as in XLM-R's
 
 
 class Encoder:
-    """Lines to piece ids and ``csr.switching.pieces.Mark``; each process has its own.
+    """Lines to piece ids and ``csr.switching.symbols.Mark``; each process has its own.
 
     Args:
         sentencepiece_model: the file of the model, or of a WordPiece vocabulary.

@@ -20,7 +20,7 @@ import numpy as np
 from csr.errors import ConfigError, CsrError, DataError
 from csr.files import PathLike, read_lines, write_text, write_whole
 from csr.process import die_with
-from csr.switching.pieces import MARK, Mark
+from csr.switching.symbols import MARK, Mark
 from csr.text.segmenters import needs_segmenter
 from csr.text.words import segments
 
@@ -181,7 +181,7 @@ def read_dictionary(path: PathLike) -> list[str]:
 
 
 def piece_marks(pieces: Sequence[str], language: str | None = None) -> np.ndarray:
-    """Return what each piece of a sentence is to its words: ``csr.switching.pieces.Mark``, uint8 [n_pieces].
+    """Return what each piece of a sentence is to its words: ``csr.switching.symbols.Mark``, uint8 [n_pieces].
 
     Words whose edge falls inside a piece are one word, and so are a word and the punctuation that shares a piece with
     it: what is replaced is always whole pieces, and such a word is in no lexicon.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from csr.data import subwords
 from csr.errors import ConfigError, DataError
 from csr.files import PathLike, read_lines, write_whole
-from csr.switching.pieces import MARK
+from csr.switching.symbols import MARK
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

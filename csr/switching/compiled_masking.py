@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from csr.switching.compiled import NO_MARKS, _find, _fixed, _jit, _random, find_words, marked_words
+from csr.switching.compiled import fixed
+from csr.switching.compiled_streams import jit, random
+from csr.switching.compiled_words import NO_MARKS, find_words, marked_words
+from csr.switching.encoded import EncodedLexicon
+from csr.switching.forms import find_form
 from csr.switching.masking import Masking, Symbols
 from csr.switching.noise import IndependentWords
-from csr.switching.pieces import EncodedLexicon
 from csr.switching.streams import Stream
 
 # What the masker reports of a block, int64 [8]; sums over blocks are as good:
@@ -16,7 +19,7 @@ from csr.switching.streams import Stream
 STATS = ("blocks", "words", "covered", "switched", "touched", "unfit", "predicted", "pieces")
 
 
-@_jit
+@jit
 def _units(ids, starts, ends, first, mask, whole_words):  # type: ignore[no-untyped-def]
     n = len(ids)
     unit_starts, unit_ends = np.empty(n, np.int32), np.empty(n, np.int32)
@@ -40,10 +43,10 @@ def _units(ids, starts, ends, first, mask, whole_words):  # type: ignore[no-unty
     return unit_starts[:count], unit_ends[:count]
 
 
-@_jit
+@jit
 def _mask_and_switch(  # type: ignore[no-untyped-def]
     ids, marks, start, limit,
-    pad, first, mask, rate, random, keep, whole_words, switch_rate, gate, roles,
+    pad, first, mask, rate, random_share, keep, whole_words, switch_rate, gate, roles,
     slots, form_starts, form_pieces, form_entry, form_kind,
     entry_starts, cumulative, candidate, word_starts, word_pieces,
 ):  # fmt: skip
@@ -56,13 +59,13 @@ def _mask_and_switch(  # type: ignore[no-untyped-def]
     n_text = 0
     for unit in range(n_units):
         n_text += unit_ends[unit] - unit_starts[unit]
-    budget = int(rate * n_text + _random(state))
+    budget = int(rate * n_text + random(state))
     predicted = np.zeros(n, np.bool_)
     count = 0
     for i in range(n_units):
         if count == budget:
             break
-        j = i + int(_random(state) * (n_units - i))
+        j = i + int(random(state) * (n_units - i))
         unit_starts[i], unit_starts[j] = unit_starts[j], unit_starts[i]
         unit_ends[i], unit_ends[j] = unit_ends[j], unit_ends[i]
         if count + unit_ends[i] - unit_starts[i] <= budget:
@@ -71,29 +74,29 @@ def _mask_and_switch(  # type: ignore[no-untyped-def]
     seen = ids.copy()
     for i in range(n):
         if predicted[i]:
-            draw = _random(state)
-            if draw < 1 - random - keep:
+            draw = random(state)
+            if draw < 1 - random_share - keep:
                 seen[i] = mask
             elif draw < 1 - keep:
-                seen[i] = first + int(_random(state) * (mask - first))
+                seen[i] = first + int(random(state) * (mask - first))
 
     stats = np.zeros(8, np.int64)
     stats[0], stats[1], stats[6], stats[7] = 1, len(starts), count, n_text
     forms = np.empty(len(starts), np.int32)
     for i in range(len(starts)):
-        forms[i] = _find(ids, starts[i], ends[i], slots, form_starts, form_pieces)
+        forms[i] = find_form(ids, starts[i], ends[i], slots, form_starts, form_pieces)
         stats[2] += forms[i] >= 0
     total = n
     picked = np.full(len(starts), -1, np.int32)
-    if _random(state) < gate:
+    if random(state) < gate:
         for i in range(len(starts)):
-            if forms[i] >= 0 and not predicted[starts[i] : ends[i]].any() and _random(state) < switch_rate:
+            if forms[i] >= 0 and not predicted[starts[i] : ends[i]].any() and random(state) < switch_rate:
                 picked[i] = 0
     for i in range(len(starts)):
         if picked[i] < 0:
             continue
         entry = form_entry[forms[i]]
-        draw = _random(state)
+        draw = random(state)
         c = entry_starts[entry]
         while c < entry_starts[entry + 1] - 1 and cumulative[c] <= draw:
             c += 1
@@ -134,7 +137,7 @@ class MaskingSwitcher:
     """Masks blocks of encoded text and switches words around what is masked: ``csr.switching.masking.mask_and_switch``.
 
     Args:
-        roles: of each piece of the vocabulary, ``csr.switching.pieces.piece_roles``.
+        roles: of each piece of the vocabulary, ``csr.switching.symbols.piece_roles``.
         limit: pieces a block may have.
         lexicon: of the blocks' language; without one nothing is switched.
     """
@@ -153,8 +156,8 @@ class MaskingSwitcher:
         self._seed, self._limit = seed, limit
         self._settings = (
             symbols.pad, symbols.first, symbols.mask, masking.rate, masking.random, masking.keep, masking.whole_words,
-            policy.rate, policy.gate if lexicon else 0.0, _fixed(roles),
-            *map(_fixed, (lexicon or EncodedLexicon.empty()).arrays()),
+            policy.rate, policy.gate if lexicon else 0.0, fixed(roles),
+            *map(fixed, (lexicon or EncodedLexicon.empty()).arrays()),
         )  # fmt: skip
 
     def __call__(
@@ -164,7 +167,7 @@ class MaskingSwitcher:
 
         Args:
             ids: int64 [n_pieces], with its special symbols; stays as it is.
-            marks: the ``csr.switching.pieces.Mark`` of each piece; without them words are found by ``roles``.
+            marks: the ``csr.switching.symbols.Mark`` of each piece; without them words are found by ``roles``.
         """
         stream = Stream(self._seed, epoch, index)
         return _mask_and_switch(ids, marks, np.uint64(stream.state), self._limit, *self._settings)

@@ -1,7 +1,6 @@
-"""Words in encoded text: what each piece of a vocabulary may do in a word, and lexicons as piece ids.
+"""Lexicons as piece ids: encoded once, at start-up; training never decodes text.
 
-The lexicon is encoded once, at start-up; training never decodes text. SentencePiece pieces do not cross a space,
-so a word alone is cut as inside a sentence.
+SentencePiece pieces do not cross a space, so a word alone is cut as inside a sentence.
 """
 
 from __future__ import annotations
@@ -15,92 +14,20 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import regex
 
-from csr.errors import ConfigError, DataError
+from csr.errors import DataError
 from csr.files import PathLike, sha256
 from csr.lexicon import Lexicon
+from csr.switching.forms import build_slots
 from csr.text.words import CASES, switchable
 
 logger = logging.getLogger(__name__)
 
 _FORMAT = 2  # of the arrays on disk
-MARK = "▁"  # SentencePiece's sign for a space
-CONTINUED = "@@"  # subword-nmt's sign that the word goes on in the next piece
-# A private-use character, in no vocabulary: what follows it is cut as after another piece, without a space.
-_STUB = "\ue000"
-
-_WORD_CHARACTER = regex.compile(r"[\p{L}\p{M}\p{N}]")
-_FINAL = regex.compile(r"[.!?…。！？؟।။។]+")
-
-
-class Role(IntEnum):
-    """What a piece may do in a word. From ``START`` on these are flags on top of one of the others."""
-
-    OUTSIDE = 0  # punctuation, special symbols, language ids: ends a word, belongs to none
-    INSIDE = 1  # has letters or digits
-    JOINER = 2  # an apostrophe: belongs to the word on both its sides
-    BARE = 3  # the space sign alone: belongs to the word that follows
-    START = 4  # follows a space
-    CONTINUES = 8  # the next piece belongs to the same word
-    FINAL = 16  # ends a sentence
-    CAPITAL = 32  # begins with a capital letter
-
-
-class Mark(IntEnum):
-    """What a piece is to the words of its sentence, as ``csr prepare`` writes it down."""
-
-    OUTSIDE = 0
-    BEGIN = 1
-    GO_ON = 2
-
-
-class Unit(IntEnum):
-    """What is replaced."""
-
-    WORD = 0
-    PIECE = 1  # as the public release does; the lexicon then holds pieces
-
-
-def piece_roles(pieces: Sequence[str], special: int = 4) -> np.ndarray:
-    """Return the role flags of each piece of a vocabulary, uint8 [n_pieces].
-
-    A vocabulary with the space sign is SentencePiece's; else ``@@`` at a piece's end continues a word; else every
-    piece is a word. The first ``special`` pieces and those in ``<>`` or ``[]`` are outside of words.
-    """
-    marked = any(piece.startswith(MARK) for piece in itertools.islice(pieces, special, None))
-    roles = np.zeros(len(pieces), np.uint8)
-    for i, piece in enumerate(pieces):
-        text = piece.removeprefix(MARK) if marked else piece.removesuffix(CONTINUED)
-        if i < special or (len(piece) > 2 and piece[0] + piece[-1] in ("<>", "[]")):
-            roles[i] = Role.OUTSIDE | Role.START
-            continue
-        if _WORD_CHARACTER.search(text):
-            role = Role.INSIDE
-        elif text in ("'", "’"):
-            role = Role.JOINER
-        elif marked and not text:
-            role = Role.BARE
-        else:
-            role = Role.OUTSIDE
-        roles[i] = role
-        if _FINAL.fullmatch(text):
-            roles[i] |= Role.FINAL
-        if text[:1] != text[:1].lower():
-            roles[i] |= Role.CAPITAL
-        if marked and piece.startswith(MARK):
-            roles[i] |= Role.START
-        if not marked and piece.endswith(CONTINUED) and piece != CONTINUED:
-            roles[i] |= Role.CONTINUES
-        if not marked:
-            roles[i] |= Role.START  # unless the piece before continues: the scan looks at that
-    return roles
-
 
 # Encodes words to piece ids; the flag says whether the word follows a space (True) or another piece (False).
 # A word that cannot be encoded without unknown pieces gives an empty list.
@@ -157,8 +84,6 @@ def encode_lexicon(lexicon: Lexicon, encode: Encoder) -> EncodedLexicon:
     Raises:
         DataError: nothing is left: no word or no candidate can be written with this vocabulary.
     """
-    from csr.switching.compiled import build_slots
-
     sources = [word for word in lexicon.entries if switchable(word)]
     targets = list(dict.fromkeys(c for word in sources for c in lexicon.entries[word]))
     target_forms = _encode_forms(targets, encode)
@@ -277,45 +202,3 @@ def _flatten(lists: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
     starts = np.zeros(len(lists) + 1, np.int32)
     np.cumsum([len(item) for item in lists], out=starts[1:])
     return starts, np.fromiter(itertools.chain.from_iterable(lists), np.int32, int(starts[-1]))
-
-
-def piece_encoder(pieces: Sequence[str]) -> Encoder:
-    """Return how a lexicon of pieces is written: as itself, and one the vocabulary lacks not at all."""
-    index = {piece: i for i, piece in enumerate(pieces)}
-    return lambda words, spaced: [[index[word]] if word in index else [] for word in words]
-
-
-def word_encoder(pieces: Sequence[str], unknown: int, sentencepiece_model: PathLike | None) -> Encoder:
-    """Return how a word is written in a vocabulary: by a SentencePiece model, or as one piece without one.
-
-    Raises:
-        ConfigError: the vocabulary is not of whole words and there is no model, or the model does not fit it.
-    """
-    index = {piece: i for i, piece in enumerate(pieces)}
-    if sentencepiece_model is None:
-        if any(piece.startswith(MARK) or piece.endswith(CONTINUED) for piece in pieces):
-            raise ConfigError(
-                "the dictionary holds pieces of words: expected --sentencepiece-model with the SentencePiece model the "
-                "data was encoded with, found none"
-            )
-        return lambda words, spaced: [[index[word]] if spaced and word in index else [] for word in words]
-
-    from csr.data.subwords import load
-
-    model = load(sentencepiece_model)
-    ids = np.array([index.get(model.id_to_piece(i), unknown) for i in range(len(model))])
-    if np.mean(ids != unknown) < 0.5:
-        raise ConfigError(
-            f"{sentencepiece_model}: expected the SentencePiece model of the dictionary, found one of whose "
-            f"{len(ids):,} pieces the dictionary lacks {np.sum(ids == unknown):,}"
-        )
-    n_stub = len(model.encode([_STUB])[0])
-
-    def encode(words: Sequence[str], spaced: bool) -> list[list[int]]:
-        rows = [ids[row].tolist() for row in model.encode(list(words))]
-        known = [unknown not in row for row in rows]
-        if not spaced:
-            rows = [ids[row[n_stub:]].tolist() for row in model.encode([_STUB + word for word in words])]
-        return [row if fine else [] for row, fine in zip(rows, known, strict=True)]
-
-    return encode

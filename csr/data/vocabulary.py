@@ -1,0 +1,56 @@
+"""Words in the pieces of a vocabulary: how the words of a lexicon are written in what a model reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from csr.data.subwords import load
+from csr.errors import ConfigError
+from csr.files import PathLike
+from csr.switching.encoded import Encoder
+from csr.switching.symbols import CONTINUED, MARK
+
+# A private-use character, in no vocabulary: what follows it is cut as after another piece, without a space.
+_STUB = "\ue000"
+
+
+def piece_encoder(pieces: Sequence[str]) -> Encoder:
+    """Return how a lexicon of pieces is written: as itself, and one the vocabulary lacks not at all."""
+    index = {piece: i for i, piece in enumerate(pieces)}
+    return lambda words, spaced: [[index[word]] if word in index else [] for word in words]
+
+
+def word_encoder(pieces: Sequence[str], unknown: int, sentencepiece_model: PathLike | None) -> Encoder:
+    """Return how a word is written in a vocabulary: by a SentencePiece model, or as one piece without one.
+
+    Raises:
+        ConfigError: the vocabulary is not of whole words and there is no model, or the model does not fit it.
+    """
+    index = {piece: i for i, piece in enumerate(pieces)}
+    if sentencepiece_model is None:
+        if any(piece.startswith(MARK) or piece.endswith(CONTINUED) for piece in pieces):
+            raise ConfigError(
+                "the dictionary holds pieces of words: expected --sentencepiece-model with the SentencePiece model the "
+                "data was encoded with, found none"
+            )
+        return lambda words, spaced: [[index[word]] if spaced and word in index else [] for word in words]
+
+    model = load(sentencepiece_model)
+    ids = np.array([index.get(model.id_to_piece(i), unknown) for i in range(len(model))])
+    if np.mean(ids != unknown) < 0.5:
+        raise ConfigError(
+            f"{sentencepiece_model}: expected the SentencePiece model of the dictionary, found one of whose "
+            f"{len(ids):,} pieces the dictionary lacks {np.sum(ids == unknown):,}"
+        )
+    n_stub = len(model.encode([_STUB])[0])
+
+    def encode(words: Sequence[str], spaced: bool) -> list[list[int]]:
+        rows = [ids[row].tolist() for row in model.encode(list(words))]
+        known = [unknown not in row for row in rows]
+        if not spaced:
+            rows = [ids[row[n_stub:]].tolist() for row in model.encode([_STUB + word for word in words])]
+        return [row if fine else [] for row, fine in zip(rows, known, strict=True)]
+
+    return encode

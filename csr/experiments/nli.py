@@ -32,12 +32,9 @@ class LabelledPairs:
     lang: str
     train: Path
     dev: Path
-    tests: tuple[Text, ...]
-    """The language to train on may be among them; the average is over the others."""
-    folder: Path | None = None
-    """Where the relative paths among the files of this section start."""
-    origin: str | None = None
-    """Where the data set is published; shown when a file is missing."""
+    tests: tuple[Text, ...] = setting(help="the language to train on may be among them; the average is over the others")
+    folder: Path | None = setting(None, help="where the relative paths among the files of this section start")
+    origin: str | None = setting(None, help="where the data set is published; shown when a file is missing")
 
     def check(self, prefix: str) -> None:
         """Raise ConfigError for a language that is tested twice, or none."""
@@ -49,10 +46,10 @@ class Dictionaries:
     """Word translations out of the language to train on, such as MUSE's dictionaries."""
 
     files: tuple[Text, ...] = ()
-    folder: Path | None = None
-    """Where the relative paths among the files of this section start."""
-    without: tuple[str, ...] = ()
-    """Test languages that are not switched into; every other one needs a file."""
+    folder: Path | None = setting(None, help="where the relative paths among the files of this section start")
+    without: tuple[str, ...] = setting(
+        (), help="test languages that are not switched into; every other one needs a file"
+    )
 
 
 @dataclass(frozen=True)
@@ -62,15 +59,20 @@ class Classification:
     epochs: int = setting(10, low=1)
     batch: int = setting(128, low=1)
     lr: float = setting(5e-6, low=0)
-    warmup: int = setting(2500, low=0)
-    """Updates until the learning rate is reached, which stays: the paper names no decay."""
-    patience: int = setting(3, low=1)
-    """Epochs without a better accuracy on the dev set until training ends; the best epoch's model is taken."""
+    warmup: int = setting(
+        2500, low=0, help="updates until the learning rate is reached, which stays: the paper names no decay"
+    )
+    patience: int = setting(
+        3,
+        low=1,
+        help="epochs without a better accuracy on the dev set until training ends; the best epoch's model is taken",
+    )
     update_freq: int = setting(1, low=1)
     dropout: float = setting(0.3, low=0, high=1)
     attention_dropout: float = setting(0.1, low=0, high=1)
-    precision: Literal["fp32", "fp16", "bf16", "auto"] = "fp32"
-    """auto: bf16 on a card that has it, fp16 on another, fp32 without a card."""
+    precision: Literal["fp32", "fp16", "bf16", "auto"] = setting(
+        "fp32", help="auto: bf16 on a card that has it, fp16 on another, fp32 without a card"
+    )
 
     def check(self, prefix: str) -> None:
         """Raise ConfigError for a batch that cannot be made of equal parts."""

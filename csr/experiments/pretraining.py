@@ -38,19 +38,17 @@ class Mixture:
     target_lang: str
     src: tuple[Path, ...]
     tgt: tuple[Path, ...]
-    folder: Path | None = None
-    """Where the relative paths among the files of this section start."""
+    folder: Path | None = setting(None, help="where the relative paths among the files of this section start")
     src_bytes: str = "1GB"
     tgt_bytes: str = "100MB"
-    held_out: str = "1MB"
-    """Of each language, for the accuracy of masked pieces; the paper has 50 MB."""
+    held_out: str = setting("1MB", help="of each language, for the accuracy of masked pieces; the paper has 50 MB")
     deduplicate: Literal["document", "line"] = "document"
     pieces: int = setting(30_000, low=32)
-    wordpiece: bool = False
-    """Make a WordPiece vocabulary, as BERT's, in place of SentencePiece's."""
+    wordpiece: bool = setting(False, help="make a WordPiece vocabulary, as BERT's, in place of SentencePiece's")
     vocabulary_bytes: str = "100MB"
-    origin: str | None = None
-    """Where the data set is published, or how to make it; shown when a file is missing."""
+    origin: str | None = setting(
+        None, help="where the data set is published, or how to make it; shown when a file is missing"
+    )
 
     def check(self, prefix: str) -> None:
         """Raise ConfigError for one language twice, and for sizes that are none."""
@@ -78,10 +76,8 @@ class Lexicons:
     src: Path | None = None
     tgt: Path | None = None
     iterations: int = setting(5, low=1)
-    files: tuple[Text, ...] = ()
-    """Dictionaries such as MUSE's, into the target language."""
-    folder: Path | None = None
-    """Where the relative paths among the files of this section start."""
+    files: tuple[Text, ...] = setting((), help="dictionaries such as MUSE's, into the target language")
+    folder: Path | None = setting(None, help="where the relative paths among the files of this section start")
 
     def check(self, prefix: str) -> None:
         """Raise ConfigError for parallel text with one side."""
@@ -93,14 +89,15 @@ class Lexicons:
 class Switching:
     """Which words are switched: Visser et al., section 3.1."""
 
-    gate: float = setting(0.5, low=0, high=1)
-    """Share of the blocks that have switched words."""
+    gate: float = setting(0.5, low=0, high=1, help="share of the blocks that have switched words")
     rate: float = setting(0.03, low=0, high=1)
     temperature: float = setting(3.0, low=0.01)
     min_weight: float = setting(0.02, low=0)
     min_length: int = setting(4, low=1)
-    stop_words: tuple[str, ...] = ()
-    """Of either language: its code in stopwords-iso, the absolute path of a file, or none (default: the languages)."""
+    stop_words: tuple[str, ...] = setting(
+        (),
+        help="of either language: its code in stopwords-iso, the absolute path of a file, or none (default: codes)",
+    )
 
     def check(self, prefix: str) -> None:
         """Raise ConfigError for stop words of one language alone."""
@@ -116,8 +113,7 @@ class Pretrain:
     updates: int = setting(1_000_000, low=1)
     lr: float = setting(1e-4, low=0)
     warmup: int = setting(10_000, low=0)
-    batch: int = setting(64, low=1)
-    """Blocks of a step; the paper's batch of 512 are eight steps."""
+    batch: int = setting(64, low=1, help="blocks of a step; the paper's batch of 512 are eight steps")
     update_freq: int = setting(8, low=1)
     length: int = setting(128, low=8)
     dropout: float = setting(0.1, low=0, high=1)
@@ -137,8 +133,7 @@ class EntityTest:
 
     lang: str
     file: Path
-    outside: tuple[str, ...] = ()
-    """Types of entities that the model does not know, to be read as none."""
+    outside: tuple[str, ...] = setting((), help="types of entities that the model does not know, to be read as none")
 
 
 @dataclass(frozen=True)
@@ -192,8 +187,7 @@ class Config(Experiment):
     nli: Zeroshot | None = None
     ner: Entities | None = None
     arms: tuple[Arm, ...] = ("none", "ibm", "muse")
-    notes: tuple[str, ...] = ()
-    """What the tables lack and why, to be printed below them."""
+    notes: tuple[str, ...] = setting((), help="what the tables lack and why, to be printed below them")
 
     def check(self, prefix: str) -> None:
         """Raise ConfigError for an arm without its lexicon, and for settings at odds with each other."""

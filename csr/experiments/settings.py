@@ -35,10 +35,8 @@ class Lexicon:
     min_count: int = setting(5, low=1, needs=VECMAP, help="word2vec: rarer words are left out")
     epochs: int = setting(10, low=1, needs=VECMAP, help="word2vec: passes over the text")
     iterations: int = setting(5, low=1, needs=("method", ("ibm1",)), help="IBM Model 1: iterations of EM")
-    files: tuple[Text, ...] = ()
-    """method file: the translations into each of the two languages."""
-    folder: Path | None = None
-    """Where the relative paths among the files of this section start."""
+    files: tuple[Text, ...] = setting((), help="method file: the translations into each of the two languages")
+    folder: Path | None = setting(None, help="where the relative paths among the files of this section start")
 
     def check(self, prefix: str) -> None:
         """Raise ConfigError unless files are given where they are used, and there alone."""
@@ -74,15 +72,17 @@ class Training:
     dropout: float = setting(0.3, low=0, high=1)
     attention_dropout: float = setting(0.1, low=0, high=1)
     label_smoothing: float = setting(0.2, low=0, high=1)
-    save_every: int = setting(500, low=1)
-    """Updates between checkpoints, each of which is validated."""
-    precision: Literal["fp32", "fp16", "bf16", "auto"] = "fp32"
-    """auto: bf16 on a card that has it, fp16 on another, fp32 without a card."""
-    memory_efficient: bool = False
-    """fp16 and bf16: no copy of the weights in fp32; updates that are small beside a weight are lost."""
+    save_every: int = setting(500, low=1, help="updates between checkpoints, each of which is validated")
+    precision: Literal["fp32", "fp16", "bf16", "auto"] = setting(
+        "fp32", help="auto: bf16 on a card that has it, fp16 on another, fp32 without a card"
+    )
+    memory_efficient: bool = setting(
+        False, help="fp16 and bf16: no copy of the weights in fp32; updates that are small beside a weight are lost"
+    )
     freeze_embeddings: bool = False
-    checkpoint_activations: bool = False
-    """Keep the inputs of the layers alone for the backward pass, and compute the rest again."""
+    checkpoint_activations: bool = setting(
+        False, help="keep the inputs of the layers alone for the backward pass, and compute the rest again"
+    )
 
     def check(self, prefix: str) -> None:
         """Raise ConfigError for a schedule that cannot be, and for fp32 without a copy in fp32."""
@@ -99,8 +99,9 @@ class FinalTraining(Training):
     """The last stage, whose checkpoint an arm is scored by; every arm is chosen by the same rule."""
 
     updates: int = setting(25000, low=1)
-    select: Literal["loss", "bleu", "last"] = "loss"
-    """The best checkpoint on the dev set by loss or by BLEU of greedy search, or the last."""
+    select: Literal["loss", "bleu", "last"] = setting(
+        "loss", help="the best checkpoint on the dev set by loss or by BLEU of greedy search, or the last"
+    )
 
 
 @dataclass(frozen=True)
@@ -110,28 +111,30 @@ class Backbone:
     The sizes are those of mBART-cc25 and mBART-50; a checkpoint's own must be given here.
     """
 
-    preset: Literal["cc25", "ml50"] | None = None
-    """The model is mBART-cc25 or mBART-50, published or trimmed: its languages, and where their ids go."""
-    folder: Path | None = None
-    """Where relative paths start; with a preset, ``csr import-hf`` has left there what else is to be named here."""
+    preset: Literal["cc25", "ml50"] | None = setting(
+        None, help="the model is mBART-cc25 or mBART-50, published or trimmed: its languages, and where their ids go"
+    )
+    folder: Path | None = setting(
+        None,
+        help="where relative paths start; with a preset, csr import-hf has left there what else is to be named here",
+    )
     checkpoint: Path | None = None
     dictionary: Path | None = None
     sentencepiece: Path | None = None
-    langs: tuple[str, ...] = ()
-    """Language ids of the model in its order; the two of the data where there are none."""
+    langs: tuple[str, ...] = setting(
+        (), help="language ids of the model in its order; the two of the data where there are none"
+    )
     layers: int = setting(12, low=1)
     dim: int = setting(1024, low=2)
     ffn: int = setting(4096, low=1)
     heads: int = setting(16, low=1)
-    activation: Literal["gelu", "relu"] = "gelu"
-    """relu: mBART-50 as published for translation."""
+    activation: Literal["gelu", "relu"] = setting("gelu", help="relu: mBART-50 as published for translation")
     train: Training = Training(updates=20000, lr=5e-4, dropout=0.1, label_smoothing=0.1)
-    texts: tuple[Text, ...] = ()
-    """Text to train a small model on, a file a language; without it and a checkpoint, the text of the task."""
-    pieces: int = setting(8000, low=32)
-    """Of the vocabulary that is made from the texts."""
-    max_words: int = setting(250, low=1)
-    """Longer lines of the texts are left out."""
+    texts: tuple[Text, ...] = setting(
+        (), help="text to train a small model on, a file a language; without it and a checkpoint, the text of the task"
+    )
+    pieces: int = setting(8000, low=32, help="of the vocabulary that is made from the texts")
+    max_words: int = setting(250, low=1, help="longer lines of the texts are left out")
 
     def __post_init__(self) -> None:
         if self.preset and self.folder:
@@ -198,8 +201,9 @@ class Distance:
 class Dynamics:
     """Distance and BLEU over updates: Zan et al., Figures 2 and 6, on the dev set."""
 
-    every: int | None = setting(None, low=1)
-    """Updates between the checkpoints that are kept and measured; none are where this is not given."""
+    every: int | None = setting(
+        None, low=1, help="updates between the checkpoints that are kept and measured; none are where this is not given"
+    )
     sentences: int = setting(1000, low=1)
 
 
@@ -207,8 +211,9 @@ class Dynamics:
 class Scores:
     """What an arm is scored by besides BLEU, chrF, word F-measure, distance and, where it can be told, language."""
 
-    comet: str | None = None
-    """COMET model: a name on the Hugging Face hub, or the absolute path of a folder or ``.ckpt`` file."""
+    comet: str | None = setting(
+        None, help="COMET model: a name on the Hugging Face hub, or the absolute path of a folder or .ckpt file"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,10 +221,8 @@ class Experiment:
     """What experiments of every kind have; each kind adds its sections, and ``arms``."""
 
     seeds: tuple[int, ...] = setting((1,), low=0)
-    threads: int = setting(1, low=1)
-    """Threads of one training step; with 1, a CPU run repeats bit by bit."""
-    workers: int = setting(0, low=0)
-    """Loader processes of one training step; the batches do not depend on it."""
+    threads: int = setting(1, low=1, help="threads of one training step; with 1, a CPU run repeats bit by bit")
+    workers: int = setting(0, low=0, help="loader processes of one training step; the batches do not depend on it")
 
     def check(self, prefix: str) -> None:
         """Raise ConfigError for arms or seeds given twice, or none."""

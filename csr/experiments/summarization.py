@@ -45,18 +45,15 @@ class Documents:
     source_lang: str
     target_lang: str
     train: Path
-    folder: Path | None = None
-    """Where the relative paths among the files of this section start."""
+    folder: Path | None = setting(None, help="where the relative paths among the files of this section start")
     dev: Path | None = None
     test: Path | None = None
     dev_size: int = setting(1000, low=1)
     test_size: int = setting(1000, low=1)
     document_words: int = setting(220, low=1)
-    summary_words: int | None = setting(None, low=1)
-    """By default 130, and 160 for Chinese."""
+    summary_words: int | None = setting(None, low=1, help="by default 130, and 160 for Chinese")
     pieces: int = setting(8000, low=32)
-    origin: str | None = None
-    """Where the data set is published; shown when a file is missing."""
+    origin: str | None = setting(None, help="where the data set is published; shown when a file is missing")
 
     def check(self, prefix: str) -> None:
         """Raise ConfigError for the size of a set that is given."""

@@ -44,8 +44,7 @@ class Bitext:
     target_lang: str
     src: Path
     tgt: Path
-    folder: Path | None = None
-    """Where the relative paths among the files of this section start."""
+    folder: Path | None = setting(None, help="where the relative paths among the files of this section start")
     dev_src: Path | None = None
     dev_tgt: Path | None = None
     test_src: Path | None = None
@@ -55,8 +54,9 @@ class Bitext:
     pieces: int = setting(8000, low=32)
     max_words: int = setting(250, low=1)
     max_ratio: float = setting(9.0, low=1)
-    origin: str | None = None
-    """Where the data set is published, or how to make it; shown when a file is missing."""
+    origin: str | None = setting(
+        None, help="where the data set is published, or how to make it; shown when a file is missing"
+    )
 
     def check(self, prefix: str) -> None:
         """Raise ConfigError for one language twice and for a dev or test set with one side."""

@@ -249,7 +249,7 @@ def expect_unique(name: str, values: Sequence[Any], least: int = 1) -> None:
 
 
 def hint(key: object, known: typing.Iterable[str]) -> str:
-    """Return what may have been meant instead of an unknown key, as the end of a message."""
+    """The known key nearest to an unknown one, as the end of a message: ``, did you mean …?``"""
     close = difflib.get_close_matches(str(key), list(known), n=1)
     return f", did you mean {close[0]}?" if close else ""
 

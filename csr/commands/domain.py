@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _reader(arguments: argparse.Namespace) -> tuple[Reader, str]:
-    """Return what turns lines of a language into vectors, and what to call them."""
+    """A function from lines of a language to vectors, and the name of the vectors."""
     ours = (arguments.checkpoint, arguments.sentencepiece_model)
     if all(ours) == bool(arguments.hugging_face) or any(ours) != all(ours):
         raise ConfigError("expected --checkpoint with --sentencepiece-model, or --hugging-face")

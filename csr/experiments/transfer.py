@@ -105,7 +105,7 @@ def translate_all(
 
 
 def open_model(beam: int, device: str | None) -> Callable[[Finetuned], Translator]:
-    """Return what reads a model for ``translate_all``; the source carries the id of the language it is in."""
+    """A reader of models for ``translate_all``; the source carries the id of the language it is in."""
 
     def read(finetuned: Finetuned) -> Translator:
         from fairseq_plugins.models import read_model

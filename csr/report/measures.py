@@ -47,7 +47,7 @@ def comet(score: dict[str, Any]) -> float | None:
 
 
 def off_target(score: dict[str, Any]) -> float | None:
-    """Return how many outputs, in percent, are in a wrong language."""
+    """The share of outputs in a wrong language, in percent."""
     rate = (score.get("off_target") or {}).get("rate")
     return None if rate is None else 100 * rate
 

@@ -40,7 +40,7 @@ def comparisons(folder: Path, arms: Sequence[str], seeds: Sequence[int], tgt: st
 
 
 def _statistics(folder: Path, seed: int, arms: Sequence[str], metric: str, tgt: str) -> dict[str, Statistics]:
-    """Return what a metric is made of, for each arm that has it."""
+    """The statistics that a metric is made of, for each arm that has it."""
     if metric == "comet":
         scored = {arm: path for arm in arms if (path := _hyp(folder, seed, arm).with_suffix(".comet")).exists()}
         return {arm: means([float(line) for line in read_lines(path)]) for arm, path in scored.items()}

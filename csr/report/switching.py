@@ -40,7 +40,7 @@ def lexicons(run: Run) -> Table:
 
 
 def lexicon_starts(run: Run) -> Table:
-    """Return how the starts of VecMap that ``auto`` tried compare, without gold data; the one it kept is marked."""
+    """The starts of VecMap that ``auto`` tried, compared without gold data; the one it kept is marked."""
     measures = {"cooccurrence_precision": "co-occurrence %", "cooccurrence_by_chance": "by chance %"}
     measures |= {"round_trip": "round trip %", "mutual_csls": "mutual CSLS", "mean_similarity": "similarity"}
     # Both directions come from one mapping.
@@ -59,7 +59,7 @@ def lexicon_starts(run: Run) -> Table:
 
 
 def switching(run: Run) -> Table:
-    """Return what the restore logs say of the switching: every ``switch_NAME_LANGUAGE``, averaged over its updates."""
+    """The figures of switching in the restore logs: every ``switch_NAME_LANGUAGE``, averaged over its updates."""
     stages = dict.fromkeys(log["arm"] for log in run["logs"])
     keys = list(dict.fromkeys(key for log in run["logs"] for key in log["train"] if key.startswith("switch_")))
     names = list(dict.fromkeys(key.removesuffix(f"_{language}") for key in keys for language in _sides(run, key)))

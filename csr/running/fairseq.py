@@ -57,7 +57,7 @@ class Job:
 
 
 def save_dir(folder: Path) -> Path:
-    """Return where a stage's checkpoints lie while it is trained."""
+    """The folder of a stage's checkpoints while it is trained."""
     return folder / "checkpoints"
 
 
@@ -119,13 +119,13 @@ def generate(command: Sequence[str], folder: Path, n_sentences: int, run: Path, 
 
 
 def identity(command: Sequence[str]) -> list[str]:
-    """Return what of a command decides its result: all but where the plugin is installed."""
+    """The command without the plugin's path, which does not change the result."""
     return [argument for argument in command if argument != str(plugin_folder())]
 
 
 @functools.cache
 def plugin_folder() -> Path:
-    """Return what ``--user-dir`` takes."""
+    """The folder of the plugin, for ``--user-dir``."""
     spec = importlib.util.find_spec("fairseq_plugins")
     if spec is None or spec.origin is None:
         raise StepError("fairseq_plugins: not installed beside csr")

@@ -9,6 +9,7 @@ import io
 import json
 import lzma
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -78,26 +79,82 @@ def open_bytes(path: PathLike) -> IO[bytes]:
         raise DataError(f"{path}: expected a file, found a folder") from None
 
 
-def read_lines(path: PathLike) -> Iterator[str]:
+def read_lines(path: PathLike, marks: bool = False) -> Iterator[str]:
     """Yield the lines of a UTF-8 file without their line ends.
 
     Only ``\\n`` and ``\\r\\n`` end a line: Unicode separators inside a sentence do not, so that the two
-    sides of a parallel corpus stay aligned.
+    sides of a parallel corpus stay aligned. A byte-order mark at the beginning of the file, or of a line (where files
+    were joined), is no part of the text.
+
+    Args:
+        marks: leave those at the beginning of lines: in a list of pieces, a mark may be one.
 
     Raises:
-        DataError: the file is missing, cut short (compressed) or not UTF-8.
+        DataError: the file is missing, cut short (compressed), not UTF-8, holds a NUL, or its lines all end in
+            ``\\r`` alone, which would make one line of them.
     """
     with open_bytes(path) as stream:
-        number = 1
+        number = 0
         try:
-            for line in stream:
-                yield line.decode("utf-8").removesuffix("\n").removesuffix("\r")
-                number += 1
+            for number, data in enumerate(_lines(path, stream), 1):
+                line = data.decode("utf-8").removesuffix("\n").removesuffix("\r")
+                if "\0" in line:
+                    raise DataError(f"{path}:{number}: expected UTF-8 text, found a NUL byte, as UTF-16 has them")
+                yield line if marks and number > 1 else line.removeprefix("\ufeff")
         except UnicodeDecodeError as error:
             found = f"byte 0x{error.object[error.start]:02x} at column {error.start + 1}"
             raise DataError(f"{path}:{number}: expected UTF-8, found {found}") from None
         except _damaged() as error:
-            raise DataError(f"{path}:{number}: the compressed file is damaged or cut short ({error})") from None
+            raise DataError(f"{path}:{number + 1}: the compressed file is damaged or cut short ({error})") from None
+
+
+def _lines(path: PathLike, stream: IO[bytes]) -> Iterator[bytes]:
+    """Yield lines, unless the first one is all there is and several by the line ends of old Macs."""
+    first = stream.readline()
+    inner = first.removesuffix(b"\n").removesuffix(b"\r").count(b"\r")
+    second = stream.readline() if inner else b""
+    if inner and not second and (inner > 1 or not first.endswith(b"\n")):
+        raise DataError(f"{path}: expected lines that end in \\n or \\r\\n, found \\r alone")
+    yield from filter(None, (first, second))
+    yield from stream
+
+
+def read_objects(path: PathLike) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the number of each line of JSON lines and its object; empty lines are passed over.
+
+    Raises:
+        DataError: a line holds something else.
+    """
+    for number, line in enumerate(read_lines(path), 1):
+        if line.strip():
+            yield number, parse_object(line, f"{path}:{number}")
+
+
+def parse_object(text: str, place: str) -> dict[str, Any]:
+    """The JSON object of a text.
+
+    What text cannot hold, halves of characters (an emoji cut in two) and NUL, becomes the replacement character.
+
+    Raises:
+        DataError: the text is no object; says the place it came from.
+    """
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise DataError(f"{place}: expected a JSON object, found {error}") from None
+    except RecursionError:
+        raise DataError(f"{place}: expected a JSON object, found values too deep in one another") from None
+    if not isinstance(found, dict):
+        raise DataError(f"{place}: expected a JSON object, found {text[:60]!r}")
+    return _writable(found) if "\\u" in text else found
+
+
+def _writable(value: Any) -> Any:
+    if isinstance(value, str):
+        return re.sub("[\0\ud800-\udfff]", "\ufffd", value)
+    if isinstance(value, dict):
+        return {_writable(key): _writable(item) for key, item in value.items()}
+    return [_writable(item) for item in value] if isinstance(value, list) else value
 
 
 def _damaged() -> tuple[type[Exception], ...]:

@@ -14,7 +14,7 @@ import numpy as np
 import csr
 from csr.errors import DataError
 from csr.files import PathLike, read_json, read_lines, sha256, write_json, write_text
-from csr.text.words import CASES
+from csr.text.forms import CASES
 
 Kind = Literal["similarities", "probabilities", "dictionary"]
 Languages = tuple[str | None, str | None]  # of the words and of their candidates, where they are known

@@ -20,10 +20,10 @@ from csr.backbone.checkpoints import EMBEDDINGS, read_checkpoint, write_checkpoi
 from csr.backbone.huggingface import export_checkpoint
 from csr.backbone.pieces import PieceModel, changed
 from csr.backbone.presets import PRESETS
-from csr.backbone.protobuf import field
 from csr.backbone.trim import Use, trim
 from csr.cli import main
 from csr.data import subwords
+from csr.data.protobuf import field
 from csr.data.vocabulary import word_encoder
 from csr.errors import ConfigError, DataError
 from csr.files import read_json, sha256

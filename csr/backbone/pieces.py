@@ -17,9 +17,8 @@ import numpy as np
 from sentencepiece import SentencePieceProcessor
 from tqdm import tqdm
 
-from csr.backbone.protobuf import field, fields
 from csr.data import subwords
-from csr.data.bitext import normalized
+from csr.data.protobuf import field, fields
 from csr.data.vocabulary import word_encoder
 from csr.errors import DataError
 from csr.files import PathLike, read_lines
@@ -27,6 +26,7 @@ from csr.lexicon import deduced_kind, read_lexicon, read_record
 from csr.switching.candidates import drawable
 from csr.switching.encoded import encode_lexicon
 from csr.switching.settings import Noise
+from csr.text.forms import normalized
 
 # Numbers of fields in SentencePiece's protocol buffer, and two of its enumerations' values.
 _PIECES, _TRAINER = 1, 2

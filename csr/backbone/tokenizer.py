@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from csr.backbone.families import MASK, SPECIAL, Preset
-from csr.backbone.protobuf import fields
 from csr.data import subwords
+from csr.data.protobuf import fields
 from csr.errors import DataError
 from csr.files import PathLike
 

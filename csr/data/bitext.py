@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import regex
 
+from csr.text.forms import normalized
+from csr.text.words import CHARACTERS, COMPLEX, NO_SPACES
+
 Pair = tuple[str, str]
 
 # A word is what stands between spaces. Scripts written without spaces: a Chinese or Japanese character counts as a
 # word, and so do up to four letters of the Southeast Asian ones.
-_WORD = regex.compile(
-    r"[\p{Han}\p{Hiragana}\p{Katakana}]"
-    r"|[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]{1,4}"
-    r"|[^\s\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]+"
-)
+_WORD = regex.compile(rf"[{CHARACTERS}]|[{COMPLEX}]{{1,4}}|[^\s{NO_SPACES}]+")
 _VISIBLE = regex.compile(r"[^\p{Cc}\p{Cf}\p{Z}]")
-
-
-def normalized(line: str) -> str:
-    """Return a line in Unicode's composed form (NFC), runs of white space made one space, none at the ends.
-
-    Nothing else changes: the models read raw text. Byte-order marks left inside files go.
-    """
-    return " ".join(unicodedata.normalize("NFC", line.replace("\ufeff", "")).split())
 
 
 def is_empty(pair: Pair) -> bool:

@@ -34,7 +34,7 @@ class Encoder:
         index = {piece: i for i, piece in enumerate(dictionary, EOS + 2)}
         self._pieces = [self._model.id_to_piece(i) for i in range(len(self._model))]
         self._ids = np.array([index.get(piece, UNKNOWN) for piece in self._pieces], np.int32)
-        self._marker = Marker(language)
+        self._marker = Marker(self._model, language)
 
     def __call__(self, lines: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the ids of all lines, each with its ``</s>``; the lines' sizes; the marks of all pieces but those."""
@@ -42,7 +42,9 @@ class Encoder:
         lengths = np.fromiter(map(len, rows), np.int32, len(rows))
         pieces = np.fromiter(itertools.chain.from_iterable(rows), np.int32, int(lengths.sum()))
         ids = np.insert(self._ids[pieces], np.cumsum(lengths), EOS)
-        marks = b"".join(self._marker([self._pieces[i] for i in row]) for row in rows)
+        marks = b"".join(
+            self._marker(line, [self._pieces[i] for i in row]) for line, row in zip(lines, rows, strict=True)
+        )
         return ids, lengths + 1, np.frombuffer(marks, np.uint8)
 
 

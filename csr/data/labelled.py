@@ -15,6 +15,7 @@ from csr.data.ner import Sentence, spans, windows
 from csr.data.nli import LABELS, NliExample
 from csr.data.subwords import load, read_dictionary
 from csr.files import PathLike
+from csr.text.forms import normalized
 
 # fairseq's dictionary and XLM-R's: <s>, <pad>, </s>, <unk>, then the pieces.
 BOS, EOS, UNKNOWN, FIRST = 0, 2, 3, 4
@@ -46,7 +47,8 @@ class Pieces:
 
     def __call__(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Return the ids of each text, int64 [n_pieces]; what shows nothing is one unknown piece."""
-        return [self._ids[ids] if ids else np.array([UNKNOWN]) for ids in self._model.encode(list(texts))]
+        rows = self._model.encode(list(map(normalized, texts)))
+        return [self._ids[ids] if ids else np.array([UNKNOWN]) for ids in rows]
 
 
 def pair_examples(pairs: Sequence[NliExample], pieces: Pieces, limit: int) -> list[Example]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from csr.errors import DataError
-from csr.files import PathLike, read_lines, write_text
+from csr.files import PathLike, parse_object, read_lines, write_text
+from csr.text.languages import same
 
 # In the order of XNLI's numbers, which files with 0, 1 and 2 for labels follow.
 LABELS = ("entailment", "neutral", "contradiction")
@@ -40,7 +40,7 @@ def read_nli(path: PathLike, language: str | None = None, counts: Counter[str] |
 
     The first line tells the format: that of XNLI (``xnli.test.tsv``, ``.jsonl``), its translated training files,
     MultiNLI, GLUE, AfriXNLI, or ``premise<TAB>hypothesis<TAB>label`` with these names as a header or, as in XTREME and
-    XGLUE, without. Rows without a label (``-``: the annotators did not agree) are left out.
+    XGLUE, without. Rows without a label (``-``: the annotators did not agree) are left out, empty lines passed over.
 
     Args:
         language: the rows to read of a file that names a language in each (``de``); other files are all of one.
@@ -49,15 +49,16 @@ def read_nli(path: PathLike, language: str | None = None, counts: Counter[str] |
     Raises:
         DataError: a row is broken, the file holds none, or it holds several languages and none was asked for.
     """
-    lines = enumerate(read_lines(path), 1)
+    lines = ((number, line) for number, line in enumerate(read_lines(path), 1) if line.strip(" "))
     number, first = next(lines, (1, ""))
-    first = first.removeprefix("\ufeff")
-    rows = (_json_rows if first.startswith("{") else _table_rows)(path, itertools.chain([(number, first)], lines))
+    rows = (_json_rows if first.lstrip(" ").startswith("{") else _table_rows)(
+        path, itertools.chain([(number, first)], lines)
+    )
     examples, languages, read = [], Counter[str](), Counter[str]()
     for number, row in rows:
         if "language" in row:
-            languages[row["language"]] += 1
-            if language is not None and row["language"] != language:
+            languages[named := str(row["language"])] += 1
+            if language is not None and named != language and not same(named, language):
                 continue
         read["read"] += 1
         example = _example(f"{path}:{number}", row)
@@ -90,8 +91,8 @@ def _table_rows(path: PathLike, lines: Iterator[tuple[int, str]]) -> Iterator[tu
     if not _named(head):
         if len(head) != 3 or head[2].strip() not in {*_NAMES, "-"}:
             raise DataError(
-                f"{path}:1: expected a header with premise or sentence1, hypothesis, hypo or sentence2, and label or "
-                f"gold_label, or premise<TAB>hypothesis<TAB>label, found {_shown(first)}"
+                f"{path}:{number}: expected a header with premise or sentence1, hypothesis, hypo or sentence2, and "
+                f"label or gold_label, or premise<TAB>hypothesis<TAB>label, found {_shown(first)}"
             )
         lines, head = itertools.chain([(number, first)], lines), ["premise", "hypothesis", "label"]
     needed = max(i for i, name in enumerate(head) if not _ANNOTATOR.fullmatch(name)) + 1
@@ -104,11 +105,8 @@ def _table_rows(path: PathLike, lines: Iterator[tuple[int, str]]) -> Iterator[tu
 
 def _json_rows(path: PathLike, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, Mapping[str, Any]]]:
     for number, line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{path}:{number}: expected a JSON object, found {error}") from None
-        if not isinstance(row, dict) or not _named(list(row)):
+        row = parse_object(line, f"{path}:{number}")
+        if not _named(list(row)):
             raise DataError(
                 f"{path}:{number}: expected the keys premise or sentence1, hypothesis or sentence2, and label or "
                 f"gold_label, found {_shown(line)}"

@@ -18,6 +18,7 @@ from csr.data import bitext, subwords
 from csr.data.examples import language_symbol
 from csr.errors import ConfigError, DataError
 from csr.files import PathLike, read_parallel, sha256, write_folder, write_json, write_text
+from csr.text.forms import normalized
 from csr.text.words import segments
 
 Files = tuple[PathLike, PathLike]  # source side, target side
@@ -134,7 +135,8 @@ def write_prepared(
             for (name, side), file in tqdm(names.items(), "word boundaries", disable=None):
                 split = "valid" if name == "dev" else name
                 prefix = part / "bin" / f"{split}.{pair}.{languages[side]}.words"
-                subwords.write_marks(part / "pieces" / file, languages[side], prefix)
+                kept = (sentences[side] for sentences in sets[name])
+                subwords.write_marks(model, kept, part / "pieces" / file, languages[side], prefix)
         shutil.rmtree(part / "pieces")
         unknown = {file: _share_outside(known, counted) for file, counted in seen.items()}
         for file, share in unknown.items():
@@ -188,7 +190,7 @@ def _clean_and_split(
     counts: dict[str, Counter[str]] = {}
     for name in ("dev", "test"):
         if name in given:
-            read = [(bitext.normalized(src), bitext.normalized(tgt)) for src, tgt in read_parallel(*given[name])]
+            read = [(normalized(src), normalized(tgt)) for src, tgt in read_parallel(*given[name])]
             sets[name] = [pair for pair in read if not bitext.is_empty(pair)]
             counts[name] = Counter(read=len(read), empty=len(read) - len(sets[name]))
     pairs, counts["train"] = bitext.clean(

@@ -11,12 +11,12 @@ from typing import Any
 from tqdm import tqdm
 
 import csr
-from csr.data.bitext import normalized
 from csr.data.examples import language_symbol
 from csr.data.nli import LABELS, NliExample, read_nli, write_nli
 from csr.data.rows import Vocabulary
 from csr.data.texts import copy_vocabulary
 from csr.files import PathLike, sha256, write_folder, write_json, write_text
+from csr.text.forms import normalized
 from csr.text.words import segments
 
 
@@ -58,7 +58,7 @@ def prepare_nli(
         found: Counter[str] = Counter()
         examples = [
             NliExample(normalized(example.premise), normalized(example.hypothesis), example.label)
-            for example in read_nli(path, code.split("_")[0], found)
+            for example in read_nli(path, code, found)
         ]
         kept = list(dict.fromkeys(examples)) if split == "train" else examples
         found["duplicate"] = len(examples) - len(kept)

@@ -36,15 +36,15 @@ class Vocabulary:
         with contextlib.ExitStack() as stack:
             add_ids = stack.enter_context(_rows(prefix, self._element))
             add_marks = language and stack.enter_context(_rows(f"{prefix}.words", np.dtype(np.uint8)))
-            marker = Marker(language)
+            marker = Marker(self._model, language)
             source = iter(lines)
             while batch := list(itertools.islice(source, 10_000)):
-                for pieces in pieces_of(self._model, batch):
+                for line, pieces in zip(batch, pieces_of(self._model, batch), strict=True):
                     counts.update(pieces)
                     ids = [self._ids.get(piece, _UNKNOWN_ID) for piece in pieces]
                     add_ids(np.array([*ids, _EOS_ID], self._element))
                     if add_marks:
-                        add_marks(np.frombuffer(marker(pieces), np.uint8))
+                        add_marks(np.frombuffer(marker(line, pieces), np.uint8))
         return counts
 
 

@@ -8,8 +8,6 @@ what is sampled, not text; documents wait in a temporary file, in the order they
 from __future__ import annotations
 
 import hashlib
-import itertools
-import json
 import struct
 import tempfile
 from collections import Counter
@@ -20,21 +18,15 @@ from typing import IO
 
 import numba
 import numpy as np
-import regex
 from tqdm import tqdm
 
-from csr.data.bitext import normalized
 from csr.errors import DataError
-from csr.files import PathLike, read_lines, write_text
+from csr.files import PathLike, read_lines, read_objects, write_text
+from csr.text.forms import normalized
+from csr.text.sentences import sentences
 
 _BUCKETS = 1 << 16  # of hashes, by their first 16 bits
 _HEAD = struct.Struct("<QI")  # of a waiting document: its hash and its length in bytes
-
-# Where a sentence ends inside a line: final punctuation and closing quotes, before a space and what may start one;
-# Chinese and Japanese final punctuation needs no space. "Mr. Smith" is cut too, which costs an end-of-sentence piece.
-_END = regex.compile(
-    r"""[.!?…।።]["'”“’‘»)\]]*(?=\s["'“„‘‚«»(\[¿¡]*[\p{Lu}\p{Lt}\p{Lo}\p{N}])|[。！？]+[”’」』）]*(?=[^”’」』）])"""
-)
 
 
 @dataclass(frozen=True)
@@ -55,26 +47,11 @@ def documents(path: PathLike) -> Iterator[str]:
     if not {".json", ".jsonl"}.intersection(Path(path).suffixes):
         yield from read_lines(path)
         return
-    for number, line in enumerate(read_lines(path), 1):
-        if not line:
-            continue
-        try:
-            record = json.loads(line)
-        except ValueError:
-            record = None
-        if not isinstance(record, dict) or not isinstance(record.get("text"), str):
-            raise DataError(f'{path}:{number}: expected a JSON object with a "text", found {line[:60]!r}')
-        yield record["text"].encode(errors="replace").decode()  # JSON may hold halves of characters
-
-
-def sentences(line: str) -> list[str]:
-    """Cut a line into sentences, where final punctuation says so.
-
-    >>> sentences("He won 3.5 points. “Why?” The end.")
-    ['He won 3.5 points.', '“Why?”', 'The end.']
-    """
-    edges = [0, *(match.end() for match in _END.finditer(line)), len(line)]
-    return [text for a, b in itertools.pairwise(edges) if (text := line[a:b].strip())]
+    for number, record in read_objects(path):
+        if not isinstance(text := record.get("text"), str):
+            found = ", ".join(record) or "an empty one"
+            raise DataError(f'{path}:{number}: expected a JSON object with a "text", found {found}')
+        yield text
 
 
 class Seen:

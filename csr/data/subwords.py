@@ -10,6 +10,7 @@ import re
 import struct
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from csr.data.composition import named, rules
 from csr.errors import ConfigError, CsrError, DataError
 from csr.files import PathLike, read_lines, write_text, write_whole
 from csr.process import die_with
 from csr.switching.symbols import MARK, Mark
+from csr.text.forms import normalized
 from csr.text.segmenters import needs_segmenter
 from csr.text.words import segments
 
@@ -38,7 +41,8 @@ CONTROL = ("<unk>", "<s>", "</s>")
 _SPECIAL = {*CONTROL, "<pad>", "<mask>"}
 EOS = CONTROL[2]
 _CACHE = 500_000  # words whose marks are remembered
-_BYTE = re.compile("<0x[0-9A-F]{2}>")
+_UNKNOWN_SIGN = "▅"
+_PARTS = re.compile(r".{1,1000}(?=\s|$)|.{1000}", re.DOTALL)
 
 
 def train(sides: Sequence[Sequence[str]], pieces: int, path: PathLike) -> None:
@@ -50,7 +54,8 @@ def train(sides: Sequence[Sequence[str]], pieces: int, path: PathLike) -> None:
 def train_on(text: Sequence[str], pieces: int, path: PathLike) -> None:
     """Train a unigram model on lines of text, and write it.
 
-    It depends on the text and the number of pieces alone; small text gives fewer than asked for.
+    It depends on the text and the number of pieces alone; small text gives fewer than asked for. What it decodes is the
+    text that it was given, composed.
 
     Characters are covered to the last one unless they are too many for the vocabulary (Chinese), and then as far as
     mBART's are (99.95 %). With 2,560 pieces and more, 256 of them are bytes, so that nothing is ever unknown.
@@ -61,9 +66,15 @@ def train_on(text: Sequence[str], pieces: int, path: PathLike) -> None:
     Raises:
         ConfigError: there are more characters than pieces.
     """
-    model = train_model(text, len(set().union(*text)), pieces, model_type="unigram", byte_fallback=pieces >= 2560)
+    sentences = [part for line in text for part in line.split("\t")]
+    options: dict[str, Any] = {"model_type": "unigram", "byte_fallback": pieces >= 2560}
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".tsv") as file:
+        file.write(rules())
+        file.flush()
+        options["normalization_rule_tsv"] = file.name
+        model = train_model(sentences, len(set().union(*sentences)), pieces, **options)
     with write_whole(path) as part:
-        part.write_bytes(model)
+        part.write_bytes(named(model))
 
 
 def train_model(text: Iterable[str], n_characters: int, pieces: int, **options: Any) -> bytes:
@@ -75,9 +86,12 @@ def train_model(text: Iterable[str], n_characters: int, pieces: int, **options: 
     import sentencepiece
 
     model = io.BytesIO()
+    # SentencePiece leaves out, without a word, lines of more than 4,192 bytes and those with its own sign for what is
+    # unknown. Its pieces do not cross spaces, so that lines may be cut there.
+    parts = (part for line in text for part in _PARTS.findall(line.replace(_UNKNOWN_SIGN, " ")))
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(text),
+            sentence_iterator=parts,
             model_writer=model,
             vocab_size=pieces,
             hard_vocab_limit=False,
@@ -132,7 +146,7 @@ def model_pieces(model: SentencePieceProcessor | WordPiece) -> list[str]:
     return [piece for piece in map(model.id_to_piece, range(len(model))) if piece not in _SPECIAL]
 
 
-def encode(model: SentencePieceProcessor, src: Iterable[str], out: PathLike) -> Counter[str]:
+def encode(model: SentencePieceProcessor | WordPiece, src: Iterable[str], out: PathLike) -> Counter[str]:
     """Write lines as pieces with spaces between them; return how often each piece occurred."""
     counts: Counter[str] = Counter()
     lines = iter(src)
@@ -144,9 +158,9 @@ def encode(model: SentencePieceProcessor, src: Iterable[str], out: PathLike) -> 
     return counts
 
 
-def pieces_of(model: SentencePieceProcessor, lines: Iterable[str]) -> list[list[str]]:
+def pieces_of(model: Any, lines: Iterable[str]) -> list[list[str]]:
     """Return the pieces of each line; a tab in it parts sentences and becomes ``</s>``."""
-    sentences = [line.split("\t") for line in lines]
+    sentences = [list(map(normalized, line.split("\t"))) for line in lines]
     cut = iter(model.encode([text for line in sentences for text in line], out_type=str))
     parts = ([next(cut) for _ in line] for line in sentences)
     return [list(itertools.chain(first, *([EOS, *rest] for rest in others))) for first, *others in parts]
@@ -168,7 +182,7 @@ def read_dictionary(path: PathLike) -> list[str]:
         DataError: a line is not ``piece count``, a piece comes twice or there is none.
     """
     pieces: dict[str, None] = {}
-    for number, line in enumerate(read_lines(path), 1):
+    for number, line in enumerate(read_lines(path, marks=True), 1):
         piece, _, count = line.removesuffix(" #fairseq:overwrite").rpartition(" ")
         if not piece or not count.isdecimal():
             raise DataError(f"{path}:{number}: expected a piece and its count, found {line[:80]!r}")
@@ -180,13 +194,15 @@ def read_dictionary(path: PathLike) -> list[str]:
     return list(pieces)
 
 
-def piece_marks(pieces: Sequence[str], language: str | None = None) -> np.ndarray:
+def piece_marks(texts: Sequence[str], language: str | None = None) -> np.ndarray:
     """Return what each piece of a sentence is to its words: ``csr.switching.symbols.Mark``, uint8 [n_pieces].
 
     Words whose edge falls inside a piece are one word, and so are a word and the punctuation that shares a piece with
     it: what is replaced is always whole pieces, and such a word is in no lexicon.
+
+    Args:
+        texts: of each piece the text that it stands for; where several stand for one character, the first has it.
     """
-    texts = _surfaces(pieces)
     line = "".join(texts)
     word_of = np.full(len(line) + 1, -1)
     position = 0
@@ -194,7 +210,7 @@ def piece_marks(pieces: Sequence[str], language: str | None = None) -> np.ndarra
         if is_word:
             word_of[position : position + len(text)] = number
         position += len(text)
-    marks = np.zeros(len(pieces), np.uint8)
+    marks = np.zeros(len(texts), np.uint8)
     position, last, bare = 0, -1, -1
     for i, text in enumerate(texts):
         touched = [word for word in word_of[position : position + len(text)].tolist() if word >= 0]
@@ -206,62 +222,89 @@ def piece_marks(pieces: Sequence[str], language: str | None = None) -> np.ndarra
                 marks[bare] = Mark.BEGIN  # the space sign alone belongs to the word that follows
             last, bare = touched[-1], -1
         elif not text and last >= 0:
-            marks[i] = Mark.GO_ON  # a further byte of a character
+            marks[i] = Mark.GO_ON  # a further part of a character
         else:
             last, bare = -1, i if text == " " else -1
     return marks
 
 
-def _surfaces(pieces: Sequence[str]) -> list[str]:
-    """Return the text of each piece; of the bytes of a character the first has it and the others nothing."""
-    # A control symbol shows nothing; a line end belongs to no word.
-    texts = ["\n" if piece in CONTROL else piece.replace(MARK, " ") for piece in pieces]
-    i = 0
-    while i < len(pieces):
-        n = 0
-        while i + n < len(pieces) and _BYTE.fullmatch(pieces[i + n]):
-            n += 1
-        if n:
-            character = bytes(int(piece[3:5], 16) for piece in pieces[i : i + n]).decode("utf-8", "replace")
-            texts[i : i + n] = [character] + [""] * (n - 1)
-        i += n or 1
+def texts_of(model: Any, line: str) -> list[str]:
+    """The text that each piece of a line stands for, as the line has it.
+
+    A model that rewrites its text (NFKC, lower case) may give several pieces for one character: the first has it, the
+    others nothing. A control symbol is a line end, which belongs to no word.
+    """
+    texts: list[str] = []
+    for number, sentence in enumerate(map(normalized, line.split("\t"))):
+        texts += ["\n"] * (number > 0)
+        texts += model.texts(sentence) if hasattr(model, "texts") else _sentencepiece_texts(model, sentence)
     return texts
+
+
+def _sentencepiece_texts(model: SentencePieceProcessor, sentence: str) -> list[str]:
+    texts = []
+    waiting = 0  # pieces of a character of which SentencePiece gives the last one the text
+    for start, end in model.encode(sentence, return_type="offset_mapping")["offsets"]:
+        if start < end:
+            texts += [sentence[start:end], *[""] * waiting]
+            waiting = 0
+        else:
+            waiting += 1
+    return [*texts, *[""] * waiting]
 
 
 class Marker:
     """``piece_marks`` of many lines of a language, as bytes.
 
-    What stands between two spaces has its marks whatever is around it, unless a segmenter cuts the line into words;
-    they are remembered.
+    What stands between two spaces has its marks whatever is around it, unless a segmenter cuts the line into words or
+    the model rewrites it; they are remembered.
+
+    Args:
+        model: what cut the lines into pieces.
     """
 
-    def __init__(self, language: str | None) -> None:
-        self._language = language
+    def __init__(self, model: Any, language: str | None) -> None:
+        self._model, self._language = model, language
         self._segmented = language is not None and needs_segmenter(language)
         self._known: dict[str, bytes] = {}
 
-    def __call__(self, pieces: Sequence[str]) -> bytes:
-        """Return a byte for each piece."""
-        if self._segmented or not pieces or not pieces[0].startswith(MARK):
-            return piece_marks(pieces, self._language).tobytes()
+    def __call__(self, line: str, pieces: Sequence[str]) -> bytes:
+        """Return a byte for each piece of a line."""
+        if not pieces:
+            return b""
+        joined = "".join(pieces)
+        if joined != MARK + line.replace(" ", MARK).replace("\t", EOS + MARK):
+            texts = texts_of(self._model, line)
+            if len(texts) != len(pieces):
+                raise ValueError(f"expected the pieces of the line, got {len(pieces)} instead of {len(texts)}")
+            return piece_marks(texts, self._language).tobytes()
+        if self._segmented:
+            return self._marks(pieces)
         if len(self._known) > _CACHE:
             self._known.clear()
         found = []
         for word in " ".join(pieces).removeprefix(MARK).split(f" {MARK}"):
             marks = self._known.get(word)
             if marks is None:
-                marks = self._known[word] = piece_marks((MARK + word).split(" "), self._language).tobytes()
+                marks = self._known[word] = self._marks((MARK + word).split(" "))
             found.append(marks)
         return b"".join(found)
 
+    def _marks(self, pieces: Sequence[str]) -> bytes:
+        texts = ["\n" if piece in CONTROL else piece.replace(MARK, " ") for piece in pieces]
+        return piece_marks(texts, self._language).tobytes()
 
-def write_marks(pieces: PathLike, language: str | None, prefix: PathLike) -> None:
-    """Write the marks of lines of pieces to ``prefix.{bin,idx}``, fairseq's memory-mapped format of bytes."""
+
+def write_marks(model: Any, lines: Iterable[str], pieces: PathLike, language: str | None, prefix: PathLike) -> None:
+    """Write the marks of lines, cut into the pieces of a file, to ``prefix.{bin,idx}``.
+
+    These are fairseq's memory-mapped format, of bytes.
+    """
     sizes = []
-    marker = Marker(language)
+    marker = Marker(model, language)
     with write_whole(f"{prefix}.bin") as part, open(part, "wb") as stream:
-        for line in read_lines(pieces):
-            marks = marker(line.split(" ") if line else [])
+        for line, cut in zip(lines, read_lines(pieces, marks=True), strict=True):
+            marks = marker(line, cut.split(" ") if cut else [])
             stream.write(marks)
             sizes.append(len(marks))
     write_index(prefix, np.array(sizes, np.int64), np.dtype(np.uint8))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,18 +13,16 @@ import regex
 from tqdm import tqdm
 
 from csr.data import bitext
-from csr.data.bitext import normalized
 from csr.data.prepare import write_prepared
 from csr.errors import DataError
-from csr.files import PathLike, read_lines
-from csr.text.segmenters import base
+from csr.files import PathLike, parse_object, read_lines
+from csr.text.forms import normalized
+from csr.text.languages import base, entry, same
+from csr.text.sentences import sentences
 from csr.text.words import segments
 
 SENTENCE_BREAK = "\t"  # between the sentences of a document, in text files; ``</s>`` in what the model reads
 
-# After a full stop and what closes quotes and brackets; in Chinese and Japanese no space follows.
-_END = regex.compile(r"(?<=[.!?…।؟۔]['\"»”’)\]]*)\s+(?!\p{Ll})|(?<=[。！？][”’」』）]*)(?![”’」』）])")
-_END_LOWERCASED = regex.compile(r"(?<=[.!?…।؟۔]['\"»”’)\]]*)\s+|(?<=[。！？][”’」』）]*)(?![”’」』）])")
 # Longer than words are, markup included: text is not looked at beyond so many characters a word.
 _CHARACTERS_PER_WORD = 40
 
@@ -55,15 +52,14 @@ def read_summaries(
         DataError: a row is broken, or there is none in this direction.
     """
     lines = enumerate(read_lines(path), 1)
-    first = next(lines, (1, ""))
-    rows = _ncls if first[1].lstrip("\ufeff").startswith("<doc") else _json
+    first = next((pair for pair in lines if pair[1].strip()), (1, ""))
+    rows = _ncls if first[1].strip().startswith("<doc") else _json
     found: Counter[str] = Counter()
     out = []
     for summary, direction in rows(path, itertools.chain([first], lines), base(target_lang)):
         found["read"] += 1
         if any(
-            named and base(named) != base(code)
-            for named, code in zip(direction, (source_lang, target_lang), strict=True)
+            named and not same(named, code) for named, code in zip(direction, (source_lang, target_lang), strict=True)
         ):
             found["direction"] += 1
         elif not summary.document.strip() or not summary.summary.strip():
@@ -99,16 +95,6 @@ def truncated(text: str, language: str, words: int) -> str:
     return text
 
 
-def sentences(text: str) -> list[str]:
-    """Cut text into sentences, by full stops and what follows them.
-
-    >>> sentences("He came. 'Why?' Dr. Who asked. 他来了。她走了！")
-    ['He came.', "'Why?'", 'Dr.', 'Who asked.', '他来了。', '她走了！']
-    """
-    end = _END if regex.search(r"\p{Lu}", text) else _END_LOWERCASED
-    return [part.strip() for part in end.split(text) if part.strip()]
-
-
 def as_line(text: str, language: str, words: int) -> str:
     """Return a text cut to ``words`` words as one line, its sentences apart by ``SENTENCE_BREAK``."""
     return SENTENCE_BREAK.join(sentences(truncated(normalized(text), language, words)))
@@ -118,11 +104,10 @@ def _json(
     path: PathLike, lines: Iterator[tuple[int, str]], target: str
 ) -> Iterator[tuple[Summary, tuple[str | None, str | None]]]:
     for number, line in lines:
-        try:
-            row: Any = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{path}:{number}: expected a JSON object, found {error}") from None
-        if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in ("document", "summary")):
+        if not line.strip():
+            continue
+        row = parse_object(line, f"{path}:{number}")
+        if not all(isinstance(row.get(key), str) for key in ("document", "summary")):
             raise DataError(f"{path}:{number}: expected a document and a summary as text, found {line[:60]!r}")
         yield Summary(row["document"], row["summary"]), (row.get("source_lang"), row.get("target_lang"))
 
@@ -134,7 +119,7 @@ def _ncls(
     parts: dict[str, list[str]] = {}
     tag, start = "", 1
     for number, raw in lines:
-        line = raw.strip().lstrip("\ufeff")
+        line = raw.strip()
         if line.startswith("<doc"):
             parts, tag, start = {}, "", number
         elif line == "</doc>":
@@ -194,7 +179,7 @@ def prepare_summaries(
         ConfigError: the options contradict one another, or a language's segmenter is not installed.
         DataError: a file is missing or broken, or too little is left of it.
     """
-    summary_words = summary_words or (160 if base(languages[1]) == "zh" else 130)
+    summary_words = summary_words or entry({"zh": 160}, languages[1]) or 130
     sets: dict[str, list[bitext.Pair]] = {}
     counts: dict[str, Counter[str]] = {}
     given = {name: path for name, path in (("train", train), ("dev", dev), ("test", test)) if path}

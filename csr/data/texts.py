@@ -16,6 +16,7 @@ from csr.data import bitext, subwords
 from csr.data.rows import Vocabulary
 from csr.errors import ConfigError, DataError
 from csr.files import PathLike, read_lines, sha256, write_folder, write_json, write_text
+from csr.text.forms import normalized
 from csr.text.words import segments
 
 
@@ -100,7 +101,7 @@ def _clean(files: Sequence[PathLike], max_words: int, language: str) -> tuple[li
     for file in files:
         for raw in tqdm(read_lines(file), f"cleaning {language}", disable=None):
             counts["read"] += 1
-            line = bitext.normalized(raw)
+            line = normalized(raw)
             if bitext.is_empty((line, line)):
                 counts["empty"] += 1
             elif bitext.n_words(line) > max_words:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -70,6 +71,11 @@ class WordPiece:
     def encode(self, texts: Sequence[str], num_threads: int = 1) -> list[list[int]]:
         """Return the ids of each text, by one thread."""
         return [row.ids for row in self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    def texts(self, text: str) -> list[str]:
+        """Return what each piece of a text stands for in it, with what stands before it and belongs to none."""
+        ends = [end for _, end in self.tokenizer.encode(text, add_special_tokens=False).offsets]
+        return [text[start:end] for start, end in itertools.pairwise([0, *ends])]
 
 
 def _name(piece: str) -> str:
@@ -157,7 +163,7 @@ def read_vocabulary(path: PathLike, lowercase: bool) -> WordPiece:
         DataError: the file is missing, a piece comes twice, or one of BERT's symbols is not there.
     """
     vocabulary: dict[str, int] = {}
-    for number, piece in enumerate(read_lines(path), 1):
+    for number, piece in enumerate(read_lines(path, marks=True), 1):
         if piece in vocabulary:
             raise DataError(f"{path}:{number}: expected each piece once, found {piece!r} again")
         vocabulary[piece] = len(vocabulary)

@@ -29,7 +29,7 @@ from csr.running import fairseq
 from csr.running.fairseq import Job
 from csr.running.steps import Step
 from csr.settings import expect_default, setting
-from csr.text.segmenters import base
+from csr.text.languages import base
 
 __all__ = ["ARMS", "STAGES", "Config", "generate", "generate_command", "job", "report", "score", "steps"]
 

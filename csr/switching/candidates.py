@@ -11,7 +11,7 @@ from csr.errors import ConfigError, DataError
 from csr.files import PathLike
 from csr.lexicon import Kind, Languages, Lexicon, Record, deduced_kind, read_lexicon, read_record
 from csr.switching.settings import CANDIDATES, Noise
-from csr.text.segmenters import base
+from csr.text.languages import base
 from csr.text.stopwords import has_list, stop_words
 
 logger = logging.getLogger(__name__)

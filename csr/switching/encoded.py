@@ -23,7 +23,8 @@ from csr.errors import DataError
 from csr.files import PathLike, sha256
 from csr.lexicon import Lexicon
 from csr.switching.forms import build_slots
-from csr.text.words import CASES, switchable
+from csr.text.forms import CASES
+from csr.text.words import switchable
 
 logger = logging.getLogger(__name__)
 

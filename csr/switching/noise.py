@@ -15,7 +15,8 @@ from typing import Protocol
 
 from csr.lexicon import Lexicon
 from csr.switching.streams import Stream
-from csr.text.words import CASES, segments, switchable, title
+from csr.text.forms import CASES, title
+from csr.text.words import segments, switchable
 
 MASK = "<mask>"
 

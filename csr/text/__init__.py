@@ -1,1 +1,1 @@
-"""One door for text: words, segmenters, and how lines are read and written."""
+"""One door for text: its normal form and case, words, sentences and languages; lines are read by ``csr.files``."""

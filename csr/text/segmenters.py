@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from csr.errors import ConfigError
-
-Segments = list[tuple[str, bool]]  # (text, is a word)
+from csr.text.languages import entry
+from csr.text.words import Segments
 
 
 @dataclass(frozen=True)
@@ -73,41 +73,38 @@ SEGMENTERS = {
 }
 
 
-def base(language: str) -> str:
-    """Return a language's own code: ``zh_CN`` -> ``zh``."""
-    return language.replace("-", "_").split("_")[0].lower()
-
-
 def needs_segmenter(language: str) -> bool:
     """Tell whether a language's words do not show in its writing."""
-    return base(language) in SEGMENTERS
+    return entry(SEGMENTERS, language) is not None
 
 
 @functools.lru_cache
 def segmenter(language: str) -> Callable[[str], list[str]]:
-    """Return the segmenter of a language of ``SEGMENTERS``.
+    """What cuts text of a language that needs it, or of a part of one (``yue`` as ``zh``).
 
     Raises:
         ConfigError: its package is not installed.
     """
-    entry = SEGMENTERS[language]
+    found = entry(SEGMENTERS, language)
+    if found is None:
+        raise ValueError(f"language must need a segmenter, got {language!r}")
     try:
-        module = importlib.import_module(entry.module)
+        module = importlib.import_module(found.module)
     except ImportError:
         raise ConfigError(
             f"language {language}: expected the package that cuts its text into words, found none: "
-            f"pip install '{entry.package}'"
+            f"pip install '{found.package}'"
         ) from None
-    return entry.make(module)
+    return found.make(module)
 
 
 def recut(cut: Segments, language: str) -> Segments:
     """Cut, or join, the words of a line as the language's segmenter says; other languages' stay as they are."""
-    code = base(language)
-    if code not in SEGMENTERS:
+    found = entry(SEGMENTERS, language)
+    if found is None:
         return cut
-    words = segmenter(code)
-    return joined(cut, words) if SEGMENTERS[code].joins else split(cut, words)
+    words = segmenter(language)
+    return joined(cut, words) if found.joins else split(cut, words)
 
 
 def split(cut: Segments, words: Callable[[str], list[str]]) -> Segments:

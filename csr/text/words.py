@@ -1,20 +1,44 @@
-"""Words in running text: where they start and end, what counts as one, and carrying case from one to another."""
+"""Words in running text: where they start and end, and what counts as one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import regex
 
-# Letters with their combining marks and digits; an apostrophe inside holds a word together (l'idée), a hyphen does not.
-_WORD = regex.compile(r"[\p{L}\p{M}\p{N}]+(?:['’][\p{L}\p{M}\p{N}]+)*")
-# Addresses stay whole and are never words.
-_ADDRESS = regex.compile(r"(?:https?://|www\.)\S+|\S+@\S+\.\w+")
-_LETTER = regex.compile(r"\p{L}")
+from csr.text.forms import lower, normalized
+
+# Scripts written without spaces, as the content of a set: a Chinese or Japanese character is about a word or a part of
+# one; of the others (Thai, Lao, Khmer, Burmese ...: Unicode's line breaks of complex context) only a dictionary knows.
+CHARACTERS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}"
+COMPLEX = r"\p{Line_Break=SA}"
+NO_SPACES = CHARACTERS + COMPLEX
+
+# A word is what Unicode's word boundaries (UAX 29) keep together, but for full stops and colons, which are more often
+# ends. Zero-width joiners are part of it; the zero-width non-joiner, soft hyphens and other signs without a width hold
+# together what stands on their two sides; and so do these marks between letters: apostrophes (l'idée, o‘zbek), the
+# Catalan middle dot (col·lecció), gershayim (צה״ל), Armenian stress and questions (ինչո՞ւ). A hyphen does not.
+_START = r"[\p{L}\p{N}׳]"
+_REST = r"[\p{L}\p{M}\p{N}׳\u200d]"
+_MARKS = "'’‘＇·\u0387‧״՚՛՜՞՟"
+_SPACED = rf"[[\p{{L}}\p{{M}}\p{{N}}׳]--[{NO_SPACES}]]"
+_JOINER = (
+    rf"(?:[\p{{Word_Break=Format}}\u200c]+|(?<={_SPACED})[{_MARKS}](?={_SPACED})|(?<=\p{{Hebrew}})\"(?=\p{{Hebrew}}))"
+)
+_WORD = regex.compile(rf"(?V1){_START}{_REST}*+(?:{_JOINER}{_START}{_REST}*+)*+")
+# Addresses stay whole and are never words. They go on as far as ASCII and letters of scripts with spaces do, so that
+# what stands around them in text without spaces is no part of them. Before an @ stand at most 64 characters (RFC 5321),
+# and in a part of a domain 63; without bounds, a long run would be read to its end from each of its places.
+_LETTER = rf"[[\p{{L}}\p{{M}}\p{{N}}]--[\p{{Hangul}}{NO_SPACES}]]"
+_LINK = rf"(?V1)(?<![A-Za-z0-9])(?:https?://|www\.)[[!-~]||{_LETTER}]+"
+_MAIL = rf"[[!#$%&'*+\-./=?^_`{{|}}]||{_LETTER}]{{1,64}}+@(?:[-||{_LETTER}]{{1,63}}+\.)+{_LETTER}+"
+_LINKS = regex.compile(_LINK)
+_LINKS_AND_MAILS = regex.compile(f"{_LINK}|{_MAIL}")
+_ALPHABETIC = regex.compile(r"\p{L}")
+
+Segments = list[tuple[str, bool]]  # (text, is a word)
 
 
-def segments(line: str, language: str | None = None) -> list[tuple[str, bool]]:
-    """Cut a line into (text, is a word) pieces whose texts join to the line again.
+def segments(line: str, language: str | None = None) -> Segments:
+    """A line cut into texts, each a word or not, that join to the line again; it is expected normalized.
 
     Without a language a word is a run of letters and digits; with one of ``csr.text.segmenters``, it is what that
     language's segmenter says, which may cut such a run (Chinese) or join several (Vietnamese).
@@ -25,15 +49,13 @@ def segments(line: str, language: str | None = None) -> list[tuple[str, bool]]:
     >>> segments("He talks.")
     [('He', True), (' ', False), ('talks', True), ('.', False)]
     """
-    out: list[tuple[str, bool]] = []
+    out: Segments = []
     done = 0
-    for match in regex.finditer(rf"(?P<address>{_ADDRESS.pattern})|(?P<word>{_WORD.pattern})", line):
-        if match.start() > done:
-            out.append((line[done : match.start()], False))
-        out.append((match.group(), match["word"] is not None))
-        done = match.end()
-    if done < len(line):
-        out.append((line[done:], False))
+    for address in (_LINKS_AND_MAILS if "@" in line else _LINKS).finditer(line):
+        _cut(line, done, address.start(), out)
+        out.append((address.group(), False))
+        done = address.end()
+    _cut(line, done, len(line), out)
     if language is not None:
         from csr.text.segmenters import recut
 
@@ -41,33 +63,35 @@ def segments(line: str, language: str | None = None) -> list[tuple[str, bool]]:
     return out
 
 
+def _cut(line: str, start: int, end: int, out: Segments) -> None:
+    """Add the words of a part of a line, and what stands between them."""
+    for word in _WORD.finditer(line, start, end):
+        if word.start() > start:
+            out.append((line[start : word.start()], False))
+        out.append((word.group(), True))
+        start = word.end()
+    if start < end:
+        out.append((line[start:end], False))
+
+
 def words(line: str, language: str | None = None) -> list[str]:
-    """Return the words of a line as written.
+    """The words of a line, normalized, as written.
 
     >>> words("It's 5 o'clock.")
     ["It's", '5', "o'clock"]
     """
-    return [text for text, is_word in segments(line, language) if is_word]
+    return [text for text, is_word in segments(normalized(line), language) if is_word]
 
 
 def tokenize(line: str, language: str | None = None) -> list[str]:
-    """Return the words of a line, lower-cased, without punctuation: the form lexicons are made and looked up in.
+    """The words of a line, normalized and in lower case: the form lexicons are made and looked up in.
 
     >>> tokenize("It's 5 o'clock, (almost)!")
     ["it's", '5', "o'clock", 'almost']
     """
-    return [word.lower() for word in words(line, language)]
+    return [lower(word, language) for word in words(line, language)]
 
 
 def switchable(word: str) -> bool:
     """Tell whether a word may be switched at all: it has a letter (numbers stay)."""
-    return _LETTER.search(word) is not None
-
-
-def title(word: str) -> str:
-    """Return a word with its first letter in upper case."""
-    return word[:1].upper() + word[1:]
-
-
-# The cases a word is looked up in, and its translation is written in: as it is, Title, UPPER.
-CASES: tuple[Callable[[str], str], ...] = (str, title, str.upper)
+    return _ALPHABETIC.search(word) is not None

@@ -1,0 +1,121 @@
+"""The form in which words meet: composed, one space between them, and their case as their language writes it."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from typing import Protocol
+
+import regex
+
+from csr.text.languages import base
+
+# i and ı are two letters, with the capitals İ and I.
+_DOTTED = ("tr", "az", "crh", "gag", "tt")
+_DOTTED_UPPER = str.maketrans({"i": "İ"})
+_DOTTED_LOWER = str.maketrans({"İ": "i", "I": "ı"})
+# Ι and Υ after a vowel that loses its accent are letters of their own: Μάιος, ΜΑΪΟΣ.
+_GREEK_HIATUS = regex.compile(r"(?<=[αεοΑΕΟ]\u0301)[ιυΙΥ](?!\u0308)")
+_GREEK_ACCENTS = regex.compile(r"(?<=[\p{Greek}\u0308])[\u0300\u0301\u0313\u0314\u0342]+")
+_GREEK = regex.compile(r"\p{Greek}")
+_GEORGIAN = regex.compile(r"\p{Georgian}")
+# What one word is written with in one text and another: l'idée, l’idée; o‘zbek, oʻzbek; צה״ל, צה"ל.
+_APOSTROPHES, _GERSHAYIM = "'’‘ʼʻ", '״"'
+
+
+def composed(text: str) -> str:
+    """Text in Unicode's composed form (NFC), without byte-order marks: what words are compared in.
+
+    >>> composed("Vie\\u0323\\u0302t") == "Việt"
+    True
+    """
+    return text if text.isascii() else unicodedata.normalize("NFC", text.replace("\ufeff", ""))
+
+
+def normalized(line: str) -> str:
+    """A line composed, with one space for each run of white space and none at its ends.
+
+    Nothing else changes: the models read raw text.
+    """
+    return " ".join(composed(line).split())
+
+
+def lower(text: str, language: str | None = None) -> str:
+    """Text in lower case, as the language has it.
+
+    >>> lower("DIŞ İÇ", "tr"), lower("İSTANBUL")
+    ('dış iç', 'istanbul')
+    """
+    if _dotted(language):
+        return text.translate(_DOTTED_LOWER).lower()
+    # Unicode's own lower case of İ, i and a combining dot, is in no text.
+    return text.replace("İ", "i").lower()
+
+
+def title(word: str, language: str | None = None) -> str:
+    """A word with its first letter as titles and sentences begin: ``ǆep`` -> ``ǅep``; Georgian has no such form.
+
+    >>> title("iyi", "tr"), title("ijs", "nl"), title("ახალი")
+    ('İyi', 'IJs', 'ახალი')
+    """
+    first = 2 if word.startswith("ij") and language and base(language) == "nl" else 1
+    if first == 2:
+        return word[:2].upper() + word[2:]
+    return (word[:1].translate(_DOTTED_UPPER) if _dotted(language) else word[:1]).title() + word[1:]
+
+
+def upper(word: str, language: str | None = None) -> str:
+    """A word as text all in capitals has it: Greek without accents; Georgian, which has none in sentences, as it is.
+
+    >>> upper("iyi", "tr"), upper("οδός"), upper("ახალი")
+    ('İYİ', 'ΟΔΟΣ', 'ახალი')
+    """
+    if _GEORGIAN.search(word):
+        return word
+    if _GREEK.search(word):
+        marked = _GREEK_HIATUS.sub(lambda vowel: f"{vowel[0]}\u0308", unicodedata.normalize("NFD", word))
+        word = unicodedata.normalize("NFC", _GREEK_ACCENTS.sub("", marked))
+    return (word.translate(_DOTTED_UPPER) if _dotted(language) else word).upper()
+
+
+class Case(Protocol):
+    """A case, as a function of a word and its language."""
+
+    def __call__(self, word: str, language: str | None = None, /) -> str: ...
+
+
+def _as_written(word: str, language: str | None = None) -> str:
+    return word
+
+
+# The cases a word is looked up in, and its translation is written in: as it is, Title, UPPER.
+CASES: tuple[Case, ...] = (_as_written, title, upper)
+
+
+def spellings(word: str, case: Case, language: str | None = None) -> Iterator[str]:
+    """Yield how text may write a word of a lexicon in one of ``CASES``, the likeliest first, some perhaps twice.
+
+    Apostrophes and gershayim have several signs; in capitals, accents stay or go; and where no language is given, ``i``
+    may have the capital İ, which no other language has.
+
+    >>> list(dict.fromkeys(spellings("l'été", upper, "fr")))
+    ["L'ÉTÉ", 'L’ÉTÉ', 'L‘ÉTÉ', 'LʼÉTÉ', 'LʻÉTÉ']
+    """
+    for written in _signs(word):
+        yield case(written, language)
+        if case is upper:
+            yield written.upper()
+        if case is not _as_written and language is None and "i" in written:
+            yield case(written, _DOTTED[0])
+
+
+def _signs(word: str) -> Iterator[str]:
+    yield word
+    for signs in (_APOSTROPHES, _GERSHAYIM):
+        if used := next((sign for sign in signs if sign in word), None):
+            for sign in signs:
+                yield word.replace(used, sign)
+
+
+def _dotted(language: str | None) -> bool:
+    return language is not None and base(language) in _DOTTED

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from csr.errors import ConfigError
 from csr.text.languages import entry
-from csr.text.words import Segments
+
+Segments = list[tuple[str, bool]]  # (text, is a word)
 
 
 @dataclass(frozen=True)

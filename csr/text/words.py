@@ -5,6 +5,7 @@ from __future__ import annotations
 import regex
 
 from csr.text.forms import lower, normalized
+from csr.text.segmenters import Segments, recut
 
 # Scripts written without spaces, as the content of a set: a Chinese or Japanese character is about a word or a part of
 # one; of the others (Thai, Lao, Khmer, Burmese ...: Unicode's line breaks of complex context) only a dictionary knows.
@@ -34,8 +35,6 @@ _LINKS = regex.compile(_LINK)
 _LINKS_AND_MAILS = regex.compile(f"{_LINK}|{_MAIL}")
 _ALPHABETIC = regex.compile(r"\p{L}")
 
-Segments = list[tuple[str, bool]]  # (text, is a word)
-
 
 def segments(line: str, language: str | None = None) -> Segments:
     """A line cut into texts, each a word or not, that join to the line again; it is expected normalized.
@@ -56,11 +55,7 @@ def segments(line: str, language: str | None = None) -> Segments:
         out.append((address.group(), False))
         done = address.end()
     _cut(line, done, len(line), out)
-    if language is not None:
-        from csr.text.segmenters import recut
-
-        return recut(out, language)
-    return out
+    return out if language is None else recut(out, language)
 
 
 def _cut(line: str, start: int, end: int, out: Segments) -> None:

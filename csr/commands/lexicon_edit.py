@@ -10,7 +10,7 @@ from csr.commands.options import positive, positive_number
 from csr.errors import ConfigError
 from csr.induction import quality
 from csr.lexicon import Lexicon, Record, read_lexicon, read_record
-from csr.text.segmenters import base
+from csr.text.languages import base
 
 
 def register_transform(parser: argparse.ArgumentParser) -> None:

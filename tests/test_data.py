@@ -1,5 +1,6 @@
 """Cleaning, splitting and encoding parallel text, and ``csr prepare`` from files to binary data."""
 
+import errno
 import json
 import lzma
 import sys
@@ -13,9 +14,11 @@ from hypothesis import strategies as st
 from csr import cli
 from csr.data import bitext, subwords
 from csr.data.prepare import prepare
+from csr.data.rows import Vocabulary
 from csr.data.sample import sentences, write_sample
-from csr.errors import ConfigError, CsrError, DataError
-from csr.text.words import segments
+from csr.errors import ConfigError, DataError
+from csr.switching.symbols import Mark
+from csr.text.words import segments, tokenize
 
 SAMPLE = sentences(600, seed=3)[0]
 CODES = ("qaa", "qab")
@@ -34,12 +37,6 @@ def text(tmp_path) -> tuple[Path, Path]:
     for side, code in enumerate(CODES):
         (tmp_path / f"train.{code}").write_text("".join(f"{pair[side]}\n" for pair in SAMPLE[:300]), encoding="utf-8")
     return tmp_path / "train.qaa", tmp_path / "train.qab"
-
-
-@pytest.fixture
-def no_fairseq(monkeypatch) -> None:
-    """Make an empty bin folder instead of the seconds that fairseq takes."""
-    monkeypatch.setattr(subwords, "binarize", lambda pieces, dictionary, src, tgt, out, workers: out.mkdir())
 
 
 def csr(monkeypatch, *arguments: object) -> int:
@@ -114,12 +111,11 @@ def test_held_out_sets_do_not_depend_on_the_order(pairs: list[bitext.Pair]) -> N
 # --- subwords
 
 
-def test_encoding_loses_nothing(model, tmp_path) -> None:
+def test_encoding_loses_nothing(model) -> None:
     unseen = [src for src, _ in sentences(50, seed=4)[0]]
-    counts = subwords.encode(model, unseen, tmp_path / "pieces")
-    lines = (tmp_path / "pieces").read_text(encoding="utf-8").splitlines()
-    assert counts == Counter(piece for line in lines for piece in line.split())
-    assert [model.decode(line.split()) for line in lines] == unseen
+    cut = subwords.pieces_of(model, unseen)
+    assert subwords.piece_counts(model, unseen) == Counter(piece for pieces in cut for piece in pieces)
+    assert [model.decode(pieces) for pieces in cut] == unseen
 
 
 def test_dictionary_follows_the_model(model, tmp_path) -> None:
@@ -169,7 +165,7 @@ def test_prepare_from_files_to_what_fairseq_reads(tmp_path, monkeypatch, capsys)
     out = tmp_path / "out"
     status = csr(
         monkeypatch,
-        *("prepare", "--src", tmp_path / "all.qaa.xz", "--tgt", tmp_path / "all.qab", "--out", out, "--workers", 2),
+        *("prepare", "--src", tmp_path / "all.qaa.xz", "--tgt", tmp_path / "all.qab", "--out", out),
         *("--source-lang", "qaa", "--target-lang", "qab", "--pieces", 400, "--dev-size", 25),
         *("--test-src", tmp_path / "test.qaa", "--test-tgt", tmp_path / "test.qab"),
     )
@@ -197,7 +193,6 @@ def test_prepare_from_files_to_what_fairseq_reads(tmp_path, monkeypatch, capsys)
             assert [row.tolist() for row in data] == [[i + 1 for i in model.encode(line)] + [2] for line in expected]
 
 
-@pytest.mark.usefixtures("no_fairseq")
 def test_a_small_corpus_gives_small_held_out_sets(text, tmp_path, capsys) -> None:
     record = prepare(text, CODES, tmp_path / "out", pieces=32000)
     assert record["pairs"] == {"train": 240, "dev": 30, "test": 30}
@@ -206,13 +201,11 @@ def test_a_small_corpus_gives_small_held_out_sets(text, tmp_path, capsys) -> Non
     assert f"{record['dictionary_size'] - 1:,} pieces instead of 32,000: the text has no more" in said
 
 
-@pytest.mark.usefixtures("no_fairseq")
 def test_the_same_text_gives_the_same_files(text, tmp_path) -> None:
     first, second = (prepare(text, CODES, tmp_path / name, pieces=300) for name in ("a", "b"))
     assert first == second
 
 
-@pytest.mark.usefixtures("no_fairseq")
 def test_a_given_vocabulary_is_kept(text, tmp_path, capsys) -> None:
     prepare(text, CODES, tmp_path / "a", pieces=300)
     given, own = tmp_path / "a", tmp_path / "dict.txt"
@@ -234,29 +227,18 @@ def test_a_given_vocabulary_is_kept(text, tmp_path, capsys) -> None:
 
 def test_a_failed_run_changes_nothing_and_a_killed_one_is_cleared(text, tmp_path, monkeypatch) -> None:
     out = tmp_path / "out"
-    monkeypatch.setattr(subwords, "binarize", lambda pieces, dictionary, src, tgt, out, workers: out.mkdir())
     prepare(text, CODES, out, pieces=300)
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     (out / ".prepare-killed").mkdir()
     (out / ".prepare-killed" / "dict.txt").write_text("half")
 
     def full(*_) -> None:
-        raise CsrError("fairseq-preprocess ended with status 1: No space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(subwords, "binarize", full)
-    with pytest.raises(CsrError, match="No space left"):
+    monkeypatch.setattr(Vocabulary, "write", full)
+    with pytest.raises(OSError, match="No space left"):
         prepare(text, CODES, out, pieces=200)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
-
-
-def test_a_failing_fairseq_is_one_line(tmp_path, monkeypatch) -> None:
-    python = tmp_path / "python"
-    python.write_text("#!/bin/sh\necho Traceback\necho OSError: No space left on device >&2\nexit 1\n")
-    python.chmod(0o755)
-    monkeypatch.setattr("sys.executable", str(python))
-    with pytest.raises(CsrError) as error:
-        subwords.binarize(tmp_path, tmp_path / "dict.txt", "qaa", "qab", tmp_path / "bin")
-    assert str(error.value) == "fairseq-preprocess ended with status 1: OSError: No space left on device"
 
 
 @pytest.mark.parametrize(
@@ -340,10 +322,37 @@ def test_a_segmenter_that_is_not_installed_is_named_before_any_work(monkeypatch,
     assert not (tmp_path / "out").exists()
 
 
-def test_fairseq_reads_the_marks(tmp_path) -> None:
+def test_rows_are_those_of_fairseq(model, tmp_path) -> None:
+    """Byte for byte what fairseq-preprocess makes of the same pieces, an unknown one and an empty line included."""
+    from fairseq.options import get_preprocessing_parser
+    from fairseq_cli.preprocess import main
+
+    lines = [src for src, _ in sentences(40, seed=5)[0]] + [""]
+    subwords.write_vocabulary(model, tmp_path / "spm.vocab")
+    (tmp_path / "spm.model").write_bytes(model.serialized_model_proto())
+    subwords.write_dictionary(subwords.model_pieces(model)[:-20], {}, tmp_path / "dict.txt")
+    vocabulary = Vocabulary(tmp_path / "spm.model", tmp_path / "dict.txt")
+    for split in ("train", "valid", "test"):
+        vocabulary.write(lines, tmp_path / f"ours/{split}.qaa-qab.qaa")
+        for code in CODES:
+            text = "".join(" ".join(pieces) + "\n" for pieces in subwords.pieces_of(model, lines))
+            (tmp_path / f"{split}.{code}").write_text(text, encoding="utf-8")
+    options = "--source-lang qaa --target-lang qab --srcdict {0}/dict.txt --tgtdict {0}/dict.txt --trainpref {0}/train "
+    options += "--validpref {0}/valid --testpref {0}/test --destdir {0}/theirs"
+    main(get_preprocessing_parser().parse_args(options.format(tmp_path).split()))
+    for file in (tmp_path / "ours").iterdir():
+        assert file.read_bytes() == (tmp_path / "theirs" / file.name).read_bytes()
+
+
+def test_fairseq_reads_the_marks(model, tmp_path) -> None:
     from fairseq.data.indexed_dataset import MMapIndexedDataset
 
-    (tmp_path / "pieces").write_text("▁ta ki .\n\n▁ta\n", encoding="utf-8")
-    subwords.write_marks(None, ["taki.", "", "ta"], tmp_path / "pieces", None, tmp_path / "train.words")
+    lines = ["taki.", "", sentences(1, seed=6)[0][0][0]]
+    (tmp_path / "spm.model").write_bytes(model.serialized_model_proto())
+    subwords.write_dictionary(subwords.model_pieces(model), {}, tmp_path / "dict.txt")
+    Vocabulary(tmp_path / "spm.model", tmp_path / "dict.txt").write(lines, tmp_path / "train", "qaa")
     data = MMapIndexedDataset(str(tmp_path / "train.words"))
-    assert [data[i].tolist() for i in range(3)] == [[1, 2, 0], [], [1]]
+    marker = subwords.Marker(model, "qaa")
+    for i, pieces in enumerate(subwords.pieces_of(model, lines)):
+        assert data[i].tolist() == list(marker(lines[i], pieces))
+    assert sum(mark == Mark.BEGIN for mark in data[2].tolist()) == len(tokenize(lines[2]))

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_training import fit, save, setup, text_of
 
-from csr.data import subwords
 from csr.data.summaries import Summary, as_line, prepare_summaries, read_summaries, sentences, truncated
 from csr.errors import DataError
 from csr.files import read_json, read_lines
@@ -37,16 +36,6 @@ def write(path: Path, rows: list[dict[str, str]]) -> Path:
     return path
 
 
-def in_process(pieces, dictionary, source_lang, target_lang, out, workers=1) -> None:
-    """Do what ``subwords.binarize`` does, without a process of its own."""
-    from fairseq.options import get_preprocessing_parser
-    from fairseq_cli.preprocess import main
-
-    options = f"--source-lang {source_lang} --target-lang {target_lang} --srcdict {dictionary} --tgtdict {dictionary} "
-    options += f"--trainpref {pieces}/train --validpref {pieces}/dev --testpref {pieces}/test --destdir {out}"
-    main(get_preprocessing_parser().parse_args(options.split()))
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
     """64 documents to train on, one of 10,000 words among those to test on."""
@@ -65,11 +54,7 @@ def data(tmp_path_factory) -> Path:
             ("test", [*documents(70)[67:], long]),
         )
     }
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(subwords, "binarize", in_process)
-        prepare_summaries(
-            files["train"], ("en", "de"), folder / "data", dev=files["dev"], test=files["test"], pieces=90
-        )
+    prepare_summaries(files["train"], ("en", "de"), folder / "data", dev=files["dev"], test=files["test"], pieces=90)
     return folder
 
 

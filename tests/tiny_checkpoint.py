@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import torch
 from evaluation_outputs import references
 
 from csr.data import subwords
+from csr.data.rows import Vocabulary
 
 LANGUAGES = ("xx", "yy")
 
@@ -19,12 +21,13 @@ def make_data(folder: Path, n: int = 24) -> Path:
     texts["xx"][0], texts["yy"][3] = "", ""  # an empty sentence on either side
     subwords.train(list(texts.values()), 90, folder / "spm.model")
     model = subwords.load(folder / "spm.model")
-    for language, lines in texts.items():
-        for split in ("train", "dev", "test"):
-            subwords.encode(model, lines, folder / "pieces" / f"{split}.{language}")
-        (folder / f"test.{language}").write_text("".join(f"{line}\n" for line in lines))
     subwords.write_dictionary(subwords.model_pieces(model), {}, folder / "dict.txt")
-    subwords.binarize(folder / "pieces", folder / "dict.txt", *LANGUAGES, folder / "bin")
+    vocabulary = Vocabulary(folder / "spm.model", folder / "dict.txt")
+    for language, lines in texts.items():
+        for split in ("train", "valid", "test"):
+            vocabulary.write(lines, folder / "bin" / f"{split}.{'-'.join(LANGUAGES)}.{language}")
+        shutil.copyfile(folder / "dict.txt", folder / "bin" / f"dict.{language}.txt")
+        (folder / f"test.{language}").write_text("".join(f"{line}\n" for line in lines))
     return folder
 
 

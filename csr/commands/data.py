@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 
 from csr.backbone.presets import PRESETS
@@ -57,8 +56,6 @@ def _register_prepare(parser: argparse.ArgumentParser) -> None:
     known.add_argument("--preset", choices=PRESETS, help="the backbone is mBART-cc25 or mBART-50, published or trimmed")
     add("--sentencepiece-model", metavar="FILE", help="the backbone's, instead of training one")
     add("--dict", metavar="FILE", help="the backbone's fairseq dictionary, to go with its SentencePiece model")
-    workers = len(os.sched_getaffinity(0))
-    add("--workers", type=positive, default=workers, metavar="N", help="processes (default: the cores, %(default)s)")
     add(
         "--no-word-boundaries",
         dest="word_boundaries",
@@ -95,7 +92,6 @@ def prepare(arguments: argparse.Namespace) -> None:
         langs=_languages(arguments),
         sentencepiece_model=arguments.sentencepiece_model,
         dictionary=arguments.dict,
-        workers=arguments.workers,
         word_boundaries=arguments.word_boundaries,
     )
     pairs = ", ".join(f"{n:,} {name}" for name, n in record["pairs"].items())

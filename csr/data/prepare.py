@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import platform
 import re
 import shutil
@@ -16,6 +17,7 @@ from tqdm import tqdm
 import csr
 from csr.data import bitext, subwords
 from csr.data.examples import language_symbol
+from csr.data.rows import Vocabulary
 from csr.errors import ConfigError, DataError
 from csr.files import PathLike, read_parallel, sha256, write_folder, write_json, write_text
 from csr.text.forms import normalized
@@ -41,7 +43,6 @@ def prepare(
     langs: Sequence[str] = (),
     sentencepiece_model: PathLike | None = None,
     dictionary: PathLike | None = None,
-    workers: int = 1,
     word_boundaries: bool = True,
 ) -> dict[str, Any]:
     """Clean, split, encode and binarize a parallel corpus; return what ``prepare.json`` says about it.
@@ -58,7 +59,6 @@ def prepare(
         pieces: size of the vocabulary to train.
         langs: codes the backbone knows, if there is one; ``languages`` must be among them, or their first parts.
         sentencepiece_model, dictionary: the backbone's own, instead of training them.
-        workers: processes of fairseq-preprocess.
         word_boundaries: write ``bin/*.words.{bin,idx}``, which say where words are; for text whose writing does not
             show its words this takes a segmenter (``csr.text.segmenters``).
 
@@ -76,7 +76,7 @@ def prepare(
     limits = {"max_words": max_words, "max_ratio": max_ratio}
     return write_prepared(
         sets, counts, languages, out, inputs=inputs, options=limits, pieces=pieces, langs=langs,
-        sentencepiece_model=sentencepiece_model, dictionary=dictionary, workers=workers,
+        sentencepiece_model=sentencepiece_model, dictionary=dictionary,
         word_boundaries=word_boundaries,
     )  # fmt: skip
 
@@ -93,7 +93,6 @@ def write_prepared(
     langs: Sequence[str] = (),
     sentencepiece_model: PathLike | None = None,
     dictionary: PathLike | None = None,
-    workers: int = 1,
     word_boundaries: bool = True,
 ) -> dict[str, Any]:
     """Encode and binarize clean pairs, train, dev and test; see ``prepare``. A tab parts the sentences of a document.
@@ -117,27 +116,22 @@ def write_prepared(
             if len(model) < pieces:
                 _say(f"{len(model):,} pieces instead of {pieces:,}: the text has no more")
         subwords.write_vocabulary(model, part / "spm.vocab")
-        seen: dict[str, Counter[str]] = {}
-        for (name, side), file in names.items():
-            lines = tqdm([pair[side] for pair in sets[name]], f"encoding {file}", disable=None)
-            seen[file] = subwords.encode(model, lines, part / "pieces" / file)
         if dictionary:
             shutil.copyfile(dictionary, part / "dict.txt")
         else:
-            in_train = seen[names["train", 0]] + seen[names["train", 1]]
+            in_train = subwords.piece_counts(model, itertools.chain.from_iterable(sets["train"]))
             subwords.write_dictionary(subwords.model_pieces(model), in_train, part / "dict.txt")
         known = set(subwords.read_dictionary(dictionary or part / "dict.txt"))
         if len(known.intersection(subwords.model_pieces(model))) < len(known) / 2:
             raise DataError(f"{dictionary}: expected the pieces of {sentencepiece_model}, found mostly others")
-        subwords.binarize(part / "pieces", part / "dict.txt", *languages, part / "bin", workers)
-        if word_boundaries:
-            pair = "-".join(languages)
-            for (name, side), file in tqdm(names.items(), "word boundaries", disable=None):
-                split = "valid" if name == "dev" else name
-                prefix = part / "bin" / f"{split}.{pair}.{languages[side]}.words"
-                kept = (sentences[side] for sentences in sets[name])
-                subwords.write_marks(model, kept, part / "pieces" / file, languages[side], prefix)
-        shutil.rmtree(part / "pieces")
+        vocabulary, seen = Vocabulary(part / "spm.model", part / "dict.txt"), {}
+        for (name, side), file in names.items():
+            language = languages[side]
+            prefix = part / "bin" / f"{'valid' if name == 'dev' else name}.{'-'.join(languages)}.{language}"
+            lines = tqdm([pair[side] for pair in sets[name]], f"encoding {file}", disable=None)
+            seen[file] = vocabulary.write(lines, prefix, language if word_boundaries else None)
+        for language in languages:
+            shutil.copyfile(part / "dict.txt", part / "bin" / f"dict.{language}.txt")
         unknown = {file: _share_outside(known, counted) for file, counted in seen.items()}
         for file, share in unknown.items():
             if share:

@@ -1,4 +1,4 @@
-"""Text straight into the binary rows that training reads, without files of pieces in between."""
+"""Text into the binary rows that training reads, byte for byte those of fairseq-preprocess."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Vocabulary:
         self._ids = {piece: i for i, piece in enumerate(read_dictionary(dictionary), _FIRST_ID)}
         if not any(piece in self._ids for piece in model_pieces(self._model)):
             raise DataError(f"{dictionary}: expected the pieces of {sentencepiece_model}, found others")
-        self._element = np.dtype(np.uint16 if len(self._ids) + _FIRST_ID < 2**16 else np.int32)
+        self._element = np.dtype(np.uint16 if len(self._ids) + _FIRST_ID < 65_500 else np.int32)  # as fairseq has it
         self._ids[EOS] = _EOS_ID
 
     def write(self, lines: Iterable[str], prefix: PathLike, language: str | None = None) -> Counter[str]:
@@ -40,7 +40,7 @@ class Vocabulary:
             source = iter(lines)
             while batch := list(itertools.islice(source, 10_000)):
                 for line, pieces in zip(batch, pieces_of(self._model, batch), strict=True):
-                    counts.update(pieces)
+                    counts.update(piece for piece in pieces if piece != EOS)
                     ids = [self._ids.get(piece, _UNKNOWN_ID) for piece in pieces]
                     add_ids(np.array([*ids, _EOS_ID], self._element))
                     if add_marks:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import io
 import itertools
-import os
 import re
 import struct
-import subprocess
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from csr.data.composition import named, rules
-from csr.errors import ConfigError, CsrError, DataError
+from csr.errors import ConfigError, DataError
 from csr.files import PathLike, read_lines, write_text, write_whole
-from csr.process import die_with
 from csr.switching.symbols import MARK, Mark
 from csr.text.forms import normalized
 from csr.text.segmenters import needs_segmenter
@@ -146,15 +141,12 @@ def model_pieces(model: SentencePieceProcessor | WordPiece) -> list[str]:
     return [piece for piece in map(model.id_to_piece, range(len(model))) if piece not in _SPECIAL]
 
 
-def encode(model: SentencePieceProcessor | WordPiece, src: Iterable[str], out: PathLike) -> Counter[str]:
-    """Write lines as pieces with spaces between them; return how often each piece occurred."""
+def piece_counts(model: SentencePieceProcessor | WordPiece, lines: Iterable[str]) -> Counter[str]:
+    """How often each piece occurs in lines of text."""
     counts: Counter[str] = Counter()
-    lines = iter(src)
-    with write_text(out) as stream:
-        while batch := list(itertools.islice(lines, 10_000)):
-            for pieces in pieces_of(model, batch):
-                counts.update(piece for piece in pieces if piece != EOS)
-                stream.write(" ".join(pieces) + "\n")
+    source = iter(lines)
+    while batch := list(itertools.islice(source, 10_000)):
+        counts.update(piece for pieces in pieces_of(model, batch) for piece in pieces if piece != EOS)
     return counts
 
 
@@ -295,21 +287,6 @@ class Marker:
         return piece_marks(texts, self._language).tobytes()
 
 
-def write_marks(model: Any, lines: Iterable[str], pieces: PathLike, language: str | None, prefix: PathLike) -> None:
-    """Write the marks of lines, cut into the pieces of a file, to ``prefix.{bin,idx}``.
-
-    These are fairseq's memory-mapped format, of bytes.
-    """
-    sizes = []
-    marker = Marker(model, language)
-    with write_whole(f"{prefix}.bin") as part, open(part, "wb") as stream:
-        for line, cut in zip(lines, read_lines(pieces, marks=True), strict=True):
-            marks = marker(line, cut.split(" ") if cut else [])
-            stream.write(marks)
-            sizes.append(len(marks))
-    write_index(prefix, np.array(sizes, np.int64), np.dtype(np.uint8))
-
-
 # fairseq's numbers of the element types.
 _TYPES = {1: np.uint8, 4: np.int32, 5: np.int64, 8: np.uint16}
 _HEAD = struct.Struct("<9sQBQ")  # name, version, type, rows
@@ -342,32 +319,3 @@ def read_rows(prefix: PathLike) -> tuple[np.ndarray, np.ndarray]:
     if expected != found or not found:
         raise DataError(f"{prefix}.bin: expected the {expected:,} bytes of its .idx, found {found:,}")
     return np.memmap(f"{prefix}.bin", _TYPES[number], "r"), sizes
-
-
-def binarize(
-    pieces: Path, dictionary: PathLike, source_lang: str, target_lang: str, out: Path, workers: int = 1
-) -> None:
-    """Run fairseq-preprocess on the files ``{train,dev,test}.LANG`` of the folder ``pieces``.
-
-    Makes ``out`` with ``{train,valid,test}.SRC-TGT.LANG.{bin,idx}`` and ``dict.LANG.txt``.
-
-    Raises:
-        CsrError: fairseq failed; says its last line.
-    """
-    command = [sys.executable, "-m", "fairseq_cli.preprocess"]
-    command += ["--source-lang", source_lang, "--target-lang", target_lang]
-    command += ["--srcdict", str(dictionary), "--tgtdict", str(dictionary)]
-    command += ["--trainpref", str(pieces / "train"), "--validpref", str(pieces / "dev")]
-    command += ["--testpref", str(pieces / "test"), "--destdir", str(out), "--workers", str(workers)]
-    done = subprocess.run(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        preexec_fn=functools.partial(die_with, os.getpid()),
-    )
-    if done.returncode:
-        last = done.stdout.strip().rpartition("\n")[2]
-        raise CsrError(f"fairseq-preprocess ended with status {done.returncode}: {last}")
-    (out / "preprocess.log").unlink(missing_ok=True)  # it names the temporary folder

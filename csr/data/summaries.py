@@ -161,7 +161,6 @@ def prepare_summaries(
     langs: Sequence[str] = (),
     sentencepiece_model: PathLike | None = None,
     dictionary: PathLike | None = None,
-    workers: int = 1,
 ) -> dict[str, Any]:
     """Cut, clean, encode and binarize documents with summaries; return what ``prepare.json`` says about it.
 
@@ -210,5 +209,4 @@ def prepare_summaries(
     return write_prepared(
         {name: sets[name] for name in ("train", "dev", "test")}, counts, languages, out, inputs=list(given.values()),
         options=options, pieces=pieces, langs=langs, sentencepiece_model=sentencepiece_model, dictionary=dictionary,
-        workers=workers,
     )  # fmt: skip

@@ -17,7 +17,7 @@ import csr
 from csr.data import subwords
 from csr.data.blocks import binarize
 from csr.data.sampling import Source, sample
-from csr.data.wordpiece import train as train_wordpiece
+from csr.data.wordpiece_training import train as train_wordpiece
 from csr.errors import ConfigError, DataError
 from csr.files import PathLike, read_lines, sha256, write_folder, write_json
 from csr.text.words import segments

@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from csr.data import subwords
-from csr.errors import ConfigError, DataError
-from csr.files import PathLike, read_lines, write_whole
+from csr.errors import DataError
+from csr.files import PathLike, read_lines
 from csr.switching.symbols import MARK
 
 if TYPE_CHECKING:
@@ -18,11 +17,9 @@ if TYPE_CHECKING:
 
 # What BERT calls fairseq's first symbols, in fairseq's order, and the mask.
 SYMBOLS = {"[CLS]": "<s>", "[PAD]": "<pad>", "[SEP]": "</s>", "[UNK]": "<unk>", "[MASK]": "<mask>"}
-_BERT = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # the order of its own vocabularies
-_UNKNOWN = "[UNK]"
-_CONTINUES = "##"
-# In no text: what ends a word in training, and the first of the characters that begin one.
-_END, _PRIVATE = "\ue000", 0xF0000
+BERT = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # the order of its own vocabularies
+UNKNOWN = "[UNK]"
+CONTINUES = "##"
 
 
 class WordPiece:
@@ -46,8 +43,8 @@ class WordPiece:
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         self.tokenizer = tokenizer
         model = tokenizer.model
-        if not isinstance(model, models.WordPiece) or model.continuing_subword_prefix != _CONTINUES:
-            raise DataError(f"{path}: expected WordPiece with {_CONTINUES}, found {type(model).__name__}")
+        if not isinstance(model, models.WordPiece) or model.continuing_subword_prefix != CONTINUES:
+            raise DataError(f"{path}: expected WordPiece with {CONTINUES}, found {type(model).__name__}")
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
         pieces = [tokenizer.id_to_token(i) for i in range(tokenizer.get_vocab_size())]
@@ -58,7 +55,7 @@ class WordPiece:
             raise DataError(f"{path}: expected {', '.join(SYMBOLS)} among the pieces, found no {', '.join(missing)}")
         if len(set(self._names)) < len(pieces):
             raise DataError(
-                f"{path}: expected pieces that differ without {_CONTINUES} and {MARK}, found two that do not"
+                f"{path}: expected pieces that differ without {CONTINUES} and {MARK}, found two that do not"
             )
 
     def __len__(self) -> int:
@@ -79,8 +76,8 @@ class WordPiece:
 
 
 def _name(piece: str) -> str:
-    if piece.startswith(_CONTINUES) and piece != _CONTINUES:
-        return piece.removeprefix(_CONTINUES)
+    if piece.startswith(CONTINUES) and piece != CONTINUES:
+        return piece.removeprefix(CONTINUES)
     return SYMBOLS.get(piece, MARK + piece)
 
 
@@ -101,54 +98,11 @@ def read(path: PathLike) -> WordPiece:
     return WordPiece(made, path)
 
 
-def train(text: Sequence[str], pieces: int, path: PathLike) -> None:
-    """Train a cased vocabulary on lines of text, and write it as ``tokenizer.json``.
-
-    The commonest pair of pieces becomes one, again and again. SentencePiece counts, on text that BERT's rules have cut
-    into words: the tokenizers library itself gives other pieces each time.
-
-    Args:
-        pieces: size of the vocabulary, BERT's five symbols included.
-
-    Raises:
-        ConfigError: there are more characters than pieces.
-    """
-    import sentencepiece
-
-    cutter = tokenizer({_UNKNOWN: 0}, lowercase=False)
-    starts: dict[str, str] = {}  # a word's first character, which counts as another than the same one inside
-
-    def marked(line: str) -> str:
-        words = cutter.pre_tokenizer.pre_tokenize_str(cutter.normalizer.normalize_str(line))
-        return _END.join(starts.setdefault(word[0], chr(_PRIVATE + len(starts))) + word[1:] for word, _ in words)
-
-    options = {"normalization_rule_name": "identity", "split_by_unicode_script": False, "split_by_number": False}
-    options |= {"model_type": "bpe", "add_dummy_prefix": False, "pretokenization_delimiter": _END}
-    model = subwords.train_model(map(marked, text), len(set().union(*text)), pieces, **options)
-    trained = subwords.model_pieces(sentencepiece.SentencePieceProcessor(model_proto=model))
-    plain = {start: character for character, start in starts.items()}
-    found = [plain[piece[0]] + piece[1:] if piece[0] in plain else _CONTINUES + piece for piece in trained]
-    # A character is there in both places, wherever it was seen, so that few words are unknown.
-    alphabet = dict.fromkeys(name[-1] for name, piece in zip(found, trained, strict=True) if len(piece) == 1)
-    inside = [_CONTINUES + character for character in alphabet if _goes_on(cutter, character)]
-    merged = [name for name, piece in zip(found, trained, strict=True) if len(piece) > 1]
-    if len(smallest := [*_BERT, *alphabet, *inside]) > pieces:
-        raise ConfigError(f"pieces: {pieces} are too few for {len(alphabet)} different characters")
-    vocabulary = {piece: i for i, piece in enumerate([*smallest, *merged][:pieces])}
-    with write_whole(path) as part:
-        tokenizer(vocabulary, lowercase=False).save(str(part))
-
-
-def _goes_on(cutter: Tokenizer, character: str) -> bool:
-    """Tell whether a character may stand inside a word: punctuation and Chinese are cut off."""
-    return len(cutter.pre_tokenizer.pre_tokenize_str(cutter.normalizer.normalize_str(f"a{character}"))) == 1
-
-
 def tokenizer(vocabulary: Mapping[str, int], lowercase: bool) -> Tokenizer:
     """Return BERT's tokenizer of a vocabulary; as in BERT, lower case has no accents either."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-    made = Tokenizer(models.WordPiece(dict(vocabulary), unk_token=_UNKNOWN))
+    made = Tokenizer(models.WordPiece(dict(vocabulary), unk_token=UNKNOWN))
     made.normalizer = normalizers.BertNormalizer(lowercase=lowercase, strip_accents=lowercase)
     made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     made.decoder = decoders.WordPiece()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import platform
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -14,7 +15,7 @@ import numpy as np
 import csr
 from csr.errors import DataError
 from csr.files import PathLike, read_json, read_lines, sha256, write_json, write_text
-from csr.text.forms import CASES
+from csr.text.forms import CASES, LOOKUPS, lower, spellings
 
 Kind = Literal["similarities", "probabilities", "dictionary"]
 Languages = tuple[str | None, str | None]  # of the words and of their candidates, where they are known
@@ -83,18 +84,18 @@ class Lexicon:
         stopwords and words shorter than four characters from translation". Stop words are given in lower case.
         """
         kept = {
-            word: {c: w for c, w in candidates.items() if w >= min_weight and c.lower() not in target_stop_words}
+            word: {c: w for c, w in candidates.items() if w >= min_weight and lower(c) not in target_stop_words}
             for word, candidates in self.entries.items()
-            if len(word) >= min_length and word.lower() not in stop_words
+            if len(word) >= min_length and lower(word) not in stop_words
         }
         return Lexicon({word: candidates for word, candidates in kept.items() if candidates})
 
     def restricted(self, words: Collection[str] | None = None, candidates: Collection[str] | None = None) -> Lexicon:
         """Keep the entries whose word, and the candidates that, occur in the given vocabularies, also in lower case."""
         kept = {
-            word: {c: w for c, w in options.items() if candidates is None or not {c, c.lower()}.isdisjoint(candidates)}
+            word: {c: w for c, w in options.items() if candidates is None or not {c, lower(c)}.isdisjoint(candidates)}
             for word, options in self.entries.items()
-            if words is None or not {word, word.lower()}.isdisjoint(words)
+            if words is None or not {word, lower(word)}.isdisjoint(words)
         }
         return Lexicon({word: options for word, options in kept.items() if options})
 
@@ -105,7 +106,7 @@ class Lexicon:
         {'bank': {'Ufer': 0.1}}
         """
         kept = {
-            word: {c: w for c, w in candidates.items() if c.casefold() != word.casefold()}
+            word: {c: w for c, w in candidates.items() if lower(c).casefold() != lower(word).casefold()}
             for word, candidates in self.entries.items()
         }
         return Lexicon({word: candidates for word, candidates in kept.items() if candidates})
@@ -127,25 +128,27 @@ class Lexicon:
             swapped = {word: Lexicon(swapped).probs(word) for word in swapped}
         return Lexicon({word: dict(sorted(c.items(), key=lambda item: -item[1])) for word, c in swapped.items()})
 
-    def cased(self) -> Lexicon:
+    def cased(self, languages: Languages = (None, None)) -> Lexicon:
         """Add each word in Title and UPPER case, with its candidates in that case; words as written go first.
 
-        A word written with capitals is added in small letters too, last, its candidates as written.
+        A word written with capitals is added in small letters too, last, its candidates as written. Words are added as
+        text may spell them (``text.forms.spellings``); the languages say what the cases are.
 
         >>> Lexicon({"rot": {"red": 1.0}}).cased().entries
         {'rot': {'red': 1.0}, 'Rot': {'Red': 1.0}, 'ROT': {'RED': 1.0}}
         >>> Lexicon({"Haus": {"house": 1.0}}).cased().entries
         {'Haus': {'house': 1.0}, 'HAUS': {'HOUSE': 1.0}, 'haus': {'house': 1.0}}
         """
+        source, target = languages
         entries: dict[str, dict[str, float]] = {}
-        cases: list[tuple[Callable[[str], str], Callable[[str], str]]] = [(case, case) for case in CASES]
-        cases.append((str.lower, str))
-        for word_case, case in cases:
-            for word, candidates in self.entries.items():
-                if (form := word_case(word)) not in entries:
+        words = list(self.entries)
+        for lookup, case in LOOKUPS:
+            for i, form in spellings(words, lookup, source):
+                if form not in entries:
                     entries[form] = {}
-                    for candidate, weight in candidates.items():
-                        entries[form][case(candidate)] = entries[form].get(case(candidate), 0.0) + weight
+                    for candidate, weight in self.entries[words[i]].items():
+                        written = CASES[case](candidate, target)
+                        entries[form][written] = entries[form].get(written, 0.0) + weight
         return Lexicon(entries)
 
     def rewritten(self, word_form: Callable[[str], str], candidate_form: Callable[[str], str]) -> Lexicon:
@@ -166,9 +169,9 @@ class Lexicon:
         """Write lower-case words and candidates as running text does, where it is known: ``text.truecase``."""
         return self.rewritten(lambda word: words.get(word, word), lambda word: candidates.get(word, word))
 
-    def lowered(self) -> Lexicon:
+    def lowered(self, languages: Languages = (None, None)) -> Lexicon:
         """Write all in lower case, as ``text.words.tokenize`` does: the form in which lexicons are judged."""
-        return self.rewritten(str.lower, str.lower)
+        return self.rewritten(*(functools.partial(lower, language=language) for language in languages))
 
     @staticmethod
     def equally(lexicons: Iterable[Lexicon]) -> Lexicon:
@@ -205,8 +208,8 @@ class _Forms:
         self._before: dict[str, str] = {}
 
     def of(self, word: str) -> str:
-        self._own.setdefault(word.lower(), word)
-        return self._before.get(word.lower(), word)
+        self._own.setdefault(lower(word), word)
+        return self._before.get(lower(word), word)
 
     def close(self) -> None:
         """End a lexicon."""

@@ -178,7 +178,8 @@ class CsrRestoreTask(CsrTranslationTask):
         def make(group: list[Source]) -> EncodedLexicon:
             lexicons = [source.read(noise) for source in group]
             encode = word_encoder(words, self.src_dict.unk(), model) if noise.unit == "word" else piece_encoder(words)
-            return encode_lexicon(lexicons[0] if len(lexicons) == 1 else Lexicon.equally(lexicons), encode)
+            lexicon = lexicons[0] if len(lexicons) == 1 else Lexicon.equally(lexicons)
+            return encode_lexicon(lexicon, encode, group[0].record().languages)
 
         out = []
         for group in [sources] if noise.lexicon_draw == "word" else [[source] for source in sources]:

@@ -60,7 +60,8 @@ def encoder(bare):
         return ["▁", letter] if bare and letter.isupper() else [f"▁{letter}"]
 
     def encode(words, spaced):
-        return [[INDEX[piece] for piece in (*first(word[0], spaced), *word[1:])] for word in words]
+        rows = [[INDEX.get(piece) for piece in (*first(word[0], spaced), *word[1:])] for word in words]
+        return [[] if None in row else row for row in rows]
 
     return encode
 

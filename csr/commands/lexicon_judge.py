@@ -70,7 +70,7 @@ def _judged(arguments: argparse.Namespace, path: str) -> dict[str, Any]:
         raise ConfigError("--tgt needs --src")
     languages = arguments.source_lang, arguments.target_lang
     found = quality.stats(
-        read_lexicon(path),
+        read_lexicon(path).lowered(languages),
         bitext=quality.read_bitext(arguments.src, arguments.tgt, *languages) if arguments.tgt else None,
         text=quality.read_text(arguments.src, arguments.source_lang) if arguments.src else None,
         gold=read_gold(arguments.gold) if arguments.gold else None,

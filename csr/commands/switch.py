@@ -132,7 +132,8 @@ def _lexicons(sources: list[Source], noise: Noise) -> list[Lexicon]:
     lexicons = [source.read(noise) for source in sources] if noise.replace != "mask" else []
     if noise.lexicon_draw == "word" or not lexicons:
         lexicons = [Lexicon.equally(lexicons)] if len(lexicons) != 1 else lexicons
-    return [lexicon.cased() for lexicon in lexicons]
+    languages = [source.record().languages for source in sources] or [(None, None)]
+    return [lexicon.cased(known) for lexicon, known in zip(lexicons, languages, strict=False)]
 
 
 def _switched(arguments: argparse.Namespace, noise: Noise, lexicons: list[Lexicon]) -> Iterator[_Line]:
@@ -152,6 +153,7 @@ def _switched(arguments: argparse.Namespace, noise: Noise, lexicons: list[Lexico
             mask_share=noise.mask_probability,
             aligned=words(other, a.aligned_language) if noise.prefer_aligned else (),
             language=a.language,
+            target_language=a.aligned_language,
         )
         yield _Line(text, switched, lexicon, stream, set(tokenize(other, a.aligned_language)) if a.aligned else None)
 

@@ -44,7 +44,7 @@ def describe(run: Path, src: str, tgt: str, config: dict[str, Any]) -> dict[str,
         corpus = quality.coverage(lexicon, counts, hits)
         bitext = quality.read_bitext(text / f"train.{src}", text / f"train.{tgt}", src, tgt)
         drawn = quality.drawn(candidates, itertools.islice(bitext, _PAIRS), source.stop_words())
-        examples = _switched(candidates.cased(), text, src, tgt, noise, config)
+        examples = _switched(candidates.cased((src, tgt)), text, src, tgt, noise, config)
     words = list(lexicon.entries)
     sampled = dict.fromkeys(words[i * len(words) // _ENTRIES] for i in range(_ENTRIES))
     return {
@@ -82,6 +82,7 @@ def _switched(
             mask_share=noise.mask_probability,
             aligned=words(other, tgt) if noise.prefer_aligned else (),
             language=src,
+            target_language=tgt,
         )
         for i, (line, other) in enumerate(pairs)
     ]

@@ -94,7 +94,13 @@ class Source:
         # Without a record the kind is seen in the file; stop words may take part in what follows from it.
         stops = _stop_words(self.path, noise.resolved(record.kind or "probabilities"), record.languages, quiet=True)
         chosen = {name: str(getattr(noise, name)) for name in CANDIDATES}
-        return {**chosen, "swapped": self.swapped, "kind": record.kind, "stops": [sorted(words) for words in stops]}
+        return {
+            **chosen,
+            "swapped": self.swapped,
+            "kind": record.kind,
+            "languages": record.languages,
+            "stops": [sorted(words) for words in stops],
+        }
 
 
 def _stop_words(

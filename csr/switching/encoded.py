@@ -21,14 +21,14 @@ import numpy as np
 
 from csr.errors import DataError
 from csr.files import PathLike, sha256
-from csr.lexicon import Lexicon
+from csr.lexicon import Languages, Lexicon
 from csr.switching.forms import build_slots
-from csr.text.forms import CASES
+from csr.text.forms import CASES, LOOKUPS, spellings
 from csr.text.words import switchable
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 2  # of the arrays on disk
+_FORMAT = 3  # of the arrays on disk
 
 # Encodes words to piece ids; the flag says whether the word follows a space (True) or another piece (False).
 # A word that cannot be encoded without unknown pieces gives an empty list.
@@ -79,51 +79,51 @@ class EncodedLexicon:
         return sum(array.nbytes for array in self.arrays())
 
 
-def encode_lexicon(lexicon: Lexicon, encode: Encoder) -> EncodedLexicon:
+def encode_lexicon(lexicon: Lexicon, encode: Encoder, languages: Languages = (None, None)) -> EncodedLexicon:
     """Encode a lexicon's words and candidates; candidates with unknown pieces are left out and counted.
+
+    Args:
+        languages: of words and candidates; they say what the cases are, as in ``Lexicon.cased``.
 
     Raises:
         DataError: nothing is left: no word or no candidate can be written with this vocabulary.
     """
     sources = [word for word in lexicon.entries if switchable(word)]
     targets = list(dict.fromkeys(c for word in sources for c in lexicon.entries[word]))
-    target_forms = _encode_forms(targets, encode)
-    source_forms = _encode_forms(sources, encode)
+    target_forms = _encode_forms(targets, encode, languages[1])
     # Without capitals in the vocabulary, a candidate stays as written; a vocabulary of whole words has no forms that
     # follow another piece.
     for first in range(0, len(target_forms), 6):
         for kind in range(2, 6):
             target_forms[first + kind] = target_forms[first + kind] or target_forms[first + kind % 2]
-    kinds = [kind for kind in range(2) if any(source_forms[kind::6])]
+    kinds = [kind for kind in range(2) if any(encode(sources, bool(kind)))]
     usable = [all(target_forms[w * 6 + kind] for kind in kinds) for w in range(len(targets))]
     number = {word: w for w, word in enumerate(targets)}
 
     entry_starts, kept = [0], []
     cumulative: list[float] = []
     candidate: list[int] = []
-    for s, word in enumerate(sources):
+    for word in sources:
         probs = {c: p for c, p in lexicon.probs(word).items() if usable[number[c]]}
         if not probs:
             continue
-        kept.append(s)
+        kept.append(word)
         cumulative.extend(itertools.accumulate(p / sum(probs.values()) for p in probs.values()))
         candidate.extend(number[c] for c in probs)
         entry_starts.append(len(candidate))
 
     forms, form_entry, form_kind = [], [], []
     seen: set[tuple[int, ...]] = set()
-    lower = [encode([word.lower() for word in sources], spaced) for spaced in (False, True)]
-    # As written before Title before UPPER: the lexicon's own "Polish" goes before the Title form of "polish". Last a
-    # word written with capitals ("Haus") in small letters, for candidates as written.
-    for kind in range(8):
-        for entry, s in enumerate(kept):
-            pieces = source_forms[s * 6 + kind] if kind < 6 else lower[kind % 2][s]
-            key = tuple(pieces)
-            if key and key not in seen:
-                seen.add(key)
-                forms.append(pieces)
-                form_entry.append(entry)
-                form_kind.append(kind % 6)
+    for lookup, case in LOOKUPS:
+        entries, texts = zip(*spellings(kept, lookup, languages[0]), strict=True) if kept else ((), ())
+        for kind in (case * 2, case * 2 + 1):
+            for entry, pieces in zip(entries, encode(texts, bool(kind % 2)), strict=True):
+                key = tuple(pieces)
+                if key and key not in seen:
+                    seen.add(key)
+                    forms.append(pieces)
+                    form_entry.append(entry)
+                    form_kind.append(kind)
     if not forms:
         raise DataError(
             f"the lexicon covers nothing: none of its {len(lexicon)} words can be written in the model's vocabulary"
@@ -193,9 +193,9 @@ def _write_arrays(folder: Path, arrays: Mapping[str, np.ndarray], n_unencodable:
                 raise
 
 
-def _encode_forms(words: Sequence[str], encode: Encoder) -> list[list[int]]:
+def _encode_forms(words: Sequence[str], encode: Encoder, language: str | None) -> list[list[int]]:
     """Return the six forms of each word, word by word."""
-    columns = [encode([case(word) for word in words], spaced) for case in CASES for spaced in (False, True)]
+    columns = [encode([case(word, language) for word in words], spaced) for case in CASES for spaced in (False, True)]
     return [form for forms in zip(*columns, strict=True) for form in forms]
 
 

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from csr.lexicon import Lexicon
 from csr.switching.streams import Stream
-from csr.text.forms import CASES, title
+from csr.text.forms import CASES, lower, normalized, title
 from csr.text.words import segments, switchable
 
 MASK = "<mask>"
@@ -192,6 +192,7 @@ def add_noise(
     rate: float | None = None,
     mask_share: float = 0.0,
     aligned: Sequence[str] = (),
+    target_language: str | None = None,
 ) -> Noised:
     """Replace words of a sentence by candidates drawn by weight, or runs of words by a mask.
 
@@ -204,6 +205,7 @@ def add_noise(
         mask_share: probability that a run of chosen words becomes one mask; with 1, words need no candidate.
         aligned: words of the sentence's translation: candidates among them, in any case, go before the others. Where
             neighbouring words are replaced by neighbours there, these keep their order there: an aligned phrase.
+        target_language: of candidates and aligned words; it says what the cases are.
     """
     _check_share("mask_share", mask_share)
     available = [mask_share >= 1 or covered(word, lexicon) for word in words]
@@ -212,7 +214,8 @@ def add_noise(
     masked = []
     places: dict[str, int] = {}
     for place, word in enumerate(aligned):
-        for form in (word, *(case(word.lower()) for case in CASES)):
+        small = lower(word, target_language)
+        for form in (word, *(case(small, target_language) for case in CASES)):
             places.setdefault(form, place)
     for start, end in runs(chosen.words):
         if mask_share >= 1 or (mask_share > 0 and stream.random() < mask_share):
@@ -225,7 +228,9 @@ def add_noise(
         in_order = sorted((new[i] for i in range(start, end)), key=lambda candidate: places[candidate])
         new.update(zip(range(start, end), in_order, strict=True))
     if 0 in new and words[0][:1] != words[0][:1].lower():
-        new[0] = title(new[0])  # the first word of a sentence keeps its capital, whatever capitals its candidate has
+        new[0] = title(
+            new[0], target_language
+        )  # the first word of a sentence keeps its capital, whatever capitals its candidate has
     inside = {i for start, end in masked for i in range(start + 1, end)}
     return Noised(new, masked, [i for i in chosen.inserted if i not in inside])
 
@@ -326,16 +331,26 @@ def switch_line(
     mask_share: float = 0.0,
     aligned: Sequence[str] = (),
     language: str | None = None,
+    target_language: str | None = None,
 ) -> SwitchedLine:
     """Switch words of a line of text; punctuation, spaces, numbers and addresses stay, but those inside a mask.
 
-    The lexicon is expected with its words in every case (``Lexicon.cased``). The other arguments are those of
-    ``add_noise``, and the language the line is cut into words by.
+    The line is normalized first, as the text of models is. The lexicon is expected with its words in every case
+    (``Lexicon.cased``). The other arguments are those of ``add_noise``, and the language the line is cut into words by.
     """
-    cut = segments(line, language)
+    cut = segments(normalized(line), language)
     at = [i for i, (_, is_word) in enumerate(cut) if is_word]
     words = [cut[i][0] for i in at]
-    new = add_noise(words, lexicon, policy, stream, rate=rate, mask_share=mask_share, aligned=aligned)
+    new = add_noise(
+        words,
+        lexicon,
+        policy,
+        stream,
+        rate=rate,
+        mask_share=mask_share,
+        aligned=aligned,
+        target_language=target_language,
+    )
     switched = {at[i]: candidate for i, candidate in new.words.items()}
     for start, end in new.masked:
         switched |= dict.fromkeys(range(at[start], at[end - 1] + 1), "")

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from enum import IntEnum
 
 import numpy as np
-import regex
+
+from csr.text.sentences import ends_sentence
+from csr.text.words import in_words, joins_words
 
 MARK = "▁"  # SentencePiece's sign for a space
 CONTINUED = "@@"  # subword-nmt's sign that the word goes on in the next piece
-
-_WORD_CHARACTER = regex.compile(r"[\p{L}\p{M}\p{N}]")
-_FINAL = regex.compile(r"[.!?…。！？؟।။។]+")
 
 
 class Role(IntEnum):
@@ -21,7 +20,7 @@ class Role(IntEnum):
 
     OUTSIDE = 0  # punctuation, special symbols, language ids: ends a word, belongs to none
     INSIDE = 1  # has letters or digits
-    JOINER = 2  # an apostrophe: belongs to the word on both its sides
+    JOINER = 2  # an apostrophe, a middle dot: belongs to the word on both its sides
     BARE = 3  # the space sign alone: belongs to the word that follows
     START = 4  # follows a space
     CONTINUES = 8  # the next piece belongs to the same word
@@ -57,16 +56,16 @@ def piece_roles(pieces: Sequence[str], special: int = 4) -> np.ndarray:
         if i < special or (len(piece) > 2 and piece[0] + piece[-1] in ("<>", "[]")):
             roles[i] = Role.OUTSIDE | Role.START
             continue
-        if _WORD_CHARACTER.search(text):
+        if in_words(text):
             role = Role.INSIDE
-        elif text in ("'", "’"):
+        elif joins_words(text):
             role = Role.JOINER
         elif marked and not text:
             role = Role.BARE
         else:
             role = Role.OUTSIDE
         roles[i] = role
-        if _FINAL.fullmatch(text):
+        if ends_sentence(text):
             roles[i] |= Role.FINAL
         if text[:1] != text[:1].lower():
             roles[i] |= Role.CAPITAL

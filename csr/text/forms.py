@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import regex
@@ -90,22 +90,33 @@ def _as_written(word: str, language: str | None = None) -> str:
 
 # The cases a word is looked up in, and its translation is written in: as it is, Title, UPPER.
 CASES: tuple[Case, ...] = (_as_written, title, upper)
+# How text may have a word of a lexicon, and which of CASES its translation then has. As written goes before Title
+# before UPPER: a lexicon's own "Polish" goes before the Title form of "polish". Last a word written with capitals
+# ("Haus") in small letters, for translations as written.
+LOOKUPS: tuple[tuple[Case, int], ...] = (*((case, number) for number, case in enumerate(CASES)), (lower, 0))
 
 
-def spellings(word: str, case: Case, language: str | None = None) -> Iterator[str]:
-    """Yield how text may write a word of a lexicon in one of ``CASES``, the likeliest first, some perhaps twice.
+def spellings(words: Sequence[str], case: Case, language: str | None = None) -> list[tuple[int, str]]:
+    """How text may write words of a lexicon in a case of ``LOOKUPS``, each with the number of its word.
 
-    Apostrophes and gershayim have several signs; in capitals, accents stay or go; and where no language is given, ``i``
-    may have the capital İ, which no other language has.
+    First each word as the case has it, then what else there is: apostrophes and gershayim have several signs; capitals
+    of Greek and Georgian have other forms too; and where no language is given, ``i`` may have the capital İ, which no
+    other language has.
 
-    >>> list(dict.fromkeys(spellings("l'été", upper, "fr")))
-    ["L'ÉTÉ", 'L’ÉTÉ', 'L‘ÉTÉ', 'LʼÉTÉ', 'LʻÉTÉ']
+    >>> spellings(["l'eau", "iyi"], title)
+    [(0, "L'eau"), (1, 'Iyi'), (0, 'L’eau'), (0, 'L‘eau'), (0, 'Lʼeau'), (0, 'Lʻeau'), (1, 'İyi')]
     """
-    for written in _signs(word):
-        yield case(written, language)
-        if case is upper:
+    first = [(i, case(word, language)) for i, word in enumerate(words)]
+    return first + [(i, form) for i, word in enumerate(words) for form in _others(word, case, language)]
+
+
+def _others(word: str, case: Case, language: str | None) -> Iterator[str]:
+    for number, written in enumerate(_signs(word)):
+        if number:
+            yield case(written, language)
+        if case is upper and written.upper() != upper(written, language):
             yield written.upper()
-        if case is not _as_written and language is None and "i" in written:
+        if language is None and "i" in written and case(written, _DOTTED[0]) != case(written):
             yield case(written, _DOTTED[0])
 
 
@@ -113,8 +124,7 @@ def _signs(word: str) -> Iterator[str]:
     yield word
     for signs in (_APOSTROPHES, _GERSHAYIM):
         if used := next((sign for sign in signs if sign in word), None):
-            for sign in signs:
-                yield word.replace(used, sign)
+            yield from (word.replace(used, sign) for sign in signs if sign != used)
 
 
 def _dotted(language: str | None) -> bool:

@@ -22,6 +22,7 @@ _END = (
 _CASED = regex.compile(_END % r"\p{Lu}\p{Lt}\p{Lo}\p{N}")
 _LOWERCASED = regex.compile(_END % r"\p{L}\p{N}")
 _CAPITAL = regex.compile(r"[\p{Lu}\p{Lt}]")
+_OPENING = regex.compile(rf"[{_ENDS}{_OPENS}{_CLOSES}{_QUOTES}:;\-]")
 _FINAL = regex.compile(rf"[{_ENDS}]+")
 
 
@@ -34,6 +35,15 @@ def sentences(text: str) -> list[str]:
     end = _CASED if _CAPITAL.search(text) else _LOWERCASED
     edges = [0, *(match.end() for match in end.finditer(text)), len(text)]
     return [part for a, b in itertools.pairwise(edges) if (part := text[a:b].strip())]
+
+
+def opens_sentence(text: str) -> bool:
+    """Tell whether a sentence may start after what stands between two words, and with it a capital not the word's own.
+
+    >>> opens_sentence(", "), opens_sentence(": „")
+    (False, True)
+    """
+    return _OPENING.search(text) is not None
 
 
 def ends_sentence(piece: str) -> bool:

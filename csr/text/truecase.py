@@ -7,15 +7,12 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-import regex
-
 from csr.files import PathLike, read_lines
-from csr.text.words import segments, tokenize
+from csr.text.forms import lower, normalized
+from csr.text.sentences import opens_sentence
+from csr.text.words import segments
 
 logger = logging.getLogger(__name__)
-
-# After these a sentence may start, and with it a capital that is not the word's own.
-_OPENS = regex.compile(r"""[.!?…:;。！？؟।"'“”„‘’«»()\[\]-]""")
 
 
 def running_forms(lines: Iterable[str], language: str | None = None) -> dict[str, str]:
@@ -31,14 +28,12 @@ def running_forms(lines: Iterable[str], language: str | None = None) -> dict[str
     counts: dict[str, Counter[str]] = {}
     for line in lines:
         starts = True
-        words = iter(tokenize(line, language))
-        for text, is_word in segments(line, language):
+        for text, is_word in segments(normalized(line), language):
             if not is_word:
-                starts = starts or _OPENS.search(text) is not None
+                starts = starts or opens_sentence(text)
                 continue
-            word = next(words)
-            if not starts or text[1:] != text[1:].lower():
-                counts.setdefault(word, Counter())[text] += 1
+            if not starts or text[1:] != lower(text[1:], language):
+                counts.setdefault(lower(text, language), Counter())[text] += 1
             starts = False
     return {word: forms.most_common(1)[0][0] for word, forms in counts.items()}
 

@@ -34,6 +34,8 @@ _MAIL = rf"[[!#$%&'*+\-./=?^_`{{|}}]||{_LETTER}]{{1,64}}+@(?:[-||{_LETTER}]{{1,6
 _LINKS = regex.compile(_LINK)
 _LINKS_AND_MAILS = regex.compile(f"{_LINK}|{_MAIL}")
 _ALPHABETIC = regex.compile(r"\p{L}")
+_IN_WORDS = regex.compile(rf"{_REST}|\u200c")
+_JOINS = regex.compile(rf"[{_MARKS}]")
 
 
 def segments(line: str, language: str | None = None) -> Segments:
@@ -85,6 +87,16 @@ def tokenize(line: str, language: str | None = None) -> list[str]:
     ["it's", '5', "o'clock", 'almost']
     """
     return [lower(word, language) for word in words(line, language)]
+
+
+def in_words(piece: str) -> bool:
+    """Tell whether a piece of text has a character that stands in words alone."""
+    return _IN_WORDS.search(piece) is not None
+
+
+def joins_words(piece: str) -> bool:
+    """Tell whether a piece of text is a mark that belongs to a word where letters stand on both its sides."""
+    return _JOINS.fullmatch(piece) is not None
 
 
 def switchable(word: str) -> bool:

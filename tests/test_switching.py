@@ -359,10 +359,30 @@ def test_statistics_accept_right_draws_and_reject_wrong_ones(tmp_path, capsys):
     assert float(shown["chi-square"].split("p = ")[1]) > 0.01
     assert float(shown["candidates"].split("p = ")[1].split(",")[0]) > 0.01
 
-    lengths = [1, 2, 3, 4, 5, 6] * 300
+    lengths = dict.fromkeys([1, 2, 3, 4, 5, 6], 300)
     assert chi_square(span_cells(lengths, 3.5), 9).p < 1e-6
     assert sum(expected for _, expected in span_cells(lengths, 3.5)) == pytest.approx(1800)
     even = {"aa": Counter({"aa1": 60, "aa2": 60})}
     cells, degrees = candidate_cells(even, Lexicon({"aa": {"aa1": 3.0, "aa2": 1.0}}))
     # (60 - 90)^2 / 90 + (60 - 30)^2 / 30 = 40
     assert (chi_square(cells, degrees).statistic, degrees) == (40.0, 1)
+
+
+def test_csr_switch_warns_of_a_lexicon_that_does_not_fit(tmp_path, capsys, caplog):
+    from csr.cli import main
+
+    (tmp_path / "lexicon.tsv").write_text("haus\thouse\nalt\told\nhotel\thotel\n")
+    for name, text in {"de": "Haus, alt", "en": "An old house", "sv": "Ett gammalt hus i staden"}.items():
+        (tmp_path / name).write_text(f"{text}\n")
+        command = ["switch", "--lexicon", str(tmp_path / "lexicon.tsv"), "--input", str(tmp_path / name)]
+        assert main(command) == 0
+    err = capsys.readouterr().err.splitlines()
+    assert err[0].startswith("2 words, 100.0 % with a translation")
+    assert err[2].startswith(
+        "warning: 66.7 % of the words are among the translations: is the lexicon the other way round"
+    )
+    assert err[4].startswith("warning: few words have a translation")
+    assert len(err) == 5
+    assert caplog.messages[0].endswith(
+        "1 of its 3 words have no translation but themselves and stay; --keep-identical draws them"
+    )

@@ -6,8 +6,9 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import IO, NamedTuple
 
 from csr.errors import ConfigError
 from csr.files import read_lines, read_parallel, write_text
@@ -26,6 +27,8 @@ OPTIONS = tuple(
 )
 # The number of the example that training makes of line i, by the side it stands on: a i + b (RestoreDataset).
 SIDES = {"source": (2, 0), "target": (2, 1), "alone": (1, 0)}
+
+FEW = 0.2  # of the words with a translation are worth a warning
 
 _COLOR = "\033[1;36m{}\033[0m"
 
@@ -92,29 +95,46 @@ def run(arguments: argparse.Namespace) -> None:
     if noise.replace != "mask" and not sources:
         raise ConfigError(f"--lexicon: expected a lexicon with --replace {noise.replace}, found none")
     lexicons = _lexicons(sources, noise)
-    seen = []
-    n_covered = 0
     color = sys.stdout.isatty() and arguments.output == "-"
     draws = Draws(sources[0].stop_words() if sources else None)
-    with write_text(arguments.output) as out:
+    counts: Counter[str] = Counter()
+    targets = {c.lower() for lexicon in lexicons for options in lexicon.entries.values() for c in options}
+
+    def written(out: IO[str]) -> Iterator[tuple[int, Sequence[int]]]:
         for number, line in enumerate(_switched(arguments, noise, lexicons), 1):
             if arguments.statistics:
                 draws.add(line.switched, line.lexicon, line.stream, line.opposite)
             else:
                 out.write(_shown(number, line.text, line.switched, arguments, color))
-            seen.append((line.switched.n_words, line.switched.positions))
-            n_covered += line.switched.n_covered
+            counts["covered"] += line.switched.n_covered
+            counts["opposite"] += sum(segment.lower() in targets for segment in line.switched.segments)
+            yield line.switched.n_words, line.switched.positions
+
+    with write_text(arguments.output) as out:
+        mixed = code_mixing(written(out))
         if arguments.statistics:
             mean_span = noise.mean_span if noise.policy == "poisson" else None
             report = draws.report(noise.rate_at(arguments.update), mean_span)
             out.writelines(f"{name:14}  {value}\n" for name, value in report)
-    mixed = code_mixing(seen)
+    n_words = max(mixed.n_words, 1)
     print(
-        f"{mixed.n_words:,} words, {100 * n_covered / max(mixed.n_words, 1):.1f} % with a translation, "
+        f"{mixed.n_words:,} words, {100 * counts['covered'] / n_words:.1f} % with a translation, "
         f"{100 * mixed.switch_rate:.1f} % switched, code-mixing index {mixed.index:.1f}, "
         f"switch points at {100 * mixed.point_rate:.1f} % of the word boundaries",
         file=sys.stderr,
     )
+    if targets and counts["opposite"] > 1.5 * counts["covered"]:
+        print(
+            f"warning: {100 * counts['opposite'] / n_words:.1f} % of the words are among the translations: is the "
+            "lexicon the other way round? csr lexicon transform --invert turns it",
+            file=sys.stderr,
+        )
+    elif targets and mixed.n_words and counts["covered"] < FEW * n_words:
+        print(
+            "warning: few words have a translation: is the lexicon of this language, and is this a language that needs "
+            "--language to be cut into words?",
+            file=sys.stderr,
+        )
 
 
 class _Line(NamedTuple):

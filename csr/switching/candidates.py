@@ -16,6 +16,8 @@ from csr.text.stopwords import has_list, stop_words
 
 logger = logging.getLogger(__name__)
 
+MANY = 0.1  # of a lexicon's words that stand for themselves are worth a warning
+
 
 def drawable(
     lexicon: Lexicon, noise: Noise, kind: Kind, stops: tuple[Collection[str], Collection[str]] = ((), ())
@@ -73,6 +75,13 @@ class Source:
                     "--frequencies with the text"
                 )
             lexicon = lexicon.inverted()
+        if not noise.keep_identical:
+            n_lost = len(lexicon) - len(lexicon.without_identical())
+            if n_lost > MANY * len(lexicon):
+                logger.warning(
+                    f"{self.path}: {n_lost:,} of its {len(lexicon):,} words have no translation but themselves and stay; "
+                    "--keep-identical draws them"
+                )
         left = drawable(lexicon, noise, kind, _stop_words(self.path, noise.resolved(kind), record.languages))
         if not len(left):
             raise DataError(

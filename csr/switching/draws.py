@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from csr.lexicon import Lexicon
 from csr.switching.noise import SwitchedLine, runs
 from csr.switching.streams import Stream
+from csr.text.words import title
 
 _LONGEST = 10  # spans this long or longer share a cell
 _ENOUGH = 5.0  # expected in each cell, the usual condition of the test
@@ -51,20 +52,22 @@ def chi_square(cells: Iterable[tuple[float, float]], degrees: int) -> ChiSquare:
     return ChiSquare(sum((observed - expected) ** 2 / expected for observed, expected in cells), degrees)
 
 
-def span_cells(lengths: Sequence[int], mean: float) -> list[tuple[int, float]]:
-    """Return how many spans had 1, 2, ... and ten or more words, observed and expected.
+def span_cells(lengths: Mapping[int, int], mean: float) -> list[tuple[int, float]]:
+    """Return how many spans had 1, 2, ... and ten or more words, observed and expected, given how many had a length.
 
     Spans of no words are drawn again, so lengths follow P(k) = mean^k e^-mean / (k! (1 - e^-mean)), k >= 1.
 
-    >>> [(observed, round(expected, 2)) for observed, expected in span_cells([0, 1, 1, 12], 1.0)][:2]
+    >>> [(observed, round(expected, 2)) for observed, expected in span_cells({0: 1, 1: 2, 12: 1}, 1.0)][:2]
     [(2, 1.75), (0, 0.87)]
     """
-    drawn = [min(length, _LONGEST) for length in lengths if length]
-    if not drawn:
+    counts: Counter[int] = Counter()
+    for length, n in lengths.items():
+        if length:
+            counts[min(length, _LONGEST)] += n
+    if not counts:
         return []
     probs = [mean**k * math.exp(-mean) / math.factorial(k) / -math.expm1(-mean) for k in range(1, _LONGEST)]
-    counts = Counter(drawn)
-    expected = [prob * len(drawn) for prob in (*probs, 1 - sum(probs))]
+    expected = [prob * counts.total() for prob in (*probs, 1 - sum(probs))]
     return [(counts[k], number) for k, number in enumerate(expected, 1)]
 
 
@@ -81,16 +84,19 @@ def candidate_cells(drawn: Mapping[str, Counter[str]], lexicon: Lexicon) -> tupl
 
 
 class Draws:
-    """What was drawn over a text, line by line."""
+    """What was drawn over a text, counted line by line; the memory it takes does not grow with the text.
+
+    Args:
+        stop_words: of the text's language and of its translations, in lower case, if they are known.
+    """
 
     def __init__(self, stop_words: tuple[Collection[str], Collection[str]] | None = None) -> None:
-        self._lengths: list[int] = []
-        self._drawn: dict[int, tuple[Lexicon, dict[str, Counter[str]]]] = {}  # by the identity of the lexicon
-        self._n_words: list[int] = []
         self._stop_words = stop_words
-        self._n_drawn = self._n_opposite = self._n_content = self._n_stops = 0
-        self._aligned = False
-        self._runs: list[int] = []
+        self._lengths: Counter[int] = Counter()  # of the spans drawn
+        self._lines: Counter[int] = Counter()  # by their number of words
+        self._n_replaced = self._n_runs = 0
+        self._drawn: dict[int, tuple[Lexicon, dict[str, Counter[str]]]] = {}  # by the identity of the lexicon
+        self._n_compared = self._n_opposite = self._n_content = self._n_stops = 0
 
     def add(
         self, line: SwitchedLine, lexicon: Lexicon, stream: RecordingStream, opposite: Collection[str] | None = None
@@ -100,40 +106,38 @@ class Draws:
         Args:
             opposite: words of its translation, in lower case, if there is one.
         """
-        self._lengths += stream.lengths
-        self._n_words.append(line.n_words)
-        self._runs += [end - start for start, end in runs(line.positions)]
+        self._lengths.update(stream.lengths)
+        self._lines[line.n_words] += 1
+        self._n_replaced += len(line.positions)
+        self._n_runs += len(runs(line.positions))
         _, drawn = self._drawn.setdefault(id(lexicon), (lexicon, {}))
         for i, new in line.switched.items():
-            if new in lexicon.entries.get(line.segments[i], ()):
-                drawn.setdefault(line.segments[i], Counter())[new] += 1
-                self._count(line.segments[i].lower(), new.lower(), opposite)
-
-    def _count(self, word: str, new: str, opposite: Collection[str] | None) -> None:
-        if opposite is not None:
-            self._aligned = True
-            self._n_drawn += 1
-            self._n_opposite += new in opposite
-        if self._stop_words and word not in self._stop_words[0]:
-            self._n_content += 1
-            self._n_stops += new in self._stop_words[1]
+            word = line.segments[i]
+            # A first word has the capital of the sentence, whatever its candidate has.
+            candidates = [c for c in lexicon.entries.get(word, ()) if new in (c, title(c))]
+            if not candidates:
+                continue
+            drawn.setdefault(word, Counter())[candidates[0]] += 1
+            if opposite is not None:
+                self._n_compared += 1
+                self._n_opposite += new.lower() in opposite
+            if self._stop_words and word.lower() not in self._stop_words[0]:
+                self._n_content += 1
+                self._n_stops += new.lower() in self._stop_words[1]
 
     def report(self, rate: float, mean_span: float | None) -> Iterator[tuple[str, str]]:
         """Yield figures by name, given the rate that was asked for and the mean of the Poisson, if there is one."""
-        n_words = max(sum(self._n_words), 1)
-        yield "words replaced", f"{100 * sum(self._runs) / n_words:.2f} %"
-        budget = sum(math.ceil(rate * n - 1e-9) for n in self._n_words)
+        n_words = max(sum(n * lines for n, lines in self._lines.items()), 1)
+        yield "words replaced", f"{100 * self._n_replaced / n_words:.2f} %"
+        budget = sum(lines * math.ceil(rate * n - 1e-9) for n, lines in self._lines.items())
         yield "rate asked for", f"{100 * rate:.2f} %, {100 * budget / n_words:.2f} % rounded up in each sentence"
-        if self._aligned:
-            share = self._n_opposite / max(self._n_drawn, 1)
-            yield (
-                "in translation",
-                f"{100 * share:.2f} % of the {self._n_drawn:,} candidates drawn stand in the other side",
-            )
-        if self._stop_words:
-            share = self._n_stops / max(self._n_content, 1)
-            yield "to stop words", f"{100 * share:.2f} % of the {self._n_content:,} other words replaced"
-        yield "mean run", f"{sum(self._runs) / max(len(self._runs), 1):.2f} words"
+        if self._n_compared:
+            share = self._n_opposite / self._n_compared
+            yield "in translation", f"{100 * share:.2f} % of the candidates drawn ({self._n_compared:,})"
+        if self._n_content:
+            share = self._n_stops / self._n_content
+            yield "to stop words", f"{100 * share:.2f} % of the other words replaced ({self._n_content:,})"
+        yield "mean run", f"{self._n_replaced / max(self._n_runs, 1):.2f} words"
         if mean_span is not None and (spans := span_cells(self._lengths, mean_span)):
             yield "spans drawn", " ".join(str(observed) for observed, _ in spans) + " of 1, 2, ... 10 and more words"
             yield "expected", " ".join(f"{expected:.0f}" for _, expected in spans)

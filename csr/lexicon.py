@@ -115,12 +115,13 @@ class Lexicon:
         """Swap the sides; candidates end up best first.
 
         Dictionaries and similarities hold both ways: each pair keeps its weight. Probabilities do not, and need the
-        frequencies of the words in text: p(word | candidate) = p(candidate | word) p(word) / p(candidate) by Bayes'
-        rule, where p(candidate) is the sum of the numerators. A word that is not in the text has no part in it.
+        frequencies of the words, in lower case, in text: by Bayes' rule p(word | candidate) =
+        p(candidate | word) p(word) / p(candidate), where p(candidate) is the sum of the numerators. A word that is not
+        in the text has no part in it.
         """
         swapped: dict[str, dict[str, float]] = {}
         for word, candidates in self.entries.items():
-            prior = 1.0 if frequencies is None else frequencies.get(word, 0.0)
+            prior = 1.0 if frequencies is None else frequencies.get(word.lower(), 0.0)
             for candidate, weight in candidates.items():
                 if prior:
                     swapped.setdefault(candidate, {})[word] = weight * prior

@@ -246,14 +246,14 @@ def test_transform_inverts_first(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_probabilities_are_turned_by_bayes_rule_or_not_at_all(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "en-de.tsv").write_text("dog\thund\t0.8\ndog\ttier\t0.2\nanimal\ttier\t0.9\nelk\ttier\t1.0\n")
+    (tmp_path / "en-de.tsv").write_text("Dog\thund\t0.8\nDog\ttier\t0.2\nanimal\ttier\t0.9\nelk\ttier\t1.0\n")
     assert run("transform", tmp_path / "en-de.tsv", "--invert", "--out", "-") == 2
     assert "holds probabilities, which go one way: expected --frequencies" in capsys.readouterr().err
     (tmp_path / "text").write_text("Dog, dog, dog!\nAn animal.\n")
     options = ["--invert", "--frequencies", tmp_path / "text", "--out", tmp_path / "de-en.tsv"]
     assert run("transform", tmp_path / "en-de.tsv", *options) == 0
     # p(dog | tier) = 0.2 * 3 / (0.2 * 3 + 0.9 * 1) = 0.4; elk is not in the text.
-    assert read_lexicon(tmp_path / "de-en.tsv").entries == {"hund": {"dog": 1.0}, "tier": {"animal": 0.6, "dog": 0.4}}
+    assert read_lexicon(tmp_path / "de-en.tsv").entries == {"hund": {"Dog": 1.0}, "tier": {"animal": 0.6, "Dog": 0.4}}
     assert read_record(tmp_path / "de-en.tsv").kind == "probabilities"
 
 

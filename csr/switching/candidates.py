@@ -79,8 +79,8 @@ class Source:
             n_lost = len(lexicon) - len(lexicon.without_identical())
             if n_lost > MANY * len(lexicon):
                 logger.warning(
-                    f"{self.path}: {n_lost:,} of its {len(lexicon):,} words have no translation but themselves and stay; "
-                    "--keep-identical draws them"
+                    f"{self.path}: {n_lost:,} of its {len(lexicon):,} words have no translation but themselves and "
+                    "stay; --keep-identical draws them"
                 )
         left = drawable(lexicon, noise, kind, _stop_words(self.path, noise.resolved(kind), record.languages))
         if not len(left):

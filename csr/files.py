@@ -270,12 +270,32 @@ def write_json(path: PathLike, value: Any) -> None:
 
 
 def read_json(path: PathLike) -> Any:
-    """Read a JSON file."""
+    """Read a JSON file.
+
+    Raises:
+        DataError: the file is missing, damaged or no JSON.
+    """
     with open_bytes(path) as stream:
         try:
             return json.loads(stream.read())
         except ValueError as error:
             raise DataError(f"{path}: expected JSON, found {error}") from None
+        except RecursionError:
+            raise DataError(f"{path}: expected JSON, found values too deep in one another") from None
+        except _damaged() as error:
+            raise DataError(f"{path}: the compressed file is damaged or cut short ({error})") from None
+
+
+def read_object(path: PathLike) -> dict[str, Any]:
+    """Read a JSON file that holds an object.
+
+    Raises:
+        DataError: the file is missing, damaged or holds something else.
+    """
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise DataError(f"{path}: expected an object, such as {{}}, found {type(found).__name__}")
+    return found
 
 
 def sha256(path: PathLike) -> str:

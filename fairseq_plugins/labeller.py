@@ -12,11 +12,13 @@ import torch
 from fairseq.data import data_utils
 from tqdm import tqdm
 
-from csr.backbone.checkpoints import model_settings, read_checkpoint
+from csr.backbone.checkpoints import read_checkpoint
+from csr.backbone.saved_settings import model_settings, task_settings
 from csr.data.labelled import Example, pair_examples, unlabelled_examples
 from csr.data.nli import NliExample
 from csr.errors import ConfigError, DataError
 from csr.files import PathLike
+from fairseq_plugins.checkpoints import of_checkpoint
 from fairseq_plugins.classification import ClassificationConfig, ClassificationTask, Classifier
 from fairseq_plugins.models import MAX_TOKENS
 from fairseq_plugins.sentence_pair import SentencePairTask
@@ -83,21 +85,24 @@ def read_labeller(
         raise ConfigError("device: expected cpu, found cuda, which is not available here")
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     state = read_checkpoint(checkpoint)
-    trained = (state.get("cfg") or {}).get("task") or {}
-    given: dict[str, Any] = {"data": str(data), "sentencepiece_model": str(sentencepiece_model), "seed": 1}
-    task: ClassificationTask
-    if trained.get("_name") == "csr_tagging":
-        task = TaggingTask(TaggingConfig(**given, max_length=trained["max_length"], types=trained["types"]))
-    elif trained.get("_name") == "csr_sentence_pair":
-        task = SentencePairTask(ClassificationConfig(**given, max_length=trained["max_length"]))
-    else:
+    trained = task_settings(state)
+    name, max_length = trained.get("_name"), trained.get("max_length")
+    if name not in ("csr_tagging", "csr_sentence_pair") or not max_length:
         raise DataError(
             f"{checkpoint}: expected a model trained by csr_tagging or csr_sentence_pair, found one of "
-            f"{trained.get('_name', 'another program')}"
+            f"{name or 'another program'}"
         )
-    model = task.build_model(Namespace(**model_settings(state)))
-    try:
-        model.load_state_dict(state["model"])
-    except DataError as error:
-        raise DataError(f"{checkpoint}: {error}") from None
+    given: dict[str, Any] = {"data": str(data), "sentencepiece_model": str(sentencepiece_model), "seed": 1}
+    given["max_length"] = max_length
+    task: ClassificationTask
+    if name == "csr_tagging":
+        task = TaggingTask(TaggingConfig(**given, types=trained.get("types") or ""))
+    else:
+        task = SentencePairTask(ClassificationConfig(**given))
+    with of_checkpoint(checkpoint):
+        model = task.build_model(Namespace(**model_settings(state)))
+        try:
+            model.load_state_dict(state["model"])
+        except DataError as error:
+            raise DataError(f"{checkpoint}: {error}") from None
     return Labeller(model.to(place).eval(), task, place)

@@ -9,10 +9,12 @@ import torch
 from fairseq.data import data_utils
 from tqdm import tqdm
 
-from csr.backbone.checkpoints import model_settings, read_checkpoint
+from csr.backbone.checkpoints import read_checkpoint
+from csr.backbone.saved_settings import model_settings
 from csr.errors import DataError
 from csr.evaluation.classification import Accuracy
 from csr.files import PathLike
+from fairseq_plugins.checkpoints import of_checkpoint
 from fairseq_plugins.encoder import CsrBert
 from fairseq_plugins.masked_lm import CsrMaskedLmConfig, CsrMaskedLmTask
 from fairseq_plugins.models import MAX_TOKENS
@@ -37,11 +39,12 @@ def masked_accuracy(
     state = read_checkpoint(checkpoint)
     if "encoder.lm_head.bias" not in state["model"]:
         raise DataError(f"{checkpoint}: expected an encoder that csr_masked_lm trained, found another model")
-    model = CsrBert.build_model(Namespace(**model_settings(state)), task)
-    try:
-        model.load_state_dict(state["model"])
-    except DataError as error:
-        raise DataError(f"{checkpoint}: {error}") from None
+    with of_checkpoint(checkpoint):
+        model = CsrBert.build_model(Namespace(**model_settings(state)), task)
+        try:
+            model.load_state_dict(state["model"])
+        except DataError as error:
+            raise DataError(f"{checkpoint}: {error}") from None
     model.to(device).eval()
     task.load_dataset(split)
     dataset, pad = task.datasets[split], task.dictionary.pad()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,11 @@ from fairseq.models import FairseqEncoderDecoderModel
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from csr.backbone.checkpoints import read_checkpoint
 from csr.backbone.presets import PRESETS
 from csr.data.subwords import load, model_pieces, pieces_of, write_dictionary
 from csr.errors import ConfigError, DataError
 from csr.files import PathLike
+from fairseq_plugins.checkpoints import of_checkpoint
 from fairseq_plugins.datasets import Side, TranslationDataset
 from fairseq_plugins.nli import CsrNliConfig, CsrNliTask
 from fairseq_plugins.translation import CsrTranslationConfig, CsrTranslationTask
@@ -112,8 +111,10 @@ def read_model(
         raise ConfigError("expected a folder of binary data or a SentencePiece model, found neither")
     place = _device(device)
     state = _state(checkpoint)
+    trained, history = state["cfg"].get("task") or {}, state["optimizer_history"][-1]
     with tempfile.TemporaryDirectory() as folder:
-        settings = _settings(state["cfg"].task, languages, checkpoint)
+        with of_checkpoint(checkpoint):
+            settings = _settings(trained, languages, checkpoint)
         if data is None:
             for language in {settings.source_lang, settings.target_lang}:
                 assert sentencepiece_model is not None
@@ -122,15 +123,14 @@ def read_model(
         for language in (settings.source_lang, settings.target_lang):
             if not Path(settings.data, f"dict.{language}.txt").is_file():
                 raise DataError(f"{data}: expected dict.{language}.txt in it, found no such file")
-        kind: Any = CsrNliTask if state["cfg"].task["_name"] == "csr_nli" else CsrTranslationTask
+        kind: Any = CsrNliTask if trained.get("_name") == "csr_nli" else CsrTranslationTask
         task = kind.setup_task(settings)
     expected, found = len(state["model"]["encoder.embed_tokens.weight"]), len(task.source_dictionary)
     if expected != found:
         raise DataError(f"{checkpoint}: expected a dictionary of {expected:,} with language ids, found {found:,}")
-    trained_by, start = state["cfg"].task["_name"], state["cfg"].checkpoint.get("finetune_from_model")
-    updates = state["optimizer_history"][-1]["num_updates"]
+    start = (state["cfg"].get("checkpoint") or {}).get("finetune_from_model")
     models, _, _ = checkpoint_utils.load_model_ensemble_and_task([str(checkpoint)], task=task, state=state)
-    return Model(models[0].to(place).eval(), task, place, trained_by, updates, start)
+    return Model(models[0].to(place).eval(), task, place, str(trained.get("_name")), history["num_updates"], start)
 
 
 def _device(name: str | None) -> torch.device:
@@ -140,16 +140,16 @@ def _device(name: str | None) -> torch.device:
 
 
 def _state(checkpoint: PathLike) -> dict:
-    read_checkpoint(checkpoint)  # which says what is wrong with one that cannot be read
-    try:
-        state = checkpoint_utils.load_checkpoint_to_cpu(str(checkpoint))
-        state["cfg"].task, state["model"]["encoder.embed_tokens.weight"], state["optimizer_history"][-1]["num_updates"]
-    except (RuntimeError, OSError, EOFError, KeyError, IndexError, TypeError, pickle.UnpicklingError):
-        raise DataError(f"{checkpoint}: expected a whole fairseq checkpoint of a translation model") from None
+    if not Path(checkpoint).is_file():
+        raise DataError(f"{checkpoint}: no such file")
+    state = checkpoint_utils.load_checkpoint_to_cpu(str(checkpoint))
+    whole = state.get("cfg") and state["cfg"].get("model") and state["optimizer_history"]
+    if not whole or getattr(state["model"].get("encoder.embed_tokens.weight"), "ndim", 0) != 2:
+        raise DataError(f"{checkpoint}: expected a whole fairseq checkpoint of a translation model")
     return state
 
 
-def _settings(trained: DictConfig, languages: Languages | None, checkpoint: PathLike) -> DictConfig:
+def _settings(trained: Mapping[str, Any], languages: Languages | None, checkpoint: PathLike) -> DictConfig:
     """Return the settings of a translation task for the languages a model was trained with, or is said to know."""
     values: dict[str, Any] = {"dataset_impl": None, "seed": 1, "train_subset": "train", "required_seq_len_multiple": 1}
     if languages:

@@ -86,8 +86,9 @@ def hugging_face_vectors(folder: PathLike, lines: Sequence[str], batch_size: int
     from transformers import AutoModel, AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-        model = AutoModel.from_pretrained(str(folder), local_files_only=True)
+        # Left open, the library asks whether to run the code that a folder brings.
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+        model = AutoModel.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"{folder}: expected a Hugging Face model, found none: {str(error).splitlines()[0]}"

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from csr.backbone.presets import Preset, check_rows
+from csr.backbone.saved_settings import check_state, model_settings
 from csr.errors import DataError
-from csr.files import PathLike, read_json, write_whole
+from csr.files import PathLike, read_object, write_whole
 
 if TYPE_CHECKING:
     import torch
@@ -66,14 +67,15 @@ def read_checkpoint(path: PathLike) -> dict[str, Any]:
         folder ``config``: the content of its ``config.json``.
 
     Raises:
-        DataError: nothing is there, it is damaged or cut short, no checkpoint, or it would run code.
+        DataError: nothing is there, it is damaged or cut short, no checkpoint, or it or fairseq would run code.
     """
     path = Path(path)
     if path.is_dir():
-        return {"model": _folder_weights(path), "config": read_json(path / "config.json")}
-    state = _unpickled(path)
-    if not isinstance(state, dict) or not _is_weights(state.get("model")):
+        return {"model": _folder_weights(path), "config": read_object(path / "config.json")}
+    state = read_state(path)
+    if not _is_weights(state.get("model")):
         raise DataError(f"{path}: expected a fairseq checkpoint with its model, found something else")
+    check_state(state, path)
     return state
 
 
@@ -83,12 +85,6 @@ def write_checkpoint(state: Mapping[str, Any], path: PathLike) -> None:
 
     with write_whole(path) as part:
         torch.save(dict(state), part)
-
-
-def model_settings(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of the model in a fairseq checkpoint: of its ``cfg``, or ``args`` before fairseq 0.11."""
-    settings = (state.get("cfg") or {}).get("model") or state.get("args") or {}
-    return dict(vars(settings) if isinstance(settings, argparse.Namespace) else settings)
 
 
 def described(settings: Mapping[str, Any]) -> Architecture:
@@ -172,6 +168,18 @@ def _layers(weights: Mapping[str, Any], side: str) -> int:
     return max((int(match[1]) + 1 for match in numbers if match), default=0)
 
 
+def read_state(path: PathLike) -> dict[str, Any]:
+    """Read a dictionary that ``torch.save`` wrote; what is in it is not looked at.
+
+    Raises:
+        DataError: the file is missing, damaged, holds something else, or reading it would run code.
+    """
+    state = _unpickled(Path(path))
+    if not isinstance(state, dict):
+        raise DataError(f"{path}: expected a fairseq checkpoint, found something else")
+    return state
+
+
 def _unpickled(path: Path) -> Any:
     """Read what torch.save wrote, the classes that fairseq needs and no others."""
     import torch
@@ -204,7 +212,7 @@ def _folder_weights(folder: Path) -> dict[str, torch.Tensor]:
         raise DataError(f"{folder}: expected {' or '.join(_WEIGHT_FILES[::2])} in it, found neither")
     if not name.endswith(".json"):
         return _weights_file(folder / name)
-    index = read_json(folder / name)
+    index = read_object(folder / name)
     try:
         parts: dict[str, str] = index["weight_map"]
         files = sorted({Path(file).name for file in parts.values()})

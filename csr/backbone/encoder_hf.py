@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from csr.backbone.bert import BERT
-from csr.backbone.checkpoints import model_settings, read_checkpoint, write_checkpoint, write_safetensors
+from csr.backbone.checkpoints import read_checkpoint, write_checkpoint, write_safetensors
 from csr.backbone.families import (
     EMBEDDING,
     ENCODER,
@@ -26,12 +26,13 @@ from csr.backbone.families import (
     EncoderFamily,
 )
 from csr.backbone.presets import CHECKPOINT, DICTIONARY, ENCODERS, SENTENCEPIECE
+from csr.backbone.saved_settings import model_settings
 from csr.backbone.tokenizer import MODEL_FILE, aligned_pieces, unigram
 from csr.data.subwords import WORDPIECE, is_wordpiece, model_file, model_pieces, read_dictionary, write_dictionary
 from csr.data.wordpiece import WordPiece, read_vocabulary
 from csr.data.wordpiece import read as read_wordpiece
 from csr.errors import ConfigError, DataError
-from csr.files import PathLike, new_folder, read_json, write_json, write_whole
+from csr.files import PathLike, new_folder, read_object, write_json, write_whole
 
 if TYPE_CHECKING:
     import torch
@@ -58,7 +59,7 @@ class Sizes:
 def is_encoder(folder: PathLike) -> bool:
     """Tell whether a Hugging Face folder holds a model for ``import_encoder``."""
     config = Path(folder) / "config.json"
-    return config.is_file() and read_json(config).get("model_type") in ENCODERS
+    return config.is_file() and str(read_object(config).get("model_type")) in ENCODERS
 
 
 def trained_encoder(checkpoint: PathLike) -> bool:
@@ -77,8 +78,8 @@ def import_encoder(folder: PathLike, out: PathLike) -> Sizes:
     """
     folder, out = Path(folder), Path(out)
     path = folder / "config.json"
-    config = read_json(path)
-    family = ENCODERS.get(config.get("model_type", ""))
+    config = read_object(path)
+    family = ENCODERS.get(str(config.get("model_type")))
     if family is None:
         raise DataError(f"{path}: expected model_type {' or '.join(ENCODERS)}, found {config.get('model_type')}")
     wordpiece = None if (folder / MODEL_FILE).is_file() else _wordpiece(folder, family)
@@ -193,7 +194,7 @@ def _wordpiece(folder: Path, family: EncoderFamily) -> WordPiece:
     if not (folder / "vocab.txt").is_file():
         raise DataError(f"{folder}: expected tokenizer.json, vocab.txt or {MODEL_FILE}, found none of them")
     said = folder / "tokenizer_config.json"
-    lowercase = (read_json(said) if said.is_file() else {}).get("do_lower_case", True)
+    lowercase = (read_object(said) if said.is_file() else {}).get("do_lower_case", True)
     return read_vocabulary(folder / "vocab.txt", lowercase)
 
 

@@ -14,13 +14,13 @@ from csr.backbone.checkpoints import (
     architecture,
     described,
     dictionary_hash,
-    model_settings,
     read_checkpoint,
     write_checkpoint,
     write_safetensors,
 )
 from csr.backbone.families import Family
 from csr.backbone.presets import CHECKPOINT, DICTIONARY, FAMILIES, SENTENCEPIECE, Preset, family_of, preset_of
+from csr.backbone.saved_settings import model_settings, task_settings
 from csr.backbone.tokenizer import MODEL_FILE, aligned_pieces, fast_tokenizer
 from csr.data.examples import LanguageIds, language_symbol
 from csr.data.subwords import read_dictionary, write_dictionary
@@ -236,8 +236,7 @@ def _check_dictionary(path: PathLike, pieces: list[str], model: PathLike) -> Non
 
 def _task_settings(state: Mapping[str, Any], preset: Preset, path: Path) -> dict[str, Any]:
     """Return the settings of the task that a checkpoint was trained on, whose languages must be the preset's."""
-    settings = (state.get("cfg") or {}).get("task") or state.get("args") or {}
-    settings = dict(vars(settings) if isinstance(settings, argparse.Namespace) else settings)
+    settings = task_settings(state)
     languages = settings.get("langs")
     if languages and tuple(languages.split(",")) != preset.languages:
         raise DataError(f"{path}: expected the languages of {preset.title} in its order, found {languages}")

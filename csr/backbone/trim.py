@@ -6,7 +6,6 @@ pieces gets the same hidden states, and each kept piece the same logit.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,10 +29,11 @@ from csr.backbone.presets import (
     check_rows,
     preset_of,
 )
+from csr.backbone.saved_settings import task_settings
 from csr.backbone.strip import stripped
 from csr.data import subwords
 from csr.errors import DataError
-from csr.files import PathLike, new_folder, read_json, sha256, write_json
+from csr.files import PathLike, new_folder, read_object, sha256, write_json
 
 if TYPE_CHECKING:
     import torch
@@ -125,7 +125,7 @@ def trim(backbone: PathLike, out: PathLike, use: Use, held_out: Sequence[PathLik
 def _languages(folder: Path, preset: Preset, rows: int) -> tuple[str | None, str | None]:
     """Return the languages that a Hugging Face folder translates from and into, as far as it says."""
     files = ("tokenizer_config.json", "config.json", "generation_config.json")
-    tokenizer, *settings = (read_json(folder / name) if (folder / name).is_file() else {} for name in files)
+    tokenizer, *settings = (read_object(folder / name) if (folder / name).is_file() else {} for name in files)
     ids = dict(enumerate(preset.languages, rows - len(preset.languages) - 1))
     given = (said.get(key) for said in settings for key in ("decoder_start_token_id", "forced_bos_token_id"))
     return tokenizer.get("src_lang"), next((ids[id_] for id_ in given if id_ in ids), None)
@@ -204,8 +204,7 @@ def _rows(state: Mapping[str, Any], symbols: Sequence[str], backbone: Path) -> t
     if EMBEDDINGS[0] not in state["model"]:
         raise DataError(f"{backbone / CHECKPOINT}: expected an encoder-decoder, found no {EMBEDDINGS[0]}")
     n_rows = len(state["model"][EMBEDDINGS[0]])
-    task = (state.get("cfg") or {}).get("task") or state.get("args") or {}
-    task = vars(task) if isinstance(task, argparse.Namespace) else task
+    task = task_settings(state)
     trained = (task.get("langs") or f"{task.get('source_lang')},{task.get('target_lang')}").split(",")
     if n_rows == len(SPECIAL) + len(symbols) + len(trained) + 1:
         return n_rows, trained

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from csr.backbone.checkpoints import dictionary_hash, model_settings, read_checkpoint
+from csr.backbone.checkpoints import dictionary_hash, read_checkpoint
 from csr.backbone.presets import MASK, SPECIAL
+from csr.backbone.saved_settings import model_settings
 from csr.data.labelled import Pieces, tag_examples, tag_names
 from csr.data.ner import read_ner
 from csr.data.nli import read_nli

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -49,20 +51,40 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; errors a user can mend become one line and exit status 2."""
+    """Run one command; errors a user can mend become one line and exit status 2, an interrupt 130."""
     argv = sys.argv[1:] if argv is None else argv
-    arguments = parser(argv[0] if argv else None).parse_args(argv)
+    name = "csr"
     try:
-        return arguments.run(arguments) or 0
+        arguments = parser(argv[0] if argv else None).parse_args(argv)
+        name = f"csr {arguments.command}"
+        status: int = arguments.run(arguments) or 0
+        sys.stdout.flush()  # here, where an error can still be told
+        return status
     except CsrError as error:
-        print(f"csr {arguments.command}: {error}", file=sys.stderr)
-        return 2
+        return _failed(f"{name}: {error}", 2)
     except BrokenPipeError:  # the reader of our output, such as head, has gone
-        sys.stderr.close()
+        _drop_output()
         return 0
     except OSError as error:
-        print(f"csr {arguments.command}: {error.filename or 'system'}: {error.strerror or error}", file=sys.stderr)
-        return 2
+        if error.filename is None:
+            _drop_output()
+        place = "" if error.filename is None else f"{error.filename}: "
+        return _failed(f"{name}: {place}{error.strerror or error}", 2)
+    except MemoryError:
+        return _failed(f"{name}: out of memory", 1)
+    except KeyboardInterrupt:
+        return _failed(f"{name}: stopped", 130)
+
+
+def _failed(message: str, status: int) -> int:
+    print(" ".join(message.splitlines()), file=sys.stderr)
+    return status
+
+
+def _drop_output() -> None:
+    """Let Python's end not try once more to write what standard output did not take."""
+    with contextlib.suppress(OSError, ValueError):  # it may be no file, as in a test
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import glob
 import gzip
 import hashlib
 import io
@@ -11,8 +13,8 @@ import lzma
 import os
 import re
 import shutil
+import stat
 import sys
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +23,8 @@ from typing import IO, Any
 from csr.errors import ConfigError, DataError
 
 PathLike = str | os.PathLike[str]
+_LINKS = 40  # that Linux follows
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def _open_zstd(path: PathLike, mode: str) -> IO[bytes]:
@@ -185,15 +189,104 @@ def read_parallel(src: PathLike, tgt: PathLike) -> Iterator[tuple[str, str]]:
         raise DataError(f"{src}: expected at least one line, found an empty file")
 
 
+def file_name(name: str, setting: str) -> str:
+    """A name that becomes a part of a file's, such as a language in ``text/train.de``, as it is.
+
+    Raises:
+        ConfigError: it is empty, too long, begins with a dot, or could lead into another folder.
+    """
+    if not re.fullmatch(r"[^/\\.\s\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]{,99}", name):
+        raise ConfigError(f"{setting}: expected a name that can be part of a file's, found {name[:120]!r}")
+    return name
+
+
+def is_stream(path: PathLike) -> bool:
+    """Tell whether a name is written through rather than replaced: ``-``, a pipe, a device, ``/dev/stdout``."""
+    if str(path) == "-":
+        return True
+    link = Path(os.path.abspath(path))
+    for _ in range(_LINKS):
+        if os.path.realpath(link.parent).startswith("/proc/"):  # what /dev/stdout leads to, be it a file
+            return True
+        if not link.is_symlink():
+            break
+        link = link.parent / os.readlink(link)
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def _temporary(path: Path) -> Path:
+    """A name beside a file or folder for what is to become it, after removing those that killed commands left."""
+    start, end = f".{path.name}.{os.uname().nodename}.", f".part{path.suffix}"
+    for left in path.parent.glob(f"{glob.escape(start)}*{glob.escape(end)}"):
+        owner = left.name[len(start) : -len(end)]
+        if owner.isdecimal() and not _runs(int(owner)):
+            _remove(left)
+    return path.with_name(f"{start}{os.getpid()}{end}")
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return process != os.getpid()  # ours can be that of a process before it, in a container
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Have errors of a full disk name what was to be written, whatever library they come from."""
+    try:
+        yield
+    except Exception as error:
+        found: BaseException | None = error
+        while found is not None:
+            code = getattr(found, "errno", None)
+            if told := re.search(r"\(os error (\d+)\)", str(found)):  # of a library in Rust
+                code = int(told[1])
+            if code in _FULL:
+                raise OSError(code, os.strerror(code), str(path)) from error
+            found = found.__cause__ or found.__context__
+        if isinstance(error, OSError) and error.errno is None:  # numpy's
+            raise OSError(errno.EIO, str(error), str(path)) from error
+        raise
+
+
 @contextlib.contextmanager
 def write_whole(path: PathLike) -> Iterator[Path]:
-    """Yield a temporary name beside ``path`` and rename it to ``path`` if the block succeeds."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part{path.suffix}")
+    """Yield a temporary name beside ``path`` and rename it to ``path`` if the block succeeds.
+
+    A link stays one, and the file it leads to is written. Of a pipe or a device its own name is yielded. What killed
+    commands left of the file goes.
+
+    Raises:
+        ConfigError: there is a folder of that name.
+        OSError: the disk is full, or the file cannot be written for another reason.
+    """
+    if is_stream(path):
+        yield Path(path)
+        return
+    if os.path.isdir(path):
+        raise ConfigError(f"{path}: expected the name of a file, found a folder")
+    target = Path(os.path.realpath(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = _temporary(target)
     try:
-        yield part
-        os.replace(part, path)
+        with _named(Path(path)):
+            yield part
+        os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)
 
@@ -204,21 +297,32 @@ def write_folder(out: PathLike, last: str) -> Iterator[Path]:
 
     So a folder without that file is not finished.
     """
-    out, prefix = Path(out), f".{Path(last).stem}-"
-    for left_behind in out.glob(f"{prefix}*"):  # by a run that was killed
-        shutil.rmtree(left_behind, ignore_errors=True)
+    out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    # Not the same name each time: a child of a killed run may still be writing.
-    part = Path(tempfile.mkdtemp(prefix=prefix, dir=out))
+    # Of this process alone: a child of a killed one may still be writing.
+    part = _temporary(out / last)
     try:
-        yield part
+        with _named(out):
+            part.mkdir()
+            yield part
         (out / last).unlink(missing_ok=True)
         for path in sorted(part.iterdir(), key=lambda path: path.name == last):
-            if (out / path.name).is_dir():
-                shutil.rmtree(out / path.name)
-            os.replace(path, out / path.name)
+            _put(path, out / path.name)
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        _remove(part)
+
+
+def _put(source: Path, target: Path) -> None:
+    """Move a file or folder to where another one may be; a link there stays one."""
+    target = Path(os.path.realpath(target))
+    if target.is_dir():
+        shutil.rmtree(target)
+    try:
+        os.replace(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:  # the link leads to another disk
+            raise
+        shutil.move(source, target)
 
 
 @contextlib.contextmanager
@@ -228,37 +332,45 @@ def new_folder(out: PathLike) -> Iterator[Path]:
     Raises:
         ConfigError: ``out`` is a file, or a folder with files in it.
     """
-    out = Path(out)
+    out = Path(os.path.realpath(out))
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"{out}: expected a new folder, found one with files in it")
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as name:
-        part = Path(name, out.name)
-        part.mkdir()
-        yield part
+    around = _temporary(out)
+    try:
+        with _named(out):
+            part = around / out.name
+            part.mkdir(parents=True)
+            yield part
         os.rename(part, out)
+    finally:
+        _remove(around)
 
 
 @contextlib.contextmanager
 def write_text(path: PathLike) -> Iterator[IO[str]]:
     """Open a UTF-8 file for writing, gzipped if its name ends in ``.gz``; it appears whole or not at all.
 
-    ``-`` is standard output.
+    ``-`` is standard output; pipes and devices are written to as they are.
     """
     if str(path) == "-":
-        yield sys.stdout
+        with _named(Path("standard output")):
+            yield sys.stdout
+            sys.stdout.flush()
         return
+    # A file that standard output leads to keeps what it has.
+    mode = "a" if is_stream(path) else "w"
     with write_whole(path) as part:
         if Path(path).suffix == ".gz":
             # mtime=0: the same content gives the same bytes.
             with (
-                open(part, "wb") as raw,
+                open(part, f"{mode}b") as raw,
                 gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed,
                 io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as stream,
             ):
                 yield stream
         else:
-            with open(part, "w", encoding="utf-8", newline="\n") as stream:
+            with open(part, mode, encoding="utf-8", newline="\n") as stream:
                 yield stream
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 import csr
 from csr.errors import DataError
-from csr.files import PathLike, read_json, read_lines, sha256, write_json, write_text
+from csr.files import PathLike, is_stream, read_json, read_lines, sha256, write_json, write_text
 from csr.text.forms import CASES, LOOKUPS, lower, spellings
 
 Kind = Literal["similarities", "probabilities", "dictionary"]
@@ -291,9 +291,9 @@ def write_sidecar(
     """Record how the lexicon at ``path`` was made: method, input hashes, options, versions, quality figures.
 
     And what its weights are (``kind``) and its languages, from and to, by which switching chooses its defaults.
-    Standard output gets no sidecar, and standard input no hash.
+    What is written through, such as standard output, gets no sidecar, and standard input no hash.
     """
-    if str(path) == "-":
+    if is_stream(path):
         return
     write_json(
         sidecar(path),

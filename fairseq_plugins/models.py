@@ -19,7 +19,7 @@ from tqdm import tqdm
 from csr.backbone.presets import PRESETS
 from csr.data.subwords import load, model_pieces, pieces_of, write_dictionary
 from csr.errors import ConfigError, DataError
-from csr.files import PathLike
+from csr.files import PathLike, file_name
 from fairseq_plugins.checkpoints import of_checkpoint
 from fairseq_plugins.datasets import Side, TranslationDataset
 from fairseq_plugins.nli import CsrNliConfig, CsrNliTask
@@ -115,6 +115,8 @@ def read_model(
     with tempfile.TemporaryDirectory() as folder:
         with of_checkpoint(checkpoint):
             settings = _settings(trained, languages, checkpoint)
+        for language in (settings.source_lang, settings.target_lang):
+            file_name(language, f"{checkpoint}: language")
         if data is None:
             for language in {settings.source_lang, settings.target_lang}:
                 assert sentencepiece_model is not None

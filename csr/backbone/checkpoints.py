@@ -80,11 +80,14 @@ def read_checkpoint(path: PathLike) -> dict[str, Any]:
 
 
 def write_checkpoint(state: Mapping[str, Any], path: PathLike) -> None:
-    """Write a fairseq checkpoint, whole or not at all; tensors that share memory are written once."""
+    """Write a fairseq checkpoint, whole or not at all; tensors that share memory are written once.
+
+    The same content gives the same bytes: with a path, torch would write the name of the file into it.
+    """
     import torch
 
-    with write_whole(path) as part:
-        torch.save(dict(state), part)
+    with write_whole(path) as part, open(part, "wb") as stream:
+        torch.save(dict(state), stream)
 
 
 def described(settings: Mapping[str, Any]) -> Architecture:

@@ -134,7 +134,7 @@ def _export(
 
 def _family(config: Mapping[str, Any], path: Path) -> Family:
     """Return the family of a Hugging Face configuration, which must say what all of the family do."""
-    family = FAMILIES.get(config.get("model_type", ""))
+    family = FAMILIES.get(str(config.get("model_type")))
     if family is None:
         raise DataError(f"{path}: expected model_type to be {' or '.join(FAMILIES)}, found {config.get('model_type')}")
     for key, value in {**family.config, "pad_token_id": 1}.items():

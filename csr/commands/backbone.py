@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from csr.backbone.presets import ENCODERS
+from csr.files import write_folder
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -54,12 +55,15 @@ def import_hf(arguments: argparse.Namespace) -> None:
     """Convert a Hugging Face folder."""
     from csr.backbone.encoder_hf import import_encoder, is_encoder
     from csr.backbone.huggingface import import_folder
+    from csr.backbone.presets import CHECKPOINT
 
-    if is_encoder(arguments.folder):
-        print(f"{arguments.out}: an encoder, {import_encoder(arguments.folder, arguments.out)}")
-        return
-    preset, sizes = import_folder(arguments.folder, arguments.out)
-    print(f"{arguments.out}: {preset.title} (preset {preset.name}), {sizes}")
+    with write_folder(arguments.out, CHECKPOINT) as part:
+        if is_encoder(arguments.folder):
+            found = f"an encoder, {import_encoder(arguments.folder, part)}"
+        else:
+            preset, sizes = import_folder(arguments.folder, part)
+            found = f"{preset.title} (preset {preset.name}), {sizes}"
+    print(f"{arguments.out}: {found}")
 
 
 def export_hf(arguments: argparse.Namespace) -> None:

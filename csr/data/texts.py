@@ -15,7 +15,7 @@ import csr
 from csr.data import bitext, subwords
 from csr.data.rows import Vocabulary
 from csr.errors import ConfigError, DataError
-from csr.files import PathLike, read_lines, sha256, write_folder, write_json, write_text
+from csr.files import PathLike, file_name, read_lines, sha256, write_folder, write_json, write_text
 from csr.text.forms import normalized
 from csr.text.words import segments
 
@@ -48,6 +48,7 @@ def prepare_texts(
     if (sentencepiece_model is None) != (dictionary is None):
         raise ConfigError("a SentencePiece model and a dictionary go together: expected both or none, found one")
     for language in texts:
+        file_name(language, "language code")
         segments("", language)  # without its segmenter, better stop now
     sets: dict[tuple[str, str], list[str]] = {}
     counts = {}

@@ -11,7 +11,7 @@ from typing import Any
 
 from csr.errors import DataError
 from csr.evaluation.classification import accuracy
-from csr.files import PathLike, read_lines, write_text
+from csr.files import PathLike, file_name, read_lines, write_text
 
 
 def classify(
@@ -32,7 +32,7 @@ def classify(
     from fairseq_plugins.models import read_model
     from fairseq_plugins.outputs import predict
 
-    languages = languages or languages_of(data, split)
+    languages = languages or languages_of(data, file_name(split, "--split"))
     model = read_model(checkpoint, data, device=device)
     outputs = {}
     for language in languages:

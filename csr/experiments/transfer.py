@@ -16,7 +16,7 @@ from csr.evaluation.off_target import identifiable, off_target
 from csr.evaluation.significance import Statistics, means
 from csr.experiments.kinds import read_config
 from csr.experiments.stages import stage_folder
-from csr.files import PathLike, read_lines, read_parallel, write_text
+from csr.files import PathLike, file_name, read_lines, read_parallel, write_text
 from csr.report.matrix import OPTIONAL, REQUIRED, Output, Scored, against, matrix
 from csr.report.table import Table
 
@@ -84,6 +84,8 @@ def translate_all(
     Translations that are newer than their model and test set are kept, so that an interrupted call goes on.
     """
     outputs = []
+    for language in (*(model.lang for model in models), *(test.lang for test in tests)):
+        file_name(language, "language code")
     for model in models:
         translator: Translator | None = None
         for test in tests:

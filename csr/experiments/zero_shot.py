@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from csr.data.ner import Sentence, read_ner, write_ner
 from csr.data.nli import read_nli
 from csr.evaluation.classification import accuracy, entity_f1
-from csr.files import PathLike, write_json, write_text
+from csr.files import PathLike, file_name, write_json, write_text
 
 if TYPE_CHECKING:
     from fairseq_plugins.labeller import Labeller
@@ -39,7 +39,10 @@ def evaluate(
 
     Raises:
         DataError: a test set is broken, or holds an entity of a type that the model does not know.
+        ConfigError: a name cannot be that of a file.
     """
+    for name in tests:
+        file_name(name, "--test")
     folder = Path(out) / "predictions"
     scores = {
         name: _tagged(labeller, test.file, outside, folder / f"{name}.txt")

@@ -298,6 +298,7 @@ def write_folder(out: PathLike, last: str) -> Iterator[Path]:
     So a folder without that file is not finished.
     """
     out = Path(out)
+    new = not out.exists()
     out.mkdir(parents=True, exist_ok=True)
     # Of this process alone: a child of a killed one may still be writing.
     part = _temporary(out / last)
@@ -310,6 +311,8 @@ def write_folder(out: PathLike, last: str) -> Iterator[Path]:
             _put(path, out / path.name)
     finally:
         _remove(part)
+        if new and not any(out.iterdir()):
+            out.rmdir()
 
 
 def _put(source: Path, target: Path) -> None:

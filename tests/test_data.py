@@ -3,6 +3,7 @@
 import errno
 import json
 import lzma
+import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -229,8 +230,9 @@ def test_a_failed_run_changes_nothing_and_a_killed_one_is_cleared(text, tmp_path
     out = tmp_path / "out"
     prepare(text, CODES, out, pieces=300)
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    (out / ".prepare-killed").mkdir()
-    (out / ".prepare-killed" / "dict.txt").write_text("half")
+    killed = out / f".prepare.json.{os.uname().nodename}.{2**22 + 1}.part.json"  # of a process that cannot be
+    killed.mkdir()
+    (killed / "dict.txt").write_text("half")
 
     def full(*_) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

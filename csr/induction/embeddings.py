@@ -204,7 +204,11 @@ def _binary_rows(path: PathLike, data: bytes, n_rows: int, dim: int) -> Iterator
 def _read_fasttext_model(path: PathLike) -> Embeddings:
     from gensim.models.fasttext import load_facebook_vectors
 
-    vectors = load_facebook_vectors(str(path))
+    try:
+        vectors = load_facebook_vectors(str(path))
+    except Exception as error:  # the library asserts, unpacks and allocates what the file says
+        found = " ".join(str(error).split())[:200] or type(error).__name__
+        raise DataError(f"{path}: expected a fastText model, found a damaged or another one ({found})") from None
     rows = enumerate(zip(vectors.index_to_key, vectors.vectors, strict=True), 1)
     return _collect(path, ((number, word, vector) for number, (word, vector) in rows), len(vectors))
 

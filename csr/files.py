@@ -378,10 +378,17 @@ def write_text(path: PathLike) -> Iterator[IO[str]]:
 
 
 def write_json(path: PathLike, value: Any) -> None:
-    """Write a value as indented JSON, whole or not at all."""
+    """Write a value as indented JSON, whole or not at all.
+
+    Raises:
+        DataError: it holds NaN or infinity, which JSON has not.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
+    except ValueError as error:
+        raise DataError(f"{path}: expected numbers to write, found NaN or infinity ({error})") from None
     with write_text(path) as stream:
-        json.dump(value, stream, ensure_ascii=False, indent=2)
-        stream.write("\n")
+        stream.write(f"{text}\n")
 
 
 def read_json(path: PathLike) -> Any:

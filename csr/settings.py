@@ -82,23 +82,35 @@ def read_yaml(path: PathLike, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """
     try:
         with open(path, encoding="utf-8") as stream:
-            raw = yaml.load(stream, _Loader)
+            raw = parse_yaml(stream.read(), path)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise ConfigError(f"{path}: expected a YAML file, found a folder") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: expected UTF-8, found byte 0x{error.object[error.start]:02x}") from None
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{path}:{line}: expected YAML, found {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: expected YAML, found {error}") from None
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: expected sections such as data and restore, found {shown(raw)}")
     for override in overrides:
         _override(raw, override)
     return raw
+
+
+def parse_yaml(text: str, place: PathLike) -> Any:
+    """The value that a YAML text stands for.
+
+    Raises:
+        ConfigError: it is no YAML, or a key comes twice; says the place it came from.
+    """
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{place}:{line}: expected YAML, found {error.problem}") from None
+    except RecursionError:
+        raise ConfigError(f"{place}: expected YAML, found values too deep in one another") from None
+    except (yaml.YAMLError, ValueError) as error:  # such as a date that is none
+        raise ConfigError(f"{place}: expected YAML, found {' '.join(str(error).split())}") from None
 
 
 def build(raw: Mapping[str, Any], kind: type[T]) -> T:
@@ -158,10 +170,7 @@ def _override(raw: dict[str, Any], text: str) -> None:
         raw = raw.setdefault(section, {})
         if not isinstance(raw, dict):
             raise ConfigError(f"--set {text}: {section} is no section")
-    try:
-        raw[key] = yaml.load(value, _Loader)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {text}: expected a YAML value, found {value!r}") from None
+    raw[key] = parse_yaml(value, f"--set {name}")
 
 
 def typed(

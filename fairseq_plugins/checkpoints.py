@@ -44,6 +44,13 @@ def of_checkpoint(path: PathLike) -> Iterator[None]:
         raise DataError(f"{path}: expected a checkpoint whose settings and weights fit, found: {found}") from error
 
 
+def check_finite(model: torch.nn.Module, path: PathLike) -> None:
+    """Raise DataError unless all weights of a model are numbers, those of one whose training diverged are not."""
+    for name, weight in model.named_parameters():
+        if not weight.isfinite().all():
+            raise DataError(f"{path}: expected weights that are numbers, found NaN or infinity in {name}")
+
+
 def load_checkpoint_to_cpu(
     path: str, arg_overrides: dict[str, Any] | None = None, load_on_all_ranks: bool = False
 ) -> dict[str, Any]:

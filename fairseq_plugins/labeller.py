@@ -18,7 +18,7 @@ from csr.data.labelled import Example, pair_examples, unlabelled_examples
 from csr.data.nli import NliExample
 from csr.errors import ConfigError, DataError
 from csr.files import PathLike
-from fairseq_plugins.checkpoints import of_checkpoint
+from fairseq_plugins.checkpoints import check_finite, of_checkpoint
 from fairseq_plugins.classification import ClassificationConfig, ClassificationTask, Classifier
 from fairseq_plugins.models import MAX_TOKENS
 from fairseq_plugins.sentence_pair import SentencePairTask
@@ -105,4 +105,5 @@ def read_labeller(
             model.load_state_dict(state["model"])
         except DataError as error:
             raise DataError(f"{checkpoint}: {error}") from None
+        check_finite(model, checkpoint)
     return Labeller(model.to(place).eval(), task, place)

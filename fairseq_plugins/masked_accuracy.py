@@ -14,7 +14,7 @@ from csr.backbone.saved_settings import model_settings
 from csr.errors import DataError
 from csr.evaluation.classification import Accuracy
 from csr.files import PathLike
-from fairseq_plugins.checkpoints import of_checkpoint
+from fairseq_plugins.checkpoints import check_finite, of_checkpoint
 from fairseq_plugins.encoder import CsrBert
 from fairseq_plugins.masked_lm import CsrMaskedLmConfig, CsrMaskedLmTask
 from fairseq_plugins.models import MAX_TOKENS
@@ -45,6 +45,7 @@ def masked_accuracy(
             model.load_state_dict(state["model"])
         except DataError as error:
             raise DataError(f"{checkpoint}: {error}") from None
+        check_finite(model, checkpoint)
     model.to(device).eval()
     task.load_dataset(split)
     dataset, pad = task.datasets[split], task.dictionary.pad()

@@ -20,7 +20,7 @@ from csr.backbone.presets import PRESETS
 from csr.data.subwords import load, model_pieces, pieces_of, write_dictionary
 from csr.errors import ConfigError, DataError
 from csr.files import PathLike, file_name
-from fairseq_plugins.checkpoints import of_checkpoint
+from fairseq_plugins.checkpoints import check_finite, of_checkpoint
 from fairseq_plugins.datasets import Side, TranslationDataset
 from fairseq_plugins.nli import CsrNliConfig, CsrNliTask
 from fairseq_plugins.translation import CsrTranslationConfig, CsrTranslationTask
@@ -104,7 +104,7 @@ def read_model(
         device: ``cpu``, ``cuda`` or None for CUDA if it is there.
 
     Raises:
-        DataError: the checkpoint is missing, damaged, of another task or of another vocabulary.
+        DataError: the checkpoint is missing, damaged, of another task or of another vocabulary, or has diverged.
         ConfigError: there is neither data nor SentencePiece model, or no such device.
     """
     if data is None and sentencepiece_model is None:
@@ -131,8 +131,9 @@ def read_model(
     if expected != found:
         raise DataError(f"{checkpoint}: expected a dictionary of {expected:,} with language ids, found {found:,}")
     start = (state["cfg"].get("checkpoint") or {}).get("finetune_from_model")
-    models, _, _ = checkpoint_utils.load_model_ensemble_and_task([str(checkpoint)], task=task, state=state)
-    return Model(models[0].to(place).eval(), task, place, str(trained.get("_name")), history["num_updates"], start)
+    (model,), _, _ = checkpoint_utils.load_model_ensemble_and_task([str(checkpoint)], task=task, state=state)
+    check_finite(model, checkpoint)
+    return Model(model.to(place).eval(), task, place, str(trained.get("_name")), history["num_updates"], start)
 
 
 def _device(name: str | None) -> torch.device:

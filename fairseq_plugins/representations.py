@@ -98,6 +98,8 @@ def vectors(
             found = np.empty((min(sentences, len(side.data)), read_rows.shape[1]), np.float32)
         found[batch] = read_rows
     assert found is not None
+    if not np.isfinite(found).all():
+        raise DataError("sentence vectors: expected numbers, found NaN or infinity: the model's weights are too large")
     return found
 
 

@@ -13,7 +13,7 @@ FILES = sorted([*ROOT.glob("csr/**/*.py"), *ROOT.glob("fairseq_plugins/*.py")])
 # From the ground up: a folder may import those before it, and itself. csr's own modules stand at their places.
 FLOORS = (
     ("errors",),
-    ("process",),
+    ("process", "jit"),
     ("files",),
     ("settings",),
     ("options",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,10 +19,12 @@ class TrainingLog:
 
     ``train`` are means over a log interval (over an epoch where training was shorter than an interval), ``valid``
     over the validation set; every number fairseq logged is kept under its own name, without ``train_`` or ``valid_``.
+    What is no finite number is left out; ``diverged`` is the first update whose loss was none.
     """
 
     train: list[Point]
     valid: list[Point]
+    diverged: float | None = None
 
 
 def read_log(path: PathLike) -> TrainingLog:
@@ -31,27 +34,34 @@ def read_log(path: PathLike) -> TrainingLog:
     Both lists are empty before the first logged update.
     """
     parts: dict[str, list[Point]] = {"": [], "train_": [], "valid_": []}
+    diverged: float | None = None
     for line in read_lines(path):
         try:
             fields = json.loads(line[line.index("{") :])
-        except ValueError:  # other messages, or a line cut short by a kill
+        except (ValueError, RecursionError):  # other messages, or a line cut short by a kill
             continue
         prefix = next((prefix for prefix in parts if f"{prefix}num_updates" in fields), None)
         if prefix is None:
             continue
         points = parts[prefix]
         numbers = {key.removeprefix(prefix): _number(value) for key, value in fields.items()}
-        point = {key: number for key, number in numbers.items() if number is not None}
+        point = {key: number for key, number in numbers.items() if number is not None and math.isfinite(number)}
+        if "num_updates" not in point:
+            continue
         while points and points[-1]["num_updates"] >= point["num_updates"]:
             points.pop()
         points.append(point)
-    return TrainingLog(parts[""] or parts["train_"], parts["valid_"])
+        if diverged is not None and diverged >= point["num_updates"]:
+            diverged = None
+        if diverged is None and numbers.get("loss") is not None and "loss" not in point:
+            diverged = point["num_updates"]
+    return TrainingLog(parts[""] or parts["train_"], parts["valid_"], diverged)
 
 
 def _number(value: object) -> float | None:
     try:
         return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):  # such as "None" or a text
+    except (TypeError, ValueError, OverflowError):  # such as "None" or a text
         return None
 
 

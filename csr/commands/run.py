@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
+from csr.commands.options import positive
 from csr.errors import ConfigError
 from csr.experiments.kinds import check_files, kind_of, read_config, writing_kind_of
 from csr.running import fairseq
@@ -29,7 +30,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _config(parser)
     parser.add_argument(
         "--cores",
-        type=int,
+        type=positive,
         default=len(os.sched_getaffinity(0)),
         metavar="N",
         help="threads of all steps that run at the same time (default: the cores, %(default)s)",

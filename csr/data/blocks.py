@@ -9,12 +9,12 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import numba
 import numpy as np
 from tqdm import tqdm
 
 from csr.data.subwords import Marker, load, write_index
 from csr.files import PathLike, write_whole
+from csr.jit import njit
 
 _CHUNK = 4 << 20  # bytes of text that a process encodes at a time
 _BATCH = 2000  # lines of them
@@ -137,7 +137,7 @@ def pack(sizes: np.ndarray, length: int) -> Blocks:
     return Blocks(*_pack(sizes.astype(np.int64), length))
 
 
-@numba.njit(cache=True)
+@njit()
 def _pack(sizes, length):  # type: ignore[no-untyped-def]
     most = len(sizes) + sizes.sum() // length + 1
     starts, ends, rows = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.int64)

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-import numba
 import numpy as np
 from tqdm import tqdm
 
 from csr.errors import DataError
 from csr.files import PathLike, read_lines, read_objects, write_text
+from csr.jit import njit
 from csr.text.forms import normalized
 from csr.text.sentences import sentences
 
@@ -72,7 +72,7 @@ class Seen:
         return new
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _insert(slots, value):  # type: ignore[no-untyped-def]
     mask = np.uint64(len(slots) - 1)
     slot = value & mask
@@ -84,7 +84,7 @@ def _insert(slots, value):  # type: ignore[no-untyped-def]
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _insert_all(slots, values):  # type: ignore[no-untyped-def]
     for value in values:
         if value != 0:

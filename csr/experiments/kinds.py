@@ -91,7 +91,7 @@ def read_config(path: PathLike, overrides: Sequence[str] = ()) -> Any:
     raw = read_yaml(path, overrides)
     kind = raw.get("experiment", next(iter(EXPERIMENTS)))
     try:
-        if kind not in EXPERIMENTS:
+        if not isinstance(kind, str) or kind not in EXPERIMENTS:
             expected = " or ".join(EXPERIMENTS)
             raise ConfigError(f"experiment: expected {expected}, found {shown(kind)}{hint(kind, EXPERIMENTS)}")
         return build(raw, _module(kind).Config)

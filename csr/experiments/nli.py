@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from csr.errors import ConfigError
+from csr.errors import ConfigError, DataError
 from csr.experiments import commands, stages
 from csr.experiments.commands import flags
 from csr.experiments.settings import Backbone, Experiment, Text, Training, expect_known
 from csr.experiments.stages import PREPARED, SENTENCEPIECE, Stage, lexicon_file, stage_folder, start_model
-from csr.files import read_json, write_json
+from csr.files import read_object, write_json
 from csr.running.fairseq import Job
 from csr.running.steps import Step
 from csr.settings import expect_unique, setting
@@ -157,7 +157,10 @@ def job(config: Config, stage: str, seed: int, run: Path = Path(), done: Path | 
 def _epochs(config: Config, stage: str, done: Path | None) -> int:
     epochs = config.finetune.epochs
     if done and (done / PREPARED).is_file() and not stages.restores_first(stage):
-        n_pairs = read_json(done / PREPARED)["examples"][f"train.{config.data.lang}"]
+        examples = read_object(done / PREPARED).get("examples")
+        n_pairs = examples.get(f"train.{config.data.lang}") if isinstance(examples, dict) else None
+        if not isinstance(n_pairs, int):
+            raise DataError(f"{done / PREPARED}: expected how many pairs there are to train on, found {n_pairs!r}")
         epochs += math.ceil(config.restore.updates / math.ceil(n_pairs / config.finetune.batch))
     return epochs
 

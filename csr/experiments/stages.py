@@ -11,8 +11,7 @@ from typing import Any
 from csr import options
 from csr.experiments.commands import architecture, fairseq, flags, writing
 from csr.experiments.settings import Lexicon, Training
-from csr.files import read_json
-from csr.running.fairseq import Job, identity
+from csr.running.fairseq import Job, identity, read_timing
 from csr.running.steps import FilePath, Step
 from csr.settings import as_mapping
 from csr.switching.settings import Noise
@@ -117,7 +116,7 @@ def start_model(config: Any, stage: str, seed: int) -> Path | None:
 def training_seconds(config: Any, arm: str, seed: int, run: Path) -> dict[str, float]:
     """The seconds that each stage of an arm took to train, by the stage's name."""
     timings = {stage: run / stage_folder(stage, seed) / "timing.json" for stage in lineage(config, arm)}
-    return {stage: read_json(path)["seconds"] for stage, path in timings.items()}
+    return {stage: read_timing(path) for stage, path in timings.items()}
 
 
 def backbone_job(config: Any, seed: int, run: Path = Path()) -> Job:

@@ -24,6 +24,7 @@ from tqdm import tqdm, trange
 
 from csr.errors import DataError
 from csr.files import PathLike, read_parallel
+from csr.jit import njit
 from csr.lexicon import Lexicon
 from csr.text.words import tokenize
 
@@ -253,7 +254,7 @@ def _offsets(sizes: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
-@numba.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _sorted_tokens(src, blocks, n_words):  # type: ignore[no-untyped-def]
     """Return the tokens of each block sorted by word, and where each word of each block starts among them."""
     starts, order = np.zeros((len(blocks) - 1, n_words + 1), np.int64), np.empty(len(src), np.int64)
@@ -268,7 +269,7 @@ def _sorted_tokens(src, blocks, n_words):  # type: ignore[no-untyped-def]
     return starts, order
 
 
-@numba.njit(cache=True)
+@njit()
 def _opposite(layout, e, count, seen):  # type: ignore[no-untyped-def]
     """Count the target words opposite source word e; return how often e occurs and how many of them ``seen`` lists."""
     frequency = n_seen = 0
@@ -283,7 +284,7 @@ def _opposite(layout, e, count, seen):  # type: ignore[no-untyped-def]
     return frequency, n_seen
 
 
-@numba.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _row_sizes(layout, needed):  # type: ignore[no-untyped-def]
     """Return the number of cells of each source word, the one for pruned pairs included."""
     sizes = np.empty(len(layout.order), np.int64)
@@ -300,7 +301,7 @@ def _row_sizes(layout, needed):  # type: ignore[no-untyped-def]
     return sizes
 
 
-@numba.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _fill_rows(layout, needed, row_offsets):  # type: ignore[no-untyped-def]
     """Return the target word of each cell, and the cell, counted from the start of its row, of each link."""
     # Unsigned: numba need not ask whether an index counts from the end.
@@ -331,7 +332,7 @@ def _fill_rows(layout, needed, row_offsets):  # type: ignore[no-untyped-def]
     return columns, cells
 
 
-@numba.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _expect(layout, row_offsets, cells, t, sums):  # type: ignore[no-untyped-def]
     """Add sum_i t(f_j | e_i) to ``sums``, for each target token."""
     for b in numba.prange(len(layout.tokens)):
@@ -344,7 +345,7 @@ def _expect(layout, row_offsets, cells, t, sums):  # type: ignore[no-untyped-def
                     link += 1
 
 
-@numba.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _maximise(layout, row_offsets, cells, inverse_sums, alpha, t):  # type: ignore[no-untyped-def]
     """Replace t(f | e) by the normalised count c(e, f) = t(f | e) sum of 1 / sum_i t(f | e_i) over the links."""
     for part in numba.prange(len(layout.parts) - 1):
@@ -367,7 +368,7 @@ def _maximise(layout, row_offsets, cells, inverse_sums, alpha, t):  # type: igno
                 row[:] = count / total
 
 
-@numba.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _viterbi(layout, row_offsets, cells, t, best):  # type: ignore[no-untyped-def]
     """Set ``best`` to the position, 0 for NULL, of the likeliest source word of each target token."""
     highest = np.full(len(best), -1.0)
@@ -384,7 +385,7 @@ def _viterbi(layout, row_offsets, cells, t, best):  # type: ignore[no-untyped-de
                         highest[j], best[j] = prob, position
 
 
-@numba.njit(cache=True)
+@njit()
 def _digamma(x):  # type: ignore[no-untyped-def]
     """Return the digamma function of x > 0, by recurrence up to 6 and the asymptotic series from there."""
     shift = 0.0

@@ -12,6 +12,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from csr.errors import ConfigError
+from csr.jit import njit
 
 # Similarities that fit into this many bytes are computed once for both passes of a self-learning step.
 HELD_BYTES = 2 << 30
@@ -22,7 +23,7 @@ _CHUNK = 64  # similarities compared with the worst of the k best at once
 
 T = TypeVar("T")
 
-_compiled = numba.njit(cache=True, nogil=True)
+_compiled = njit(nogil=True)
 _blas = ThreadpoolController()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from csr.files import PathLike, write_json, write_text
 from csr.report import html, tables
-from csr.report.collect import Run, collect_translation
+from csr.report.collect import Run, collect_translation, of_run
 from csr.report.published import published
 from csr.report.table import Table
 
@@ -18,9 +18,14 @@ def write_report(folders: Sequence[PathLike], out: PathLike) -> list[Run]:
 
     Several runs also get ``tables/overview.*`` beside the page.
     """
-    runs = [collect_translation(Path(folder)) for folder in folders]
-    for folder, run in zip(map(Path, folders), runs, strict=True):
-        write_results(folder, run, [*tables.run_tables(run), *published([run])], [tables.main(run)])
+    runs = []
+    for folder in map(Path, folders):
+        with of_run(folder):
+            run = collect_translation(folder)
+            found, main = [*tables.run_tables(run), *published([run])], [tables.main(run)]
+            html.page([run])  # what cannot be shown is told before anything is written
+            write_results(folder, run, found, main)
+        runs.append(run)
     if len(runs) > 1:
         write_table(tables.overview(runs), Path(out).parent / "tables")
     write_page(out, html.page(runs))

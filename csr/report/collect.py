@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from csr.analysis.dynamics import Point, curve, read_log
-from csr.errors import DataError
-from csr.files import read_json, read_lines
+from csr.errors import CsrError, DataError
+from csr.files import read_lines, read_object
 from csr.report.lexicons import describe
 from csr.report.outputs import case_studies, comparisons
+from csr.settings import parse_yaml
 
 _BOOKKEEPING = {"epoch", "update", "num_updates"}  # what a log says about the run rather than about the model
 
 
 Run = dict[str, Any]
+
+
+@contextlib.contextmanager
+def of_run(folder: Path) -> Iterator[None]:
+    """Turn whatever the files of a run make go wrong in the block into a DataError that names its folder.
+
+    Tables look deep into files that are as csr wrote them or, damaged or of another version, hold anything.
+    """
+    try:
+        yield
+    except CsrError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        found = " ".join(f"{type(error).__name__}: {error}".split())
+        raise DataError(
+            f"{folder}: expected results as csr run writes them, found a file with others ({found})"
+        ) from error
 
 
 def collect(folder: Path) -> Run:
@@ -60,10 +77,10 @@ def collect_translation(folder: Path) -> Run:
     return run | {
         "src": src,
         "tgt": tgt,
-        "scores": [*run["scores"], *(_place(path) | {"distance": read_json(path)} for path in backbones)],
+        "scores": [*run["scores"], *(_place(path) | {"distance": read_object(path)} for path in backbones)],
         "comparisons": comparisons(folder, arms, seeds, tgt),
         "cases": case_studies(folder, "csr", seeds[0], src, tgt),
-        "checkpoints": [_place(path) | read_json(path) for path in sorted(folder.glob("seed-*/*/dynamics.json"))],
+        "checkpoints": [_place(path) | read_object(path) for path in sorted(folder.glob("seed-*/*/dynamics.json"))],
         "domain": _optional(folder / "domain.json"),
         "lexicons": {
             f"{a}-{b}": found for a, b in ((src, tgt), (tgt, src)) if (found := describe(folder, a, b, config))
@@ -75,14 +92,11 @@ def _config(path: Path) -> dict[str, Any]:
     """Read the settings as they are: a run made by an older version need not pass today's checks."""
     if not path.exists():
         raise DataError(f"{path}: no such file; expected a folder made by csr run")
-    try:
-        config = yaml.safe_load("\n".join(read_lines(path)))
-    except yaml.YAMLError as error:
-        raise DataError(f"{path}: expected YAML, found {' '.join(str(error).split())}") from None
-    try:
-        config["arms"], config["seeds"][0]
-    except (KeyError, TypeError, IndexError):
-        raise DataError(f"{path}: expected the settings of csr run, with arms and seeds") from None
+    config = parse_yaml("\n".join(read_lines(path)), path)
+    lists = [config.get(name) if isinstance(config, dict) else None for name in ("arms", "seeds")]
+    for found, kind in zip(lists, (str, int), strict=True):
+        if not isinstance(found, list) or not found or not all(isinstance(item, kind) for item in found):
+            raise DataError(f"{path}: expected the settings of csr run, with lists of arms and of seeds")
     return config
 
 
@@ -95,14 +109,11 @@ def _place(path: Path) -> dict[str, Any]:
 
 
 def _score(path: Path) -> dict[str, Any]:
-    score = read_json(path)
-    if not isinstance(score, dict):
-        raise DataError(f"{path}: expected named scores, found {type(score).__name__}")
-    return score | _place(path)
+    return read_object(path) | _place(path)
 
 
 def _optional(path: Path) -> Any:
-    return read_json(path) if path.exists() else None
+    return read_object(path) if path.exists() else None
 
 
 def _log(path: Path) -> dict[str, Any]:
@@ -110,7 +121,8 @@ def _log(path: Path) -> dict[str, Any]:
     log = read_log(path)
     timing = _optional(path.with_name("timing.json")) or {}
     curves = {"train": _curves(log.train), "valid": _curves(log.valid)}
-    return _place(path) | {"seconds": timing.get("seconds"), "updates": timing.get("updates")} | curves
+    numbers = {"seconds": timing.get("seconds"), "updates": timing.get("updates"), "diverged": log.diverged}
+    return _place(path) | numbers | curves
 
 
 def _curves(points: Sequence[Point]) -> dict[str, list[tuple[float, float]]]:

@@ -7,7 +7,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-from csr.files import read_json, read_parallel
+from csr.files import read_object, read_parallel
 from csr.induction import quality
 from csr.lexicon import Lexicon, read_lexicon, sidecar
 from csr.settings import build
@@ -35,7 +35,7 @@ def describe(run: Path, src: str, tgt: str, config: dict[str, Any]) -> dict[str,
     lexicon = read_lexicon(path)
     noise, source = _noise(config, src), Source(path, (src, tgt))
     candidates = source.read(noise)
-    record = read_json(sidecar(path)) if sidecar(path).exists() else {}
+    record = read_object(sidecar(path)) if sidecar(path).exists() else {}
     corpus, drawn, examples = {}, {}, []
     if all((text / f"train.{language}").exists() for language in (src, tgt)):
         bitext = quality.read_bitext(text / f"train.{src}", text / f"train.{tgt}", src, tgt)

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 import yaml
 
 from csr.errors import DataError
-from csr.files import read_json
+from csr.files import read_object
 from csr.report import write_page, write_results
-from csr.report.collect import collect
+from csr.report.collect import collect, of_run
 from csr.report.html import task_page
 from csr.report.measures import arm_name
 from csr.report.table import Cell, Column, Number, Table
@@ -61,14 +61,14 @@ def collect_pretraining(folder: Path, finetunings: Sequence[Finetuned]) -> Resul
             if not path.is_file():
                 missing.append(str(path.relative_to(folder)))
                 continue
-            for language, found in read_json(path).items():
+            for language, found in read_object(path).items():
                 by_arm = scores.setdefault("masked", {}).setdefault(language, {})
                 by_arm.setdefault(arm, []).append(found["accuracy"])
     done: list[tuple[Finetuned, dict[str, Any]]] = []
     for run in finetunings:
         path = folder / run.folder / "scores.json"
         if path.is_file():
-            done.append((run, read_json(path)))
+            done.append((run, read_object(path)))
         else:
             missing.append(str(path.relative_to(folder)))
     grids: dict[str, dict[str, float]] = {}
@@ -98,11 +98,13 @@ def collect_pretraining(folder: Path, finetunings: Sequence[Finetuned]) -> Resul
 
 def write_report(folder: Path, finetunings: Sequence[Finetuned]) -> None:
     """Write ``report.html``, ``table.md``, ``results.json`` and ``tables/`` of a run folder."""
-    results = collect_pretraining(folder, finetunings)
-    found = [*main_tables([results]), *detail_tables(results)]
-    write_results(folder, results, found, found)
-    title = f"Code-switched pretraining: {'–'.join(results['languages'])}"
-    write_page(folder / "report.html", task_page(title, found, results))
+    with of_run(folder):
+        results = collect_pretraining(folder, finetunings)
+        found = [*main_tables([results]), *detail_tables(results)]
+        title = f"Code-switched pretraining: {'–'.join(results['languages'])}"
+        page = task_page(title, found, results)
+        write_results(folder, results, found, found)
+    write_page(folder / "report.html", page)
 
 
 def main_tables(runs: Sequence[Results]) -> list[Table]:
@@ -167,10 +169,12 @@ def read_results(folders: Sequence[Path]) -> list[Results]:
     Raises:
         DataError: a folder has none, or those of another kind of experiment.
     """
-    found = [read_json(folder / "results.json") for folder in folders]
+    found = [read_object(folder / "results.json") for folder in folders]
     for folder, results in zip(folders, found, strict=True):
-        if not isinstance(results, dict) or "grids" not in results:
+        if "grids" not in results:
             raise DataError(f"{folder}/results.json: expected the results of an experiment of pretraining")
+        with of_run(folder):
+            main_tables([results])
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from csr.errors import DataError
 from csr.report import write_page, write_results
-from csr.report.collect import collect
+from csr.report.collect import collect, of_run
 from csr.report.html import task_page
 from csr.report.measures import arm_name
 from csr.report.table import Cell, Column, Number, Table
@@ -20,12 +20,14 @@ def write_task_report(folder: Path, make: Callable[[Sequence[dict[str, Any]]], S
     Raises:
         DataError: no arm has scores yet.
     """
-    run = collect(folder)
-    if not run["scores"]:
-        raise DataError(f"{folder}: expected scores of at least one arm, found none; csr run makes them")
-    found = make(run["scores"])
-    write_results(folder, run, found, found[:1])
-    write_page(folder / "report.html", task_page(run["name"], found, run))
+    with of_run(folder):
+        run = collect(folder)
+        if not run["scores"]:
+            raise DataError(f"{folder}: expected scores of at least one arm, found none; csr run makes them")
+        found = make(run["scores"])
+        page = task_page(run["name"], found, run)
+        write_results(folder, run, found, found[:1])
+    write_page(folder / "report.html", page)
 
 
 def nli_table(scores: Sequence[dict[str, Any]], languages: Sequence[str], arms: Sequence[str], trained: str) -> Table:

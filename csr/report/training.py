@@ -62,6 +62,11 @@ def dynamics(run: Run) -> Table:
             )
     note = "Finetuning only; last logged losses, in bits per token with label smoothing, and best validation BLEU. "
     note += "Last columns: first validation at or below standard finetuning's last validation loss with the same seed."
+    for arm in run["arms"]:
+        for log in logs(run, arm):
+            if log["diverged"] is not None:
+                where = f"{arm_name(arm)}, seed {log['seed']}"
+                note += f" {where}: the loss is no number from update {log['diverged']:,.0f} on."
     return Table("dynamics", f"{direction(run)}: training dynamics", [Column(label) for label in labels], rows, note)
 
 

@@ -19,7 +19,7 @@ from typing import IO
 
 from csr.backbone import checkpoints
 from csr.errors import DataError
-from csr.files import sha256, write_json, write_text
+from csr.files import read_object, sha256, write_json, write_text
 from csr.process import die_with, locked
 
 
@@ -92,6 +92,18 @@ def train(job: Job, run: Path, threads: int) -> None:
         timing = {"seconds": state["seconds"] - before, "updates": state["updates"], "chosen": chosen["updates"]}
         write_json(folder / "timing.json", timing)
         _publish(work / name, folder / "model.pt", job.keep_every)
+
+
+def read_timing(path: Path) -> float:
+    """The seconds of a ``timing.json``.
+
+    Raises:
+        DataError: the file is missing, damaged or says no seconds.
+    """
+    seconds = read_object(path).get("seconds")
+    if not isinstance(seconds, (int, float)):
+        raise DataError(f"{path}: expected the seconds of a training, found {seconds!r}")
+    return seconds
 
 
 def generate(command: Sequence[str], folder: Path, n_sentences: int, run: Path, threads: int) -> None:

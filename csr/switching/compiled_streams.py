@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from csr.jit import njit
 from csr.switching.streams import MIX_1, MIX_2, STEP
 
 _STEP, _MIX_1, _MIX_2 = np.uint64(STEP), np.uint64(MIX_1), np.uint64(MIX_2)
 _S27, _S30, _S31, _S11 = np.uint64(27), np.uint64(30), np.uint64(31), np.uint64(11)
 
-jit = numba.njit(cache=True, nogil=True, boundscheck=False)
+jit = njit(nogil=True, boundscheck=False)
 
 
 @jit

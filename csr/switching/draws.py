@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from csr.lexicon import Lexicon
 from csr.switching.noise import SwitchedLine, runs
 from csr.switching.streams import Stream
-from csr.text.words import title
+from csr.text.forms import title
 
 _LONGEST = 10  # spans this long or longer share a cell
 _ENOUGH = 5.0  # expected in each cell, the usual condition of the test

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import math
 import platform
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -15,7 +16,9 @@ import numpy as np
 import csr
 from csr.errors import DataError
 from csr.files import PathLike, is_stream, read_json, read_lines, sha256, write_json, write_text
-from csr.text.forms import CASES, LOOKUPS, lower, spellings
+from csr.text.forms import CASES, LOOKUPS, is_visible, lower, normalized, spellings
+
+logger = logging.getLogger(__name__)
 
 Kind = Literal["similarities", "probabilities", "dictionary"]
 Languages = tuple[str | None, str | None]  # of the words and of their candidates, where they are known
@@ -221,22 +224,24 @@ class _Forms:
 def read_lexicon(path: PathLike) -> Lexicon:
     """Read ``source<TAB>target<TAB>weight`` lines; two columns read as weight 1.
 
-    A pair that occurs twice keeps its larger weight.
+    Words are composed, with one space for each run of white space in them. A pair that occurs twice keeps its larger
+    weight. Lines whose word or candidate shows nothing are left out, with a warning.
 
     Raises:
         DataError: a line has another number of fields, an empty word or a weight that is not a positive number;
             or the file holds no entry.
     """
     entries: dict[str, dict[str, float]] = {}
+    n_invisible = 0
     for number, line in enumerate(read_lines(path), 1):
         if not line:
             continue
         fields = line.split("\t")
         if len(fields) not in (2, 3):
             raise DataError(f"{path}:{number}: expected source<TAB>target<TAB>weight, found {len(fields)} field(s)")
-        word, candidate = fields[0].strip(), fields[1].strip()
-        if not word or not candidate:
+        if not all(field.strip(" ") for field in fields[:2]):
             raise DataError(f"{path}:{number}: expected a word on each side, found an empty one")
+        word, candidate = map(normalized, fields[:2])
         weight = 1.0
         if len(fields) == 3:
             try:
@@ -245,19 +250,42 @@ def read_lexicon(path: PathLike) -> Lexicon:
                 weight = math.nan
             if not 0 < weight < math.inf:
                 raise DataError(f"{path}:{number}: expected a positive weight, found {fields[2]!r}")
+        if not (is_visible(word) and is_visible(candidate)):
+            n_invisible += 1
+            continue
         candidates = entries.setdefault(word, {})
         candidates[candidate] = max(weight, candidates.get(candidate, 0.0))
     if not entries:
         raise DataError(f"{path}: expected at least one entry, found none")
+    if n_invisible:
+        logger.warning(f"{path}: {n_invisible:,} entries left out, of whose words one shows nothing")
     return Lexicon(entries)
 
 
 def write_lexicon(lexicon: Lexicon, path: PathLike) -> None:
-    """Write ``source<TAB>target<TAB>weight`` lines in the lexicon's order, weights with six significant digits."""
+    """Write ``source<TAB>target<TAB>weight`` lines in the lexicon's order, weights with six significant digits.
+
+    Entries that ``read_lexicon`` would leave out, such as a no-break space that embeddings have as a word, are left out
+    here, with a warning.
+
+    Raises:
+        DataError: nothing is left.
+    """
+    n_written = n_invisible = 0
     with write_text(path) as stream:
         for word, candidates in lexicon.entries.items():
+            source = normalized(word)
             for candidate, weight in candidates.items():
-                stream.write(f"{word}\t{candidate}\t{weight:.6g}\n")
+                target = normalized(candidate)
+                if is_visible(source) and is_visible(target):
+                    stream.write(f"{source}\t{target}\t{weight:.6g}\n")
+                    n_written += 1
+                else:
+                    n_invisible += 1
+        if not n_written:
+            raise DataError(f"{path}: expected words to write, found {n_invisible:,} entries of which none shows any")
+    if n_invisible:
+        logger.warning(f"{path}: {n_invisible:,} entries left out, of whose words one shows nothing")
 
 
 def deduced_kind(lexicon: Lexicon) -> Kind:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import regex
 
-from csr.text.forms import normalized
+from csr.text.forms import is_visible, normalized
 from csr.text.words import CHARACTERS, COMPLEX, NO_SPACES
 
 Pair = tuple[str, str]
@@ -16,12 +16,11 @@ Pair = tuple[str, str]
 # A word is what stands between spaces. Scripts written without spaces: a Chinese or Japanese character counts as a
 # word, and so do up to four letters of the Southeast Asian ones.
 _WORD = regex.compile(rf"[{CHARACTERS}]|[{COMPLEX}]{{1,4}}|[^\s{NO_SPACES}]+")
-_VISIBLE = regex.compile(r"[^\p{Cc}\p{Cf}\p{Z}]")
 
 
 def is_empty(pair: Pair) -> bool:
     """Tell whether a side shows nothing: no character, or only spaces and control characters."""
-    return not all(map(_VISIBLE.search, pair))
+    return not all(map(is_visible, pair))
 
 
 def n_words(line: str) -> int:

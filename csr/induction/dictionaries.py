@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import math
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from csr.errors import DataError
 from csr.files import PathLike, read_lines
 from csr.lexicon import Lexicon, read_lexicon
+from csr.text.forms import is_visible, normalized
 
 FAST_ALIGN_NULL = "<eps>"
 MOSES_NULL = "NULL"
+# In the order in which the Moses detokenizer undoes them: the ampersand last.
+_MOSES_ESCAPES = {
+    "&bar;": "|", "&#124;": "|", "&lt;": "<", "&gt;": ">", "&bra;": "[", "&ket;": "]", "&#91;": "[", "&#93;": "]",
+    "&quot;": '"', "&apos;": "'", "&amp;": "&",
+}  # fmt: skip
+
+_Row = tuple[str, str, float]  # word, candidate, weight
+
+logger = logging.getLogger(__name__)
 
 
 def read_muse(path: PathLike) -> Lexicon:
@@ -20,9 +33,13 @@ def read_muse(path: PathLike) -> Lexicon:
 
 
 def read_gold(path: PathLike) -> Lexicon:
-    """Read a dictionary to judge by: MUSE's two columns, or a lexicon file with weights."""
-    first = next(read_lines(path), "")
-    return read_lexicon(path) if first.count("\t") == 2 else read_muse(path)
+    """Read a dictionary to judge by: MUSE's two columns, and a lexicon's weights where there is a third."""
+    return _collected(path, _gold(path))
+
+
+def _gold(path: PathLike) -> Iterator[_Row]:
+    for number, (word, candidate, *weight) in _rows(path, 2, 3):
+        yield word, candidate, _number(path, number, weight[0], "a weight") if weight else 1.0
 
 
 def read_fast_align(path: PathLike) -> Lexicon:
@@ -30,14 +47,13 @@ def read_fast_align(path: PathLike) -> Lexicon:
     return _collected(path, _fast_align(path))
 
 
-def _fast_align(path: PathLike) -> Iterator[tuple[str, str, float]]:
+def _fast_align(path: PathLike) -> Iterator[_Row]:
     for number, (word, candidate, log_prob) in _rows(path, 3):
         value = _number(path, number, log_prob, "a log probability")
         if value > 0:
             raise DataError(f"{path}:{number}: expected a log probability, found {log_prob}")
-        weight = math.exp(value)
-        if word != FAST_ALIGN_NULL and weight > 0:
-            yield word, candidate, weight
+        if word != FAST_ALIGN_NULL:
+            yield _unescaped(word), _unescaped(candidate), math.exp(value)
 
 
 def read_moses(path: PathLike) -> Lexicon:
@@ -48,13 +64,18 @@ def read_moses(path: PathLike) -> Lexicon:
     return _collected(path, _moses(path))
 
 
-def _moses(path: PathLike) -> Iterator[tuple[str, str, float]]:
+def _moses(path: PathLike) -> Iterator[_Row]:
     for number, (candidate, word, prob) in _rows(path, 3):
         weight = _number(path, number, prob, "a probability")
         if not 0 <= weight <= 1:
             raise DataError(f"{path}:{number}: expected a probability, found {prob}")
-        if MOSES_NULL not in (word, candidate) and weight > 0:
-            yield word, candidate, weight
+        if MOSES_NULL not in (word, candidate):
+            yield _unescaped(word), _unescaped(candidate), weight
+
+
+def _unescaped(word: str) -> str:
+    """A word without what the Moses tokenizer writes for the signs that its tables use."""
+    return functools.reduce(lambda text, pair: text.replace(*pair), _MOSES_ESCAPES.items(), word)
 
 
 FORMATS = {"tsv": read_lexicon, "muse": read_muse, "fast_align": read_fast_align, "moses": read_moses}
@@ -117,14 +138,19 @@ def pivoted(first: Lexicon, second: Lexicon) -> Lexicon:
     return Lexicon(entries)
 
 
-def _rows(path: PathLike, n_fields: int) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line number, fields) of lines of non-empty fields, between them tabs or, in lines without tab, spaces."""
+def _rows(path: PathLike, *n_fields: int) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line number, fields) of lines of non-empty fields.
+
+    Between them are tabs or, in lines without tab, spaces; a no-break space or any other white space is a part of a
+    field.
+    """
     for number, line in enumerate(read_lines(path), 1):
-        if not line:
+        if not line.strip(" "):
             continue
-        fields = [field.strip() for field in line.split("\t")] if "\t" in line else line.split()
-        if len(fields) != n_fields or not all(fields):
-            raise DataError(f"{path}:{number}: expected {n_fields} fields, found {line!r}")
+        fields = [field.strip(" ") for field in line.split("\t")] if "\t" in line else line.strip(" ").split(" ")
+        if len(fields) not in n_fields or not all(fields):
+            expected = " or ".join(map(str, n_fields))
+            raise DataError(f"{path}:{number}: expected {expected} fields, found {line!r}")
         yield number, fields
 
 
@@ -133,19 +159,32 @@ def _number(path: PathLike, number: int, text: str, expected: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if math.isnan(value):
+    if math.isnan(value) or value == math.inf:
         raise DataError(f"{path}:{number}: expected {expected}, found {text!r}")
     return value
 
 
-def _collected(path: PathLike, triples: Iterator[tuple[str, str, float]]) -> Lexicon:
-    """Gather (word, candidate, weight); a pair that occurs twice keeps its larger weight."""
+def _collected(path: PathLike, rows: Iterator[_Row]) -> Lexicon:
+    """Gather the rows of a file; a pair that occurs twice keeps its larger weight.
+
+    Rows without a weight above 0, and those of whose words one shows nothing, are left out, with a warning.
+    """
     entries: dict[str, dict[str, float]] = {}
-    for word, candidate, weight in triples:
-        candidates = entries.setdefault(word, {})
-        candidates[candidate] = max(weight, candidates.get(candidate, 0.0))
+    left_out: Counter[str] = Counter()
+    for first, second, weight in rows:
+        word, candidate = normalized(first), normalized(second)
+        if not (is_visible(word) and is_visible(candidate)):
+            left_out["with a word that shows nothing"] += 1
+        elif not weight > 0:
+            left_out["without a weight above 0"] += 1
+        else:
+            candidates = entries.setdefault(word, {})
+            candidates[candidate] = max(weight, candidates.get(candidate, 0.0))
+    reasons = ", ".join(f"{n:,} {reason}" for reason, n in left_out.items())
     if not entries:
-        raise DataError(f"{path}: expected at least one entry, found none")
+        raise DataError(f"{path}: expected at least one entry, found none" + (f" but {reasons}" if reasons else ""))
+    if reasons:
+        logger.warning(f"{path}: {left_out.total():,} rows left out: {reasons}")
     return Lexicon({word: _best_first(candidates) for word, candidates in entries.items()})
 
 

@@ -10,6 +10,7 @@ import regex
 
 from csr.text.languages import base
 
+_VISIBLE = regex.compile(r"[^\p{Cc}\p{Cf}\p{Z}]")
 # i and ı are two letters, with the capitals İ and I.
 _DOTTED = ("tr", "az", "crh", "gag", "tt")
 _DOTTED_UPPER = str.maketrans({"i": "İ"})
@@ -38,6 +39,11 @@ def normalized(line: str) -> str:
     Nothing else changes: the models read raw text.
     """
     return " ".join(composed(line).split())
+
+
+def is_visible(text: str) -> bool:
+    """Tell whether a text shows anything: more than white space, control characters and signs without a width."""
+    return _VISIBLE.search(text) is not None
 
 
 def lower(text: str, language: str | None = None) -> str:

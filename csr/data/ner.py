@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from csr.errors import DataError
@@ -14,7 +14,8 @@ from csr.files import PathLike, read_lines, write_text
 # More tokens than any sentence of the three has (732, Chinese by characters): the empty lines are missing.
 MAX_TOKENS = 1000
 _TAG = re.compile(r"O|[BI]-\S+")
-_LANGUAGE = re.compile(r"([a-z]{2,3}:).")  # XTREME's release of PAN-X writes de:Berlin
+# XTREME's release of PAN-X writes de:Berlin, and WikiANN has codes such as zh-classical and be-x-old.
+_LANGUAGE = re.compile(r"[a-z]{2,}(-[a-z]+)*:")
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,8 @@ def read_ner(
 ) -> tuple[list[Sentence], Counter[str]]:
     """Read lines whose first column is a token and whose last one its tag; an empty line ends a sentence.
 
-    Columns stand between tabs or, in a line without one, between spaces. ``-DOCSTART-`` lines are left out, and so is
-    a language in front of every token (``de:Berlin``). An ``I-`` tag that continues nothing becomes ``B-``, as
-    seqeval and conlleval read it.
+    A no-break space is a part of its token. ``-DOCSTART-`` lines are left out, and so is a language in front of the
+    tokens (``de:Berlin``). An ``I-`` tag that continues nothing becomes ``B-``, as seqeval and conlleval read it.
 
     Args:
         types: the entity types there may be; None for any.
@@ -43,20 +43,22 @@ def read_ner(
         The sentences, and counts: ``sentences``, ``tokens``, ``repaired`` tags and tags made ``outside``.
 
     Raises:
-        DataError: a line has no token or tag, a tag is not IOB2 or of another type, a sentence is too long, or there
-            is none.
+        DataError: a line has no token or tag, a tag is not IOB2 or of another type, a sentence is too long, there is
+            none, most tokens but not all have a language in front, or the first column numbers them.
     """
     found: list[tuple[list[str], list[str]]] = [([], [])]
+    numbers: list[int] = []  # of the lines that hold a token
     counts: Counter[str] = Counter()
-    for number, line in enumerate(read_lines(path), 1):
-        if not line.strip() or line.startswith("-DOCSTART-"):
+    has_others = True
+    for number, columns in read_columns(path):
+        if not columns:
             if found[-1][0]:
                 found.append(([], []))
             continue
-        columns = line.split("\t") if "\t" in line else line.split()
-        token, tag = columns[0].strip(), columns[-1].strip()
+        token, tag = columns[0], columns[-1]
+        has_others = has_others and len(columns) > 2
         if len(columns) < 2 or not token:
-            raise DataError(f"{path}:{number}: expected a token and its tag, found {line[:80]!r}")
+            raise DataError(f"{path}:{number}: expected a token and its tag, found {chr(9).join(columns)[:80]!r}")
         if not _TAG.fullmatch(tag):
             raise DataError(f"{path}:{number}: expected the tag O, B-TYPE or I-TYPE, found {tag[:80]!r}")
         if tag[2:] in outside:
@@ -70,12 +72,19 @@ def read_ner(
             )
         found[-1][0].append(token)
         found[-1][1].append(tag)
+        numbers.append(number)
     if not found[-1][0]:
         found.pop()
     if not found:
         raise DataError(f"{path}: expected at least one sentence, found none")
-    cut = _language_width([token for tokens, _ in found for token in tokens])
-    sentences = [Sentence(tuple(token[cut:] for token in tokens), repaired(tags)) for tokens, tags in found]
+    if has_others and len(numbers) > 1 and all(_counts(tokens) for tokens, _ in found):
+        raise DataError(f"{path}: expected tokens in the first column, found the numbers of rows (1, 2, ...)")
+    cut = _language_width(path, [token for tokens, _ in found for token in tokens], numbers)
+    sentences = [
+        # A token that is nothing but the language stays: it stands for itself.
+        Sentence(tuple(token[cut:] or token for token in tokens), repaired(tags))
+        for tokens, tags in found
+    ]
     counts["sentences"], counts["tokens"] = len(sentences), sum(len(sentence.tokens) for sentence in sentences)
     counts["repaired"] = sum(
         old != new
@@ -83,6 +92,20 @@ def read_ner(
         for old, new in zip(tags, sentence.tags, strict=True)
     )
     return sentences, counts
+
+
+def read_columns(path: PathLike) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of each line and its columns; none where a sentence ends.
+
+    Columns stand between tabs or, in a line without one, between spaces.
+    """
+    for number, line in enumerate(read_lines(path), 1):
+        if not line.strip(" \t") or line.startswith("-DOCSTART-"):
+            yield number, []
+        elif "\t" in line:
+            yield number, [column.strip(" ") for column in line.split("\t")]
+        else:
+            yield number, re.split(" +", line.strip(" "))
 
 
 def repaired(tags: Sequence[str]) -> tuple[str, ...]:
@@ -170,7 +193,20 @@ def windows(sizes: Sequence[int], limit: int) -> list[tuple[int, int, int, int]]
     return [(*run, first, last) for run, (first, last) in zip(runs, itertools.pairwise(borders), strict=True)]
 
 
-def _language_width(tokens: Sequence[str]) -> int:
-    """Return the length of the language that stands in front of every token; 0 where one has none or another."""
-    match = _LANGUAGE.match(tokens[0])
-    return len(match[1]) if match and all(token[: len(match[1])] == match[1] != token for token in tokens) else 0
+def _counts(tokens: Sequence[str]) -> bool:
+    return list(tokens) == [str(i) for i in range(1, len(tokens) + 1)]
+
+
+def _language_width(path: PathLike, tokens: Sequence[str], numbers: Sequence[int]) -> int:
+    """Return the length of the language in front of the tokens; 0 where most have none, or another."""
+    languages = Counter(match[0] for token in tokens if (match := _LANGUAGE.match(token)))
+    if 2 * languages.total() <= len(tokens):
+        return 0
+    language, n = languages.most_common(1)[0]
+    if n < len(tokens):
+        odd = next(i for i, token in enumerate(tokens) if not token.startswith(language))
+        raise DataError(
+            f"{path}:{numbers[odd]}: expected the language {language} in front of the token, as {n:,} of the file's "
+            f"{len(tokens):,} tokens have it, found {tokens[odd]!r}"
+        )
+    return len(language)

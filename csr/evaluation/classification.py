@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from csr.data.ner import read_columns
 from csr.errors import ConfigError, DataError
-from csr.files import PathLike, read_lines
+from csr.files import PathLike
 
 _TAG = re.compile(r"O|[BI]-\S+")
 
@@ -77,15 +78,15 @@ def entity_f1(hyp: Sequence[Sequence[str]], ref: Sequence[Sequence[str]]) -> Ent
 
 
 def read_tags(path: PathLike) -> list[list[str]]:
-    """Read the tags of ``token<TAB>tag`` lines (or bare tags), an empty line after each sentence.
+    """Read the tags of lines of a token and its tag (or bare tags), an empty line after each sentence.
 
     Raises:
         DataError: a tag is not ``O``, ``B-TYPE`` or ``I-TYPE``.
     """
     sentences: list[list[str]] = [[]]
-    for number, line in enumerate(read_lines(path), 1):
-        if line.strip():
-            tag = line.rpartition("\t")[2].strip()
+    for number, columns in read_columns(path):
+        if columns:
+            tag = columns[-1]
             if not _TAG.fullmatch(tag):
                 raise DataError(f"{path}:{number}: expected token<TAB>tag with tag O, B-TYPE or I-TYPE, found {tag!r}")
             sentences[-1].append(tag)

@@ -51,6 +51,12 @@ def setting(
     return field(default=default, metadata=metadata, **kwargs)
 
 
+def like(settings: Any, name: str) -> Any:
+    """A dataclass field for a setting of another section, which these are of: its range, help and value there."""
+    item = next(item for item in dataclasses.fields(settings) if item.name == name)
+    return field(default=getattr(settings, name), metadata={**item.metadata, "needs": None})
+
+
 def check_needs(settings: Any, defaults: Any, prefix: str) -> None:
     """Raise ConfigError for a setting that is not the default and does nothing beside the others."""
     for item in dataclasses.fields(settings):

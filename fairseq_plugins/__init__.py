@@ -5,9 +5,29 @@ import sys
 from types import TracebackType
 
 from csr.errors import CsrError
-from fairseq_plugins import checkpoints, encoder, masked_lm, nli, restore, sentence_pair, tagging, translation
+from fairseq_plugins import (
+    checkpoints,
+    encoder,
+    masked_lm,
+    nli,
+    optimizer,
+    restore,
+    sentence_pair,
+    tagging,
+    translation,
+)
 
-__all__ = ["checkpoints", "encoder", "masked_lm", "nli", "restore", "sentence_pair", "tagging", "translation"]
+__all__ = [
+    "checkpoints",
+    "encoder",
+    "masked_lm",
+    "nli",
+    "optimizer",
+    "restore",
+    "sentence_pair",
+    "tagging",
+    "translation",
+]
 
 _default_hook = sys.excepthook
 

@@ -1,4 +1,4 @@
-"""Datasets: pairs of piece ids into padded batches, in an order that depends on the seed alone."""
+"""Datasets: pairs of piece ids into padded batches, which depend on the seed and the epoch alone."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class Symbols:
 
 
 class NoisyDataset(FairseqDataset):
-    """Examples drawn anew each epoch, in an order that depends on the seed alone; subclasses say what they are.
+    """Examples drawn anew each epoch, in batches that depend on (seed, epoch) alone; subclasses say what they are.
 
     The epoch lies in shared memory, so that loader workers that outlive an epoch see the next one. With
     ``fixed_epoch`` it never changes: validation sees the same noise each time.
     """
 
-    # The order below is the same in each epoch; fairseq shuffles the batches by (seed, epoch).
+    # One iterator, and its workers, for all epochs; it forms their batches as ``batch_by_size`` says.
     can_reuse_epoch_itr_across_epochs = True
 
     def __init__(self, sizes: np.ndarray, seed: int, shuffle: bool, fixed_epoch: int | None) -> None:
@@ -82,15 +82,15 @@ class NoisyDataset(FairseqDataset):
         """Return the length that is checked against the model's positions."""
         return int(self.sizes[index])
 
-    def ordered_indices(self) -> np.ndarray:
-        """Return the examples by length, equal lengths in an order drawn from the seed.
+    def ordered_indices(self, epoch: int | None = None) -> np.ndarray:
+        """Return the examples by length; in training, equal lengths in an order drawn from (seed, epoch).
 
-        # Deviation: fairseq draws the order from its global generator, seeded with the epoch in which a run
-        # starts, so that a resumed run sees other batches than one that was never stopped.
+        # Deviation: fairseq draws the order from its global generator, seeded with the epoch in which a run starts, so
+        # that a resumed run sees other batches than one that was never stopped.
         """
         order = np.arange(len(self))
         if self._shuffle:
-            order = np.random.default_rng(self._seed).permutation(len(self))
+            order = np.random.default_rng((self._seed, epoch or self.epoch)).permutation(len(self))
         sizes = self.sizes[order]
         if len(sizes) and sizes.max() < 2**16:
             sizes = sizes.astype(np.uint16)  # numpy sorts these by radix: ten times as fast
@@ -104,12 +104,28 @@ class NoisyDataset(FairseqDataset):
         return indices[fits], indices[~fits].tolist()
 
     def batch_by_size(self, indices, max_tokens=None, max_sentences=None, required_batch_size_multiple=1):  # type: ignore[no-untyped-def]
-        """Return batches that hold every example.
+        """Return batches that hold every example; for training, the function that forms those of an epoch.
 
-        # Deviation: by default fairseq drops a last batch whose size is not a multiple of 8, which loses up to seven
-        # of the longest sentences, of a test set too.
+        fairseq calls it before each epoch. The lengths come in the same order every time, so that there are as many
+        batches, of the same shapes, but an example meets others of its length.
+
+        # Deviation: by default fairseq forms the batches once for all epochs. It drops a last batch whose size is not
+        # a multiple of 8, which loses up to seven of the longest sentences, of a test set too.
         """
-        return super().batch_by_size(indices, max_tokens, max_sentences, required_batch_size_multiple=1)
+
+        def form(order: np.ndarray) -> Sequence[np.ndarray]:
+            return FairseqDataset.batch_by_size(self, order, max_tokens, max_sentences, required_batch_size_multiple=1)
+
+        if not self._shuffle:
+            return form(indices)
+        kept = np.zeros(len(self), np.bool_)  # those that fit the model
+        kept[indices] = True
+
+        def form_anew(dataset: NoisyDataset, epoch: int) -> Sequence[np.ndarray]:
+            order = self.ordered_indices(epoch)
+            return form(order[kept[order]])
+
+        return form_anew
 
 
 class ExampleDataset(NoisyDataset):

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Optional
 
@@ -21,14 +21,15 @@ from csr.data.subwords import model_file, read_rows
 from csr.data.vocabulary import word_encoder
 from csr.errors import ConfigError, DataError
 from csr.files import sha256
-from csr.lexicon import read_lexicon
+from csr.switching.candidates import Source
 from csr.switching.compiled_masking import STATS, MaskingSwitcher
 from csr.switching.encoded import EncodedLexicon, encode_lexicon, encoded_lexicon
 from csr.switching.masking import Masking, Symbols
 from csr.switching.noise import IndependentWords
+from csr.switching.settings import PRETRAINING, Noise
 from csr.switching.symbols import piece_roles
-from csr.text.stopwords import stop_words
 from fairseq_plugins.datasets import NoisyDataset
+from fairseq_plugins.fields import read_fields, settings_fields
 from fairseq_plugins.precision import allow_bf16
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ VALID_SEED, VALID_EPOCH = 1, 0
 
 
 @dataclass
+@settings_fields(PRETRAINING)
 class CsrMaskedLmConfig(FairseqDataclass):
     data: str = field(default=MISSING, metadata={"help": "folder bin/ of csr mixture: dict.txt, LANG/train.bin, ..."})
     languages: str = field(
@@ -57,18 +59,6 @@ class CsrMaskedLmConfig(FairseqDataclass):
     sentencepiece_model: Optional[str] = field(
         default=None,
         metadata={"help": "SentencePiece model or tokenizer.json of the data (default: the one beside bin/)"},
-    )
-    switch_rate: float = field(default=0.03, metadata={"help": "probability that a word is switched, 0 to 1"})
-    gate: float = field(default=0.5, metadata={"help": "probability that a block has switched words, 0 to 1"})
-    temperature: float = field(default=3.0, metadata={"help": "draw candidates by weight^(1/T)"})
-    min_weight: float = field(default=0.02, metadata={"help": "candidates of less weight are left out"})
-    min_length: int = field(default=4, metadata={"help": "shorter words are not switched, in characters"})
-    stop_words: Optional[str] = field(
-        default=None,
-        metadata={
-            "help": "words that neither are switched nor stand for others: for each of two languages its code in "
-            "stopwords-iso, a file of a word a line, or none, with a comma between (default: the languages)"
-        },
     )
     mask_prob: float = field(default=0.15, metadata={"help": "share of the pieces to predict, 0 to 1"})
     random_token_prob: float = field(default=0.1, metadata={"help": "share of these that stand as a random piece"})
@@ -169,9 +159,10 @@ class CsrMaskedLmTask(FairseqTask):
         self.roles = piece_roles(dictionary.symbols, dictionary.nspecial)
         try:
             self.masking = Masking(cfg.mask_prob, cfg.random_token_prob, cfg.leave_unmasked_prob, cfg.mask_whole_words)
-            self.policy = IndependentWords(cfg.switch_rate, cfg.gate)
         except ValueError as error:
             raise ConfigError(f"masking: {error}") from None
+        self.noise = read_fields(cfg, PRETRAINING).noise
+        self.policy = IndependentWords(self.noise.rate, self.noise.gate, self.noise.share_of)
 
     @classmethod
     def setup_task(cls, cfg: CsrMaskedLmConfig, **kwargs: object) -> "CsrMaskedLmTask":
@@ -237,11 +228,10 @@ class CsrMaskedLmTask(FairseqTask):
     def maskers(self) -> list[MaskingSwitcher]:
         """Return the masker of each language: the first switches its words, the second if it is asked to."""
         cfg = self.cfg
-        stops = self._stop_words() if cfg.lexicon or cfg.reverse_lexicon else []
         found = [self.masker(cfg.seed)] * len(self.languages)
         for i, path in enumerate((cfg.lexicon, cfg.reverse_lexicon)):
             if path:
-                found[i] = self.masker(cfg.seed, self.encoded_lexicon(path, stops[i], stops[1 - i]))
+                found[i] = self.masker(cfg.seed, self.encoded_lexicon(path, self.noise_of(i), i))
         return found
 
     def masker(self, seed: int, lexicon: EncodedLexicon | None = None) -> MaskingSwitcher:
@@ -249,36 +239,27 @@ class CsrMaskedLmTask(FairseqTask):
         limit = self.cfg.tokens_per_sample
         return MaskingSwitcher(self.roles, self.symbols, self.masking, seed, limit, lexicon, self.policy)
 
-    def _stop_words(self) -> list[str]:
+    def noise_of(self, side: int) -> Noise:
+        """Return the settings for the words of the first or the second language.
+
+        # Deviation: stop words are left out of any lexicon's words and candidates, as the paper has it, and not of
+        # probabilities alone.
+        """
         if len(self.languages) < 2:
             raise ConfigError(f"--languages: expected two with a lexicon, found {self.cfg.languages!r}")
-        given = self.cfg.stop_words.split(",") if self.cfg.stop_words else self.languages[:2]
-        if len(given) != 2:
-            raise ConfigError(f"--stop-words: expected two, with a comma between, found {self.cfg.stop_words!r}")
-        return given
+        stops = self.noise.stop_words or (self.languages[0], self.languages[1])
+        noise = replace(self.noise, stop_words=stops)
+        return noise.reversed if side else noise
 
-    def encoded_lexicon(self, path: str, source_stops: str, target_stops: str) -> EncodedLexicon:
-        """Return the words of a lexicon that may be switched, with their tempered candidates."""
-        cfg, words = self.cfg, self.dictionary.symbols[: self.symbols.mask]
-        model = cfg.sentencepiece_model or str(model_file(Path(utils.split_paths(cfg.data)[0]).parent))
-        stops = [sorted(stop_words(of)) if of != "none" else [] for of in (source_stops, target_stops)]
-        settings: dict[str, object] = {
-            "temperature": cfg.temperature,
-            "min_weight": cfg.min_weight,
-            "min_length": cfg.min_length,
-            "stop_words": stops,
-            "sentencepiece_model": sha256(model) if Path(model).is_file() else None,
-        }
+    def encoded_lexicon(self, path: str, noise: Noise, side: int = 0) -> EncodedLexicon:
+        """Return the words of a lexicon that may be switched, with the candidates that may be drawn."""
+        words = self.dictionary.symbols[: self.symbols.mask]
+        model = self.cfg.sentencepiece_model or str(model_file(Path(utils.split_paths(self.cfg.data)[0]).parent))
+        source = Source(path, (self.languages[side], self.languages[1 - side]))
+        settings = {**source.settings(noise), "sentencepiece_model": sha256(model) if Path(model).is_file() else None}
 
         def make() -> EncodedLexicon:
-            kept = read_lexicon(path).filtered(cfg.min_weight, cfg.min_length, set(stops[0]), set(stops[1]))
-            if not len(kept):
-                raise DataError(
-                    f"{path}: expected words that may be switched, found none of at least {cfg.min_length} characters "
-                    f"with a candidate of weight {cfg.min_weight}"
-                )
-            encode = word_encoder(words, self.dictionary.unk(), model)
-            return encode_lexicon(kept.tempered(cfg.temperature), encode)
+            return encode_lexicon(source.read(noise), word_encoder(words, self.dictionary.unk(), model))
 
         encoded = encoded_lexicon(path, settings, words, make)
         logger.info(
@@ -296,7 +277,7 @@ class CsrMaskedLmTask(FairseqTask):
                 ("switch_rate", "switched", "words"),  # share of words switched
                 ("switch_coverage", "covered", "words"),  # share of words with a candidate
                 ("switch_touched", "touched", "blocks"),  # share of blocks with a switched word
-                ("switch_unfit", "unfit", "words"),  # share of words whose translation did not fit into the block
+                ("switch_cut", "cut", "pieces"),  # pieces that blocks lost at their ends, per piece of text
                 ("predicted", "predicted", "pieces"),  # share of pieces to predict
             ):
                 if total[whole]:

@@ -16,7 +16,7 @@ from csr.errors import DataError
 from csr.evaluation.translation import bleu
 from csr.files import PathLike
 from fairseq_plugins.models import Model, read_model
-from fairseq_plugins.representations import split_vectors
+from fairseq_plugins.representations import decoder_features, split_vectors
 
 
 def measure_checkpoints(
@@ -55,7 +55,10 @@ def _checkpoints(folder: Path) -> list[Path]:
 def _measure(model: Model, checkpoint: Path, split: str, sentences: int, beam: int) -> dict[str, Any]:
     found: dict[str, Any] = {
         "checkpoint": checkpoint.name,
-        "distance": distances(*split_vectors(model, split, sentences)),
+        "distance": {
+            feature: distances(*pair)
+            for feature, pair in split_vectors(model, split, decoder_features(model), sentences).items()
+        },
     }
     if model.trained_by == "csr_translation":
         hyp, ref = zip(*translate(model, split, sentences, beam), strict=True)

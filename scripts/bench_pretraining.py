@@ -21,7 +21,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -31,7 +31,7 @@ from csr.switching.compiled_masking import STATS, MaskingSwitcher
 from csr.switching.compiled_words import find_words, marked_words
 from csr.switching.encoded import EncodedLexicon
 from csr.switching.masking import Word, mask_and_switch
-from csr.switching.noise import IndependentWords
+from csr.switching.noise import IndependentWords, ShareOf
 from csr.switching.streams import Stream
 
 N_PIECES = 1_000_000
@@ -88,31 +88,39 @@ def measure(task: Any, path: str, n_pieces: int) -> dict[str, float]:
     Raises:
         AssertionError: a switched word had a piece to predict, or a piece of a translation is to be predicted.
     """
-    lexicon = task.encoded_lexicon(path, *task.languages[:2])
+    lexicon = task.encoded_lexicon(path, task.noise_of(0))
     masker, clean, pad = task.masker(1, lexicon), task.masker(1), task.dictionary.pad()
     candidates = candidates_of(lexicon)
     counts: Counter[str] = Counter()
     for epoch, index, ids, marks in blocks_of(task, n_pieces):
         source, target, stats = masker(ids, epoch, index, marks)
         plain, expected, _ = clean(ids, epoch, index, marks)
-        # As without switching, the same pieces are to be predicted and stand as the same: no switched word had one, and
-        # no translation brought one.
+        # As without switching, the same pieces are to be predicted and stand as the same, up to where the block is cut:
+        # no switched word had one, and no translation brought one.
         at, was = target != pad, expected != pad
-        assert np.array_equal(target[at], expected[was])
-        assert np.array_equal(source[at], plain[was])
+        n_left = at.sum()
+        assert np.array_equal(target[at], expected[was][:n_left])
+        assert np.array_equal(source[at], plain[was][:n_left])
         before = np.concatenate([[0], np.cumsum(was)])
         words = words_in(task, ids, marks)
         available = [a for a, b in words if tuple(ids[a:b].tolist()) in candidates and before[a] == before[b]]
-        counts.update({"with a candidate and no piece to predict": len(available), "all pieces": len(ids)})
-        counts.update(dict(zip(STATS, stats.tolist(), strict=True)))
+        of_block = dict(zip(STATS, stats.tolist(), strict=True))
+        counts.update(of_block)
+        counts["all pieces"] += len(ids)
+        counts["can be switched"] += len(available)
+        counts["blocks with such words"] += bool(available)
+        counts["words of switched blocks"] += len(words) * of_block["touched"]
+        counts["lost to predict"] += int(was.sum() - n_left)
     return {
         **counts,
         "pieces to predict / pieces of text": counts["predicted"] / counts["pieces"],
-        "blocks touched / blocks": counts["touched"] / counts["blocks"],
         "words with a candidate / words": counts["covered"] / counts["words"],
+        "blocks switched / blocks": counts["touched"] / counts["blocks"],
         "words switched / words": counts["switched"] / counts["words"],
-        "words chosen / words with a candidate and no piece to predict": (counts["switched"] + counts["unfit"])
-        / counts["with a candidate and no piece to predict"],
+        "words switched / words that can be": counts["switched"] / counts["can be switched"],
+        "words switched / words of switched blocks": counts["switched"] / counts["words of switched blocks"],
+        "pieces lost / pieces": counts["cut"] / counts["all pieces"],
+        "pieces to predict lost / pieces to predict": counts["lost to predict"] / counts["predicted"],
     }
 
 
@@ -126,7 +134,7 @@ def measure_candidates(task: Any, path: str, n_pieces: int) -> dict[str, float]:
     """
     from scipy.stats import chi2
 
-    lexicon = task.encoded_lexicon(path, *task.languages[:2])
+    lexicon = task.encoded_lexicon(path, task.noise_of(0))
     candidates, policy, limit = candidates_of(lexicon), IndependentWords(1.0, 1.0), 100 * task.cfg.tokens_per_sample
     masker = MaskingSwitcher(task.roles, task.symbols, task.masking, 1, limit, lexicon, policy)
     drawn: dict[Word, Counter[Word]] = defaultdict(Counter)
@@ -153,10 +161,21 @@ def measure_candidates(task: Any, path: str, n_pieces: int) -> dict[str, float]:
 
 
 def print_statistics(data: str, languages: str, path: str) -> None:
-    """Print what is measured over a million pieces."""
-    task = task_on(data, languages)
-    for name, value in (measure(task, path, N_PIECES) | measure_candidates(task, path, N_PIECES)).items():
-        print(f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value:.4f}")
+    """Print what is measured over a million pieces, for every reading of the rate with and without the filters."""
+    for filters, all_words in (
+        ("paper's filters", {}),
+        ("no stop words, any length", {"min_length": 1, "stop_words": "none"}),
+    ):
+        for share_of in get_args(ShareOf):
+            task = task_on(data, languages, share_of=share_of, **all_words)
+            found = measure(task, path, N_PIECES)
+            print(f"3 % of {share_of}, {filters}: " + ", ".join(f"{name} {_text(found[name])}" for name in found))
+    for name, value in measure_candidates(task_on(data, languages), path, N_PIECES).items():
+        print(f"{name}: {_text(value)}")
+
+
+def _text(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.5f}"
 
 
 def loader(data: str, languages: str, path: str) -> None:

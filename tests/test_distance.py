@@ -15,12 +15,11 @@ from hypothesis.extra import numpy as arrays
 from tiny_checkpoint import make_checkpoint, make_data
 
 from csr.analysis.distance import distances, retrieval_accuracy
+from csr.analysis.features import FEATURES
 from csr.cli import main
 from csr.errors import ConfigError, DataError
 from fairseq_plugins.models import Languages, Model, read_model
-from fairseq_plugins.representations import Features, sentence_vectors, split_vectors, text_vectors
-
-ALL = [Features(part, layer) for part in ("decoder", "encoder") for layer in (None, 0, 1, 2)]
+from fairseq_plugins.representations import decoder_features, split_vectors, text_vectors
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +38,9 @@ def test_definitions_by_hand() -> None:
     source, target = np.array([[0.0, 0.0], [4.0, 3.0]]), np.array([[3.0, 4.0], [4.0, 15.0]])
     found = distances(source, target)
     assert found["root_sum_squares"] == pytest.approx(13)  # sqrt(5^2 + 12^2)
+    assert found["per_pair"] == pytest.approx(13 / math.sqrt(2))
+    # The mean difference is (-1.5, -8): 2 * (1.5^2 + 8^2) of the 169 = 13^2 are one offset.
+    assert found["offset_share"] == pytest.approx(2 * (1.5**2 + 8**2) / 169)
     assert found["mean_pairwise"] == pytest.approx(8.5)  # (5 + 12) / 2
     assert found["distance_of_means"] == pytest.approx(math.hypot(1.5, 8))  # (2, 1.5) and (3.5, 9.5)
     assert found["cosine"] == pytest.approx((0 + 61 / (5 * math.sqrt(241))) / 2)  # a zero vector is similar to none
@@ -55,9 +57,30 @@ def test_how_the_definitions_are_related(source: np.ndarray, target: np.ndarray)
     found, back = distances(source, target), distances(target, source)
     slack = 1e-9 + 1e-9 * found["root_sum_squares"]
     assert found["distance_of_means"] <= found["mean_pairwise"] + slack
-    assert found["mean_pairwise"] <= found["root_sum_squares"] / math.sqrt(5) + slack
+    assert found["mean_pairwise"] <= found["per_pair"] + slack
+    assert found["per_pair"] == pytest.approx(found["root_sum_squares"] / math.sqrt(5))
+    assert found["offset_share"] * found["root_sum_squares"] ** 2 == pytest.approx(
+        5 * found["distance_of_means"] ** 2, abs=1e-6
+    )
+    assert 0 <= found["offset_share"] <= 1 + 1e-9
     assert found == pytest.approx(back)
-    assert distances(source, source)["root_sum_squares"] == 0
+    same = distances(source, source)
+    assert same["root_sum_squares"] == same["offset_share"] == 0
+
+
+@given(vectors_, arrays.arrays(np.float64, 3, elements=st.floats(1, 100)))
+def test_a_constant_between_the_languages_is_all_offset(source: np.ndarray, constant: np.ndarray) -> None:
+    found = distances(source, source + constant)
+    assert found["offset_share"] == pytest.approx(1)
+    assert found["per_pair"] == pytest.approx(float(np.linalg.norm(constant)))
+
+
+@given(vectors_, vectors_, st.integers(2, 5))
+def test_per_pair_does_not_grow_with_the_number_of_pairs(source: np.ndarray, target: np.ndarray, times: int) -> None:
+    once, again = distances(source, target), distances(np.tile(source, (times, 1)), np.tile(target, (times, 1)))
+    assert again["root_sum_squares"] == pytest.approx(math.sqrt(times) * once["root_sum_squares"])
+    for name in ("per_pair", "offset_share", "mean_pairwise", "distance_of_means"):
+        assert again[name] == pytest.approx(once[name], abs=1e-9)
 
 
 def test_parallel_vectors_are_required() -> None:
@@ -67,34 +90,52 @@ def test_parallel_vectors_are_required() -> None:
         distances(np.zeros((0, 3)), np.zeros((0, 3)))
 
 
-@pytest.mark.parametrize("features", ALL, ids=str)
-def test_batches_agree_with_the_models_own_forward_on_each_sentence(model: Model, features: Features) -> None:
+@pytest.fixture(scope="module")
+def prepending(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """A model with mBART-50's order of ids."""
+    path = tmp_path_factory.mktemp("ml50") / "model.pt"
+    make_checkpoint(path, data, language_ids="prepend")
+    return read_model(path, data / "bin", device="cpu")
+
+
+@pytest.mark.parametrize("layer", [None, 0, 1, 2])
+@pytest.mark.parametrize("order", ["model", "prepending"])
+def test_batches_agree_with_the_models_own_forward_on_each_sentence(
+    order: str, layer: int | None, request: pytest.FixtureRequest
+) -> None:
+    model = request.getfixturevalue(order)
     network, dictionary = model.model, model.task.tgt_dict
-    sides = model.task.sides("test", 1)
-    found = split_vectors(model, "test", 100, max_tokens=200, features=features)
-    for side, ours in zip(sides, found, strict=True):
-        assert ours.shape == (24, 16)
+    features = [*decoder_features(model), "encoder"]
+    assert features == (["last_piece", "eos", "encoder"] if order == "model" else ["last_piece", "encoder"])
+    found = split_vectors(model, "test", features, 100, max_tokens=200, layer=layer)
+    for number, side in enumerate(model.task.sides("test", 1)):
         for i in range(24):
             pieces = side.data[i].long()  # ends in </s>
-            row = torch.cat([pieces, torch.tensor([side.symbol])]).unsqueeze(0)
+            language = torch.tensor([side.symbol])
+            if order == "model":
+                row, read, last = [pieces, language], [language, pieces], len(pieces) - 1
+            else:
+                row, read, last = [language, pieces], [pieces[-1:], language, pieces[:-1]], len(pieces)
+            row, read = torch.cat(row).unsqueeze(0), torch.cat(read).unsqueeze(0)
+            assert len(pieces) == 1 or read[0, last] == pieces[-2]  # one sentence is empty
             with torch.no_grad():
                 encoded = network.encoder(row, return_all_hiddens=True)
-                decoded, extra = network.decoder(row.roll(1), encoder_out=encoded, features_only=True)
-            assert dictionary[row[0, -1]] in ("[xx]", "[yy]")
-            if features.part == "decoder":
-                states = decoded[0] if features.layer in (None, 2) else extra["inner_states"][features.layer][:, 0]
-                # The decoder reads [lang] w1 ... wn </s>: at its last position it has seen all.
-                expected = states[-1]
-            else:
-                whole = encoded["encoder_out"][0] if features.layer in (None, 2) else None
-                states = encoded["encoder_states"][features.layer] if whole is None else whole
-                expected = states[:-1, 0].mean(0)
-            np.testing.assert_allclose(ours[i], expected, atol=2e-5)
+                decoded, extra = network.decoder(read, encoder_out=encoded, features_only=True)
+            assert dictionary[side.symbol] in ("[xx]", "[yy]")
+            states = decoded[0] if layer in (None, 2) else extra["inner_states"][layer][:, 0]
+            whole = encoded["encoder_out"][0] if layer in (None, 2) else encoded["encoder_states"][layer]
+            expected = {"last_piece": states[last], "encoder": whole[row[0] != side.symbol, 0].mean(0)}
+            if order == "model":
+                assert read[0, -1] == dictionary.eos()
+                expected["eos"] = states[-1]
+            for feature in features:
+                assert found[feature][number].shape == (24, 16)
+                np.testing.assert_allclose(found[feature][number][i], expected[feature], atol=2e-5)
 
 
 def test_layer_0_is_the_embedding_alone(model: Model) -> None:
     """Before any layer, all sentences look alike at </s> if they have the same length."""
-    vectors, _ = split_vectors(model, "test", 100, features=Features("decoder", 0))
+    vectors, _ = split_vectors(model, "test", ["eos"], 100, layer=0)["eos"]
     side = model.task.sides("test", 1)[0]
     lengths = np.array(side.sizes[:24])
     pairs = [(i, j) for i in range(24) for j in range(i) if lengths[i] == lengths[j]]
@@ -105,13 +146,14 @@ def test_layer_0_is_the_embedding_alone(model: Model) -> None:
 
 def test_text_and_binary_data_give_the_same_vectors(data: Path) -> None:
     texts = [(data / f"test.{language}").read_text().splitlines() for language in ("xx", "yy")]
-    expected = sentence_vectors(data / "model.pt", data / "bin", sentences=10)
+    expected = split_vectors(read_model(data / "model.pt", data / "bin"), "test", list(FEATURES), sentences=10)
     for model in (
         read_model(data / "model.pt", sentencepiece_model=data / "spm.model"),
         read_model(data / "model.pt", data / "bin"),
     ):
-        found = text_vectors(model, *texts, data / "spm.model", sentences=10)
-        np.testing.assert_array_equal(found, expected)
+        found = text_vectors(model, *texts, data / "spm.model", list(FEATURES), sentences=10)
+        for feature in FEATURES:
+            np.testing.assert_array_equal(found[feature], expected[feature])
 
 
 def test_a_sentence_longer_than_the_models_positions_keeps_its_ends(model: Model, data: Path) -> None:
@@ -132,18 +174,21 @@ def test_a_model_of_another_task_needs_its_languages(data: Path, tmp_path: Path)
     with pytest.raises(DataError, match="expected a dictionary of"):
         read_model(foreign, data / "bin", languages=Languages("xx", "yy", ("xx", "yy", "zz")))
     model = read_model(foreign, data / "bin", languages=Languages("xx", "yy", ("xx", "yy")))
+    known = read_model(data / "model.pt", data / "bin")
     np.testing.assert_array_equal(
-        split_vectors(model, "test", 5), sentence_vectors(data / "model.pt", data / "bin", sentences=5)
+        split_vectors(model, "test", sentences=5)["last_piece"], split_vectors(known, "test", sentences=5)["last_piece"]
     )
 
 
-def test_wrong_requests_are_named(data: Path, model: Model) -> None:
+def test_wrong_requests_are_named(data: Path, model: Model, prepending: Model) -> None:
     with pytest.raises(ConfigError, match=r"layer: expected 0 \(embeddings\) to 2, found 3"):
-        split_vectors(model, "test", 5, features=Features("encoder", 3))
+        split_vectors(model, "test", ["encoder"], 5, layer=3)
     with pytest.raises(ConfigError, match="sentences: expected at least 1, found 0"):
-        split_vectors(model, "test", 0)
+        split_vectors(model, "test", sentences=0)
+    with pytest.raises(ConfigError, match="found eos, which this model's decoder never reads"):
+        split_vectors(prepending, "test", ["eos"], 5)
     with pytest.raises(DataError, match=r"expected nosuch\.xx-yy\.xx\.bin"):
-        split_vectors(model, "nosuch", 5)
+        split_vectors(model, "nosuch", sentences=5)
     for path, message in (
         (data / "spm.model", "expected a whole checkpoint"),
         (data / "no.pt", "no such file"),
@@ -161,18 +206,22 @@ def test_the_command_on_one_model_and_on_several(
     one = f"distance --checkpoint {data / 'model.pt'} --data {data / 'bin'} --sentences 12"
     assert main(one.split()) == 0
     found = json.loads(capsys.readouterr().out)
-    expected = distances(*sentence_vectors(data / "model.pt", data / "bin", sentences=12))
-    assert found == {**expected, "features": "decoder, last token, last layer"}
+    vectors = split_vectors(read_model(data / "model.pt", data / "bin"), "test", ["last_piece", "eos"], 12)
+    assert found == {"layer": None, **{feature: distances(*pair) for feature, pair in vectors.items()}}
+    assert found["last_piece"] != found["eos"]
 
     text = f"--text {data / 'test.xx'} {data / 'test.yy'} --sentencepiece-model {data / 'spm.model'} --sentences 12"
     several = f"distance --checkpoint before={data / 'model.pt'} after={other} --table --out {tmp_path / 'd.json'}"
     assert main(several.split() + text.split()) == 0
     table = capsys.readouterr().out
-    assert "| before | " in table
+    assert table.count("| before | ") == 2
+    assert "decoder output at the last piece, last layer" in table
+    assert "decoder output at </s>, last layer" in table
     written = json.loads((tmp_path / "d.json").read_text())
     assert [row["model"] for row in written] == ["before", "after"]
-    assert written[0]["root_sum_squares"] == pytest.approx(found["root_sum_squares"])
-    assert f"{found['root_sum_squares']:.2f}" in table
+    for feature in ("last_piece", "eos"):
+        assert written[0][feature] == pytest.approx(found[feature])
+        assert f"{found[feature]['root_sum_squares']:.2f}" in table
 
     assert main([*one.split(), "--text", "a", "b"]) == 2
     assert "go together" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import argparse
 import gzip
 import importlib.util
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,7 @@ SYMBOLS = Symbols(PAD, 4, MASK)
 
 shares = st.floats(0, 1)
 maskings = st.builds(Masking, shares, st.floats(0, 0.5), st.floats(0, 0.5), st.booleans())
+policies = st.builds(IndependentWords, shares, shares, st.sampled_from(["words", "switchable"]))
 lexicons = st.dictionaries(
     st.sampled_from(WORDS), st.dictionaries(st.sampled_from(TRANSLATIONS), st.floats(0.01, 1), min_size=1), min_size=1
 ).map(Lexicon)
@@ -72,7 +74,7 @@ def candidates(lexicon):
     }
 
 
-@given(blocks(), lexicons, maskings, st.builds(IndependentWords, shares, shares), st.integers(0, 2**40), shares)
+@given(blocks(), lexicons, maskings, policies, st.integers(0, 2**40), shares)
 def test_compiled_twin_makes_the_same_draws(ids, lexicon, masking, policy, index, room):
     limit = len(ids) + int(10 * room)
     words = word_spans(ids)
@@ -90,19 +92,20 @@ def test_compiled_twin_makes_the_same_draws(ids, lexicon, masking, policy, index
         "covered": sum(tuple(ids[a:b]) in candidates(lexicon) for a, b in words),
         "switched": len(expected.switched),
         "touched": bool(expected.switched),
-        "unfit": expected.n_unfit,
         "predicted": sum(piece != PAD for piece in expected.target),
         "pieces": sum(len(unit) for unit in masking.units(ids, words, SYMBOLS)),
+        "cut": expected.n_cut,
     }
 
 
-@given(blocks(), lexicons, maskings, shares, st.integers(0, 2**40), st.integers(0, 10))
-def test_only_words_without_predicted_piece_are_switched(ids, lexicon, masking, rate, index, room):
-    words, limit = word_spans(ids), len(ids) + room
+@given(blocks(), lexicons, maskings, shares, st.integers(0, 2**40))
+def test_only_words_without_predicted_piece_are_switched(ids, lexicon, masking, rate, index):
+    words = word_spans(ids)
     found = mask_and_switch(
-        ids, words, candidates(lexicon), masking, IndependentWords(rate, 1.0), SYMBOLS, Stream(1, 1, index), limit
+        ids, words, candidates(lexicon), masking, IndependentWords(rate, 1.0), SYMBOLS, Stream(1, 1, index), 1000
     )  # fmt: skip
-    assert len(found.source) == len(found.target) <= limit
+    assert len(found.source) == len(found.target)
+    assert found.n_cut == 0
     # Undoing the switches and filling in what was predicted gives the block back: nothing else changed.
     back, at, done = [], 0, 0
     spans = [(i, *words[i], len(new)) for i, new in found.switched.items()]
@@ -118,6 +121,89 @@ def test_only_words_without_predicted_piece_are_switched(ids, lexicon, masking, 
     assert back == ids
     for i, new in found.switched.items():
         assert new in candidates(lexicon)[tuple(ids[slice(*words[i])])]
+
+
+@given(blocks(), lexicons, maskings, policies, st.integers(0, 2**40), st.integers(0, 10))
+def test_a_block_that_grows_too_long_loses_its_end_whatever_the_translations(
+    ids, lexicon, masking, policy, index, room
+):
+    def found(limit):
+        return mask_and_switch(
+            ids, word_spans(ids), candidates(lexicon), masking, policy, SYMBOLS, Stream(1, 1, index), limit
+        )  # fmt: skip
+
+    limit = len(ids) + room
+    short, long = found(limit), found(1000)
+    assert short.source == long.source[:limit]
+    assert short.target == long.target[:limit]
+    assert short.n_cut == len(long.source) - len(short.source)
+    assert short.switched.items() <= long.switched.items()
+    assert bool(short.switched) == bool(long.switched)
+
+
+class Given:
+    """A stream of given numbers."""
+
+    def __init__(self, *draws: float) -> None:
+        self.left = list(draws)
+
+    def random(self) -> float:
+        return self.left.pop(0)
+
+    def below(self, n: int) -> int:
+        return int(self.random() * n)
+
+
+def chosen(policy, available, stream) -> list[int]:
+    return policy.choose(available, policy.rate, stream).words
+
+
+def test_both_readings_of_three_per_cent_by_hand():
+    """100 words, 20 of which can be switched: the even ones from 0 to 38."""
+    available = [i % 2 == 0 and i < 40 for i in range(100)]
+    words, switchable = IndependentWords(), IndependentWords(share_of="switchable")
+    # The gate: .49 < .5. 3 % of 100 words are 3, and .9 more do not make 4. Of the 20 left, the draws .5, .0 and .99
+    # take numbers 10, 1 + 0 and 2 + int(.99 * 18) = 19: words 20, 2 and 38.
+    stream = Given(0.49, 0.9, 0.5, 0.0, 0.99)
+    assert chosen(words, available, stream) == [2, 20, 38]
+    assert not stream.left
+    # 3 % of the 20 are .6, which .3 leaves below 1 and .4 makes 1; a block that is drawn has one at least.
+    for rounding in (0.3, 0.4):
+        stream = Given(0.49, rounding, 0.5)
+        assert chosen(switchable, available, stream) == [20]
+        assert not stream.left
+    # 30 % of the 20 are 6, of the 100 words more than there are.
+    many = replace(switchable, rate=0.3)
+    assert chosen(many, available, Given(0.0, 0.0, *[0.0] * 6)) == [0, 2, 4, 6, 8, 10]
+    assert chosen(replace(many, share_of="words"), available, Given(*[0.0] * 22)) == list(range(0, 40, 2))
+    # Not drawn; nothing to switch; nothing to be switched.
+    assert chosen(words, available, Given(0.5)) == []
+    assert chosen(words, [False] * 100, Given(0.0)) == []
+    assert chosen(replace(words, rate=0.0), available, Given(0.0)) == []
+
+
+@given(st.lists(st.booleans(), max_size=200), policies, st.integers(0, 2**40))
+def test_how_many_words_are_switched(available, policy, index):
+    found = chosen(policy, available, Stream(1, 1, index))
+    assert found == sorted(set(found))
+    assert all(available[i] for i in found)
+    n = len(available) if policy.share_of == "words" else sum(available)
+    drawn = Stream(1, 1, index).random() < policy.gate and policy.rate > 0 and any(available)
+    assert bool(found) == drawn
+    if drawn:
+        assert min(policy.rate * n, sum(available)) - 1 < len(found) < max(policy.rate * n, 1) + 1
+
+
+def test_words_are_switched_as_often_as_asked_for():
+    """3 % of 50 words in half of 20,000 blocks; five standard deviations are 5 * .79 / sqrt(20,000) = .028 words."""
+    available = [i % 3 == 0 for i in range(50)]
+    found = [chosen(IndependentWords(), available, Stream(1, 1, i)) for i in range(20_000)]
+    assert np.mean([len(words) for words in found]) == pytest.approx(0.03 * 50 / 2, abs=0.028)
+    assert np.mean([bool(words) for words in found]) == pytest.approx(0.5, abs=0.02)
+    # Each of the 17 that can be alike: 882 times each, standard deviation 29.
+    places = np.bincount([i for words in found for i in words], minlength=50)
+    assert places[::3] == pytest.approx(np.full(17, 15_000 / 17), abs=145)
+    assert places.sum() == places[::3].sum()
 
 
 @given(blocks(), shares, st.integers(0, 2**40))
@@ -189,7 +275,7 @@ def task_of(data: Path, **settings: object):
     from fairseq_plugins.masked_lm import CsrMaskedLmConfig
 
     values = {"_name": "csr_masked_lm", "data": str(data / "mixture/bin"), "languages": "en,de", "seed": 3}
-    values |= {"train_subset": "train", "switch_rate": 1.0, "gate": 1.0, "tokens_per_sample": 40}
+    values |= {"train_subset": "train", "rate": 1.0, "gate": 1.0, "tokens_per_sample": 40}
     task = setup_task(OmegaConf.merge(OmegaConf.structured(CsrMaskedLmConfig), values | settings))
     task.load_dataset("train")
     task.load_dataset("valid")
@@ -270,7 +356,7 @@ def test_a_small_model_learns_a_few_sentences_by_heart(data):
     torch.manual_seed(1)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    task = task_of(data, lexicon=str(data / "en-de.tsv"), switch_rate=0.03, gate=0.5)
+    task = task_of(data, lexicon=str(data / "en-de.tsv"), rate=0.03, gate=0.5)
     model, criterion = model_of(task), CsrMaskedLmCriterion(task)
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     dataset, found = task.datasets["train"], []
@@ -309,7 +395,9 @@ def test_bad_settings_and_data_are_named(data, tmp_path):
         task_of(data, languages="en,fr")
     with pytest.raises(ConfigError, match="rate must be a share"):
         task_of(data, mask_prob=1.5)
-    with pytest.raises(DataError, match="none of at least 20 characters"):
+    with pytest.raises(ConfigError, match="--share-of: expected words or switchable, found 'all'"):
+        task_of(data, share_of="all")
+    with pytest.raises(DataError, match="nothing is left to draw of its 5 words"):
         task_of(data, lexicon=str(data / "en-de.tsv"), min_length=20)
     with pytest.raises(DataError, match=r"dict.txt: expected the dictionary"):
         task_of(tmp_path)
@@ -340,14 +428,15 @@ def test_on_real_text_the_shares_and_the_candidates_are_as_asked_for(tmp_path):
     )
     bench = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(bench)
-    task = task_of(tmp_path, switch_rate=0.03, gate=0.5, tokens_per_sample=128)
+    task = task_of(tmp_path, rate=0.03, gate=0.5, tokens_per_sample=128)
     found = bench.measure(task, str(lexicon), 80_000)
-    # Of n words, each chosen with probability 1.5 %, five standard deviations are 5 sqrt(0.015 / n); a block's words
-    # share its gate, so that the deviation is a little larger.
-    n = found["with a candidate and no piece to predict"]
-    chosen = found["words chosen / words with a candidate and no piece to predict"]
-    assert chosen == pytest.approx(0.015, abs=8 * (0.015 / n) ** 0.5)
+    # Half of the blocks that have a word to switch: five standard deviations of n coin tosses are 2.5 / sqrt(n).
+    n = found["blocks with such words"]
+    assert found["touched"] / n == pytest.approx(0.5, abs=2.5 / n**0.5)
+    # 3 % of the words in them, on average over the rounding; a few blocks have less than 33 words and yet one switched.
+    assert found["words switched / words of switched blocks"] == pytest.approx(0.03, abs=0.002)
     assert found["pieces to predict / pieces of text"] == pytest.approx(0.15, abs=0.001)
+    assert 0 < found["pieces lost / pieces"] < 0.005
     found = bench.measure_candidates(task, str(lexicon), 80_000)
     assert found["words compared"] > 10
     assert found["p"] > 1e-4

@@ -131,10 +131,28 @@ def test_resuming_in_the_middle_of_an_epoch_gives_the_same_batches(data, options
 
 
 def test_shards_share_the_batches_of_one_process(data):
-    alone = batches(task_of(data), epochs=1)
-    shards = [batches(task_of(data), epochs=1, num_shards=2, shard_id=rank) for rank in (0, 1)]
-    assert sorted(shards[0] + shards[1]) == sorted(alone)
-    assert min(map(len, shards)) >= len(alone) // 2
+    for epoch in (1, 2):
+        alone = batches(task_of(data), epochs=1, epoch=epoch)
+        shards = [batches(task_of(data), epochs=1, epoch=epoch, num_shards=2, shard_id=rank) for rank in (0, 1)]
+        assert sorted(shards[0] + shards[1]) == sorted(alone)
+        assert min(map(len, shards)) >= len(alone) // 2
+
+
+@pytest.mark.parametrize("name", ["csr_restore", "csr_translation"])
+def test_each_epoch_forms_batches_anew(data, name):
+    """Each example once an epoch, as many batches of the same shapes, but few of them with the same examples."""
+    task = task_of(data, name)
+    both = [[sorted(batch[0]) for batch in batches(task, epochs=1, epoch=epoch)] for epoch in (1, 2)]
+    for epoch in both:
+        assert sorted(i for batch in epoch for i in batch) == list(range(len(task.datasets["train"])))
+    assert sorted(map(len, both[0])) == sorted(map(len, both[1]))
+    assert sum(batch in both[0] for batch in both[1]) < len(both[1]) / 2
+
+
+def test_validation_has_the_same_batches_each_epoch(data):
+    task = task_of(data, "csr_translation", train_subset="other")
+    found = [task.get_batch_iterator(task.datasets["train"], max_tokens=60, epoch=epoch) for epoch in (1, 2)]
+    assert [batch.tolist() for batch in found[0].frozen_batches] == [b.tolist() for b in found[1].frozen_batches]
 
 
 def train(data: Path, folder: Path, *options: str, **environment: str) -> subprocess.Popen:
@@ -188,8 +206,10 @@ def test_rows_carry_their_own_language(data):
 
 def test_no_sentence_is_dropped(data):
     dataset = task_of(data, "csr_translation").datasets["train"]
-    batches = dataset.batch_by_size(dataset.ordered_indices()[:13], max_sentences=5, required_batch_size_multiple=8)
-    assert sum(map(len, batches)) == 13
+    some = dataset.ordered_indices()[:13]
+    form = dataset.batch_by_size(some, max_sentences=5, required_batch_size_multiple=8)
+    for epoch in (1, 2):
+        assert sorted(i for batch in form(dataset, epoch) for i in batch) == sorted(some)
 
 
 def test_language_ids_go_first_in_mbart_50():

@@ -1,6 +1,8 @@
 """The experiment of pretraining: settings, what runs there are, and tables in the paper's layout."""
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,10 @@ from csr.experiments.pretraining import Config, finetunings, job, steps
 from csr.report import pretraining as report
 from csr.running.steps import targets
 from csr.settings import build, write_settings
+from csr.switching.settings import Pretraining
 
-CONFIGS = Path(__file__).parents[1] / "configs/pretraining"
+ROOT = Path(__file__).parents[1]
+CONFIGS = ROOT / "configs/pretraining"
 TEST = {"train": "a", "dev": "b", "tests": [{"lang": "sw", "file": "c"}]}
 MINIMAL = {
     "experiment": "pretraining",
@@ -51,15 +55,46 @@ def test_the_papers_pairs_have_its_values() -> None:
             0.25,
         )
     command = job(german, "ibm", 1).command
-    for name, value in {"--batch-size": 64, "--update-freq": 8, "--max-update": 1_000_000, "--gate": 0.5}.items():
+    for name, value in {"--batch-size": 64, "--update-freq": 8, "--max-update": 1_000_000}.items():
         assert command[command.index(name) + 1] == str(value)
-    for name, value in {"--switch-rate": 0.03, "--temperature": 3, "--min-weight": 0.02, "--min-length": 4}.items():
-        assert command[command.index(name) + 1] == str(value)
+    switching = Pretraining()  # what the task has where no option says otherwise
+    assert (switching.rate, switching.gate, switching.share_of) == (0.03, 0.5, "words")
+    assert (switching.temperature, switching.min_weight, switching.min_length) == (3, 0.02, 4)
     assert "--lexicon" not in job(german, "none", 1).command
     xhosa = job(pairs["xh"], "ibm", 1).command
     assert xhosa[xhosa.index("--stop-words") + 1] == "en,none"
     plain = [part for part in job(german, "none", 1).command if "seed-1" not in part]
     assert set(plain) <= set(command)  # the arms differ in switching alone
+
+
+def test_the_guide_has_all_settings_of_the_command() -> None:
+    """What docs/pretraining.md calls the paper's settings are those that csr run trains with, none left out."""
+    guide = (ROOT / "docs/pretraining.md").read_text()
+    shown = options_of(shlex.split(re.search(r"fairseq-train (.*?)\n *csr zero-shot", guide, re.DOTALL)[1]))
+    config = read_config(CONFIGS / "en_sw.yaml")
+    trained = options_of(job(config, "ibm", 1).command)
+    about_this_run = {"sentencepiece-model", "seed", "num-workers", "log-format", "log-interval", "save-interval"}
+    about_this_run |= {"save-interval-updates", "validate-interval", "keep-interval-updates", "no-epoch-checkpoints"}
+    assert trained.keys() - about_this_run == shown.keys() - {"bf16"} | {"tokens-per-sample"}
+    for name in shown.keys() - {"bf16", "lexicon", "save-dir", "user-dir"}:
+        assert as_number(shown[name]) == as_number(trained[name]), name
+
+
+def options_of(command: list[str]) -> dict[str, str]:
+    """Options of a command with their values."""
+    found = {}
+    for i, part in enumerate(command):
+        if part.startswith("--"):
+            value = command[i + 1] if i + 1 < len(command) else "--"
+            found[part[2:]] = "" if value.startswith("--") else value
+    return found
+
+
+def as_number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 @pytest.mark.parametrize(

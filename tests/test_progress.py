@@ -16,7 +16,7 @@ from csr.cli import main
 from csr.errors import DataError
 from fairseq_plugins.models import read_model
 from fairseq_plugins.progress import measure_checkpoints, translate
-from fairseq_plugins.representations import sentence_vectors
+from fairseq_plugins.representations import split_vectors
 
 PLUGIN = Path(__file__).parents[1] / "fairseq_plugins"
 
@@ -46,8 +46,8 @@ def test_each_update_is_measured_once_from_the_start_on(run: Path) -> None:
         (20, "checkpoint_2_20.pt"),
     ]
     for point, path in zip(points, ("restore/model.pt", "csr/checkpoints/checkpoint_1_10.pt"), strict=False):
-        expected = distances(*sentence_vectors(run / "seed-1" / path, run / "data/bin", "valid", 6))
-        assert point["distance"] == expected
+        vectors = split_vectors(read_model(run / "seed-1" / path, run / "data/bin"), "valid", ["last_piece", "eos"], 6)
+        assert point["distance"] == {feature: distances(*pair) for feature, pair in vectors.items()}
     assert ["bleu" in point for point in points] == [False, True, True]  # restoring is not translating
 
 

@@ -106,8 +106,7 @@ def make_run(folder: Path, seeds: tuple[int, ...] = (1, 2, 3), unfinished: tuple
             "switch_coverage_en": 0.71,
         }
         write_log(folder / f"seed-{seed}/restore/train.log", 500, 2.4, rng, **noise)
-        distance = {"root_sum_squares": 41.2 + seed, "mean_pairwise": 0.31, "distance_of_means": 0.05}
-        distance |= {"retrieval_accuracy": 0.2, "cosine": 0.4}
+        distance = made_up_distance(41.2 + seed)
         write_json(
             folder / f"seed-{seed}/backbone/scores.json", {"arm": "backbone", "seed": seed, "distance": distance}
         )
@@ -125,7 +124,13 @@ def make_run(folder: Path, seeds: tuple[int, ...] = (1, 2, 3), unfinished: tuple
     return folder
 
 
-def made_up_scores(arm: str, seed: int, bleu: float) -> dict[str, Any]:
+def made_up_distance(eq5: float, sentences: int = 1000) -> dict[str, Any]:
+    found = {"sentences": sentences, "root_sum_squares": eq5, "per_pair": eq5 / sentences**0.5, "offset_share": 0.25}
+    found |= {"mean_pairwise": 0.1, "distance_of_means": 0.02, "retrieval_accuracy": 0.6, "cosine": 0.8}
+    return {"layer": None, "last_piece": found, "eos": found | {"root_sum_squares": 2 * eq5, "offset_share": 0.9}}
+
+
+def made_up_scores(arm: str, seed: int, bleu: float, sentences: int = 1000) -> dict[str, Any]:
     names = ("<100", "[100,1000)", ">=1000")
     buckets = [
         {"name": name, "precision": 0.5, "recall": 0.5, "f1": (bleu + 12 * i) / 70, "count": 100}
@@ -139,13 +144,7 @@ def made_up_scores(arm: str, seed: int, bleu: float) -> dict[str, Any]:
         "bleu": {"value": bleu, "signature": "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0"},
         "chrf": {"value": 1.5 * bleu, "signature": "nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no|version:2.6.0"},
         "words": {"buckets": buckets},
-        "distance": {
-            "root_sum_squares": 12 - bleu / 5,
-            "mean_pairwise": 0.1,
-            "distance_of_means": 0.02,
-            "retrieval_accuracy": bleu / 40,
-            "cosine": 0.8,
-        },
+        "distance": made_up_distance(12 - bleu / 5, sentences),
         "seconds": seconds,
     }
 
@@ -246,6 +245,26 @@ def test_published_tables_say_what_the_papers_print(run_folder: Path) -> None:
     # Zan et al., section 5.5: "+1.4 average score improvement over mBART"
     assert found["published-xnli"].rows[-1][-1].mean == pytest.approx(1.4)
     assert found["published-distance"].rows[-1][-1].mean == pytest.approx(-6.20)
+
+
+def test_distances_stand_beside_the_papers_only_over_as_many_pairs(run_folder: Path) -> None:
+    """The paper's D is over 20,000 pairs, and grows with the root of their number."""
+    run = collect_translation(run_folder)
+    assert {score["distance"]["last_piece"]["sentences"] for score in run["scores"]} == {1000}
+    assert next(table for table in published([run]) if table.name == "published-distance").ours == []
+    many = [score | {"distance": made_up_distance(7.0, 20_000)} for score in run["scores"]]
+    table = next(table for table in published([run | {"scores": many}]) if table.name == "published-distance")
+    assert [cell.mean for cell in table.rows[0][1:4]] == [7.0, 7.0, 7.0]
+
+
+def test_distances_at_both_positions(run_folder: Path) -> None:
+    found = {table.name: table.as_dict()["rows"] for table in tables.run_tables(collect_translation(run_folder))}
+    at_piece, at_eos = found["distance"], found["distance-eos"]
+    assert [row["model"] for row in at_piece] == [row["model"] for row in at_eos]
+    for one, other in zip(at_piece, at_eos, strict=True):
+        assert other["D (Eq. 5)"]["mean"] == pytest.approx(2 * one["D (Eq. 5)"]["mean"])
+        assert one["D / √n"]["mean"] == pytest.approx(one["D (Eq. 5)"]["mean"] / 1000**0.5)
+        assert (one["offset %"]["mean"], other["offset %"]["mean"]) == (25, 90)
 
 
 class Outline(HTMLParser):
@@ -388,8 +407,8 @@ def test_what_only_some_runs_measure_is_shown_where_it_is(tmp_path: Path) -> Non
     # Each sentence better by a tenth: no sample of sentences shows another sign.
     for arm, value in (("csr", 0.8125), ("baseline", 0.7125)):
         write_lines(folder / f"seed-1/{arm}/test.comet", [str(value)] * 40)
-    distance = made_up_scores("csr", 1, 30)["distance"]
-    points = [{"updates": 0, "distance": distance | {"root_sum_squares": 41.0}}]
+    distance = made_up_distance(6.0)
+    points = [{"updates": 0, "distance": made_up_distance(41.0)}]
     points += [{"updates": 2500, "distance": distance, "bleu": {"value": 29.5, "signature": "s"}}]
     for seed in (1, 2):
         settings = {"split": "valid", "sentences": 1000, "beam": 5}

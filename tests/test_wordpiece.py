@@ -100,7 +100,8 @@ def test_words_are_switched(made: Path, tmp_path: Path) -> None:
     """Each word stands for itself in capitals; decoded, nothing else has changed."""
     words = sorted({word for word in WORDS if len(word) > 3 and "'" not in word})
     (tmp_path / "lexicon.tsv").write_text("".join(f"{word}\t{word.upper()}\t1\n" for word in words))
-    settings = {"lexicon": str(tmp_path / "lexicon.tsv"), "stop_words": "none,none", "switch_rate": 1.0, "gate": 1.0}
+    settings = {"lexicon": str(tmp_path / "lexicon.tsv"), "stop_words": "none,none", "rate": 1.0, "gate": 1.0}
+    settings |= {"keep_identical": True}
     settings |= {"data": str(made / "bin"), "languages": "en,xx", "mask_prob": 0.0, "seed": 1, "train_subset": "train"}
     task = CsrMaskedLmTask.setup_task(OmegaConf.merge(OmegaConf.structured(CsrMaskedLmConfig), settings))
     task.load_dataset("train")

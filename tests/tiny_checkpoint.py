@@ -32,7 +32,13 @@ def make_data(folder: Path, n: int = 24) -> Path:
 
 
 def make_checkpoint(
-    path: Path, data: Path, seed: int = 1, updates: int = 0, task: str = "csr_translation", start: Path | None = None
+    path: Path,
+    data: Path,
+    seed: int = 1,
+    updates: int = 0,
+    task: str = "csr_translation",
+    start: Path | None = None,
+    language_ids: str = "append",
 ) -> Path:
     """Write a checkpoint of two layers and 16 dimensions; one of a task not ours has its settings where mBART has."""
     from fairseq import options
@@ -47,6 +53,7 @@ def make_checkpoint(
     command += " --decoder-layers 2 --decoder-embed-dim 16 --decoder-ffn-embed-dim 16 --decoder-attention-heads 2"
     command += " --encoder-normalize-before --decoder-normalize-before --layernorm-embedding --share-all-embeddings"
     command += f" --finetune-from-model {start}" if start else ""
+    command += f" --language-ids {language_ids}"
     arguments = options.parse_args_and_arch(options.get_training_parser(), command.split())
     config = convert_namespace_to_omegaconf(arguments)
     torch.manual_seed(seed)

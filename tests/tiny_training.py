@@ -38,6 +38,8 @@ def fit(config, task, updates: int, lr: float = 3e-3, max_tokens: int = 4000, sp
     task.load_dataset(split)
     dataset = task.datasets[split]
     batches = dataset.batch_by_size(dataset.ordered_indices(), max_tokens=max_tokens)
+    if callable(batches):  # of training: those of the first epoch
+        batches = batches(dataset, 1)
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda update: 1 - update / updates)
     model.train()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from csr.analysis.features import FEATURES
 from csr.errors import ConfigError
 from csr.files import read_parallel, write_json, write_text
 
@@ -17,8 +18,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = subparsers.add_parser(
         "distance",
         help="measure how far apart a checkpoint keeps two languages",
-        description="Compare the decoder's output at the last token of parallel sentences (Zan et al., Eq. 5), "
-        "by several definitions of distance, each under its own name.",
+        description="Compare vectors of parallel sentences (Zan et al., Eq. 5) by several definitions of distance, "
+        "each under its own name, with the share of D^2 that is one offset between the languages.",
     )
     add = parser.add_argument
     add(
@@ -37,9 +38,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("--sentences", type=int, default=20_000, metavar="N", help="at most so many pairs (default: %(default)s)")
     add(
         "--features",
-        choices=("decoder", "encoder"),
-        default="decoder",
-        help="decoder output at the last token or mean of the encoder output (default: %(default)s)",
+        nargs="+",
+        choices=FEATURES,
+        metavar="NAME",
+        help="; ".join(f"{name}: {text}" for name, text in FEATURES.items())
+        + " (default: last_piece, and eos where the model's decoder reads it)",
     )
     add("--layer", type=int, metavar="N", help="0: embeddings, N: after layer N (default: the last)")
     add("--max-tokens", type=int, metavar="N", help="pieces in a batch (default: 1024 on a CPU, 8192 on a GPU)")
@@ -62,7 +65,10 @@ def run(arguments: argparse.Namespace) -> None:
     found = [(name, _distances(arguments, checkpoint)) for name, checkpoint in named]
     if arguments.table:
         with write_text("-") as stream:
-            stream.write(distance_table(found, f"Features: {found[0][1]['features']}.").markdown())
+            for feature in FEATURES:
+                rows = [(name, measured) for name, measured in found if feature in measured]
+                if rows:
+                    stream.write(distance_table(rows, feature, arguments.layer).markdown() + "\n")
     if arguments.out or not arguments.table:
         several = [{"model": name, **measured} for name, measured in found]
         write_json(arguments.out or "-", several if len(found) > 1 else found[0][1])
@@ -76,19 +82,20 @@ def _named(text: str) -> tuple[str, str]:
 def _distances(arguments: argparse.Namespace, checkpoint: str) -> dict[str, Any]:
     from csr.analysis.distance import distances
     from fairseq_plugins.models import read_model
-    from fairseq_plugins.representations import Features, split_vectors, text_vectors
+    from fairseq_plugins.representations import decoder_features, split_vectors, text_vectors
 
-    features = Features(arguments.features, arguments.layer)
     model = read_model(
         checkpoint, arguments.data, arguments.sentencepiece_model, _languages(arguments), arguments.device
     )
-    limits = (arguments.sentences, arguments.max_tokens, features)
+    features = arguments.features or decoder_features(model)
+    limits = (features, arguments.sentences, arguments.max_tokens, arguments.layer)
     if arguments.text:
         source, target = zip(*read_parallel(*arguments.text), strict=True)
         vectors = text_vectors(model, source, target, arguments.sentencepiece_model, *limits)
     else:
         vectors = split_vectors(model, arguments.split, *limits)
-    return {**distances(*vectors), "features": str(features)}
+    measured = {feature: distances(*pair) for feature, pair in vectors.items()}
+    return {"layer": arguments.layer, **measured}
 
 
 def _languages(arguments: argparse.Namespace) -> Languages | None:

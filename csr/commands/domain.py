@@ -66,9 +66,12 @@ def _reader(arguments: argparse.Namespace) -> tuple[Reader, str]:
 
         name = Path(arguments.hugging_face).resolve().name
         return lambda lines, language: hugging_face_vectors(arguments.hugging_face, lines), f"{name}, mean output"
+    from csr.analysis.features import FEATURES
     from fairseq_plugins.models import read_model
-    from fairseq_plugins.representations import Features, vectors
+    from fairseq_plugins.representations import vectors
 
     model, pieces = read_model(arguments.checkpoint, None, arguments.sentencepiece_model), arguments.sentencepiece_model
-    features = Features("encoder")
-    return lambda lines, language: vectors(model, model.text_side(lines, language, pieces), features), str(features)
+    return (
+        lambda lines, language: vectors(model, model.text_side(lines, language, pieces), ["encoder"])["encoder"],
+        FEATURES["encoder"],
+    )

@@ -25,7 +25,12 @@ METRICS = ("bleu", "chrf", "ter")
 
 @dataclass(frozen=True)
 class Score:
-    """A corpus score in the metric's own unit, and how it was computed."""
+    """A corpus score in the metric's own unit, and how it was computed.
+
+    The signature is sacrebleu's and says all that is done to the texts here. The references of ``csr run`` are the test
+    set as ``csr prepare`` leaves it: in Unicode's composed form (NFC), white space made single spaces; their case and
+    punctuation stay, and no test sentence is left out.
+    """
 
     value: float
     signature: str

@@ -56,9 +56,16 @@ def dropouts(settings: Any) -> list[str]:
     return flags(dropout=settings.dropout, attention_dropout=settings.attention_dropout)
 
 
-def adam(betas: tuple[float, float] = (0.9, 0.98), eps: float = 1e-6, **options: object) -> list[str]:
-    """Flags of the optimizer; by default as Zan et al., section 5.1, have it."""
-    return flags(optimizer="adam", adam_betas=str(betas), adam_eps=eps, **options)
+def adam() -> list[str]:
+    """Flags of the optimizer of Zan et al., section 5.1."""
+    return flags(optimizer="adam", adam_betas="(0.9, 0.98)", adam_eps=1e-6)
+
+
+def bert_adam(weight_decay: float, eps: float) -> list[str]:
+    """Flags of BERT's optimizer: weight decay that spares normalisation and biases, gradients clipped at norm 1."""
+    return flags(optimizer="csr_adamw", adam_betas="(0.9, 0.999)", adam_eps=eps, clip_norm="1.0") + flags(
+        weight_decay=weight_decay
+    )
 
 
 def memory(settings: Training) -> list[str]:

@@ -86,8 +86,8 @@ def finetune(
         flags(types=",".join(types)) if task == "ner" else [],
         flags(max_length=settings.max_length, arch="csr_bert_base", **sizes),
         flags(finetune_from_model=encoder.checkpoint, seed=seed),
-        # AdamW with its usual constants and clipping; the paper leaves them open.
-        commands.adam((0.9, 0.999), 1e-8, clip_norm="1.0", weight_decay=settings.weight_decay),
+        # The paper leaves the constants open: those of the Hugging Face library.
+        commands.bert_adam(settings.weight_decay, 1e-8),
         commands.polynomial(settings.lr, round(settings.warmup_ratio * updates), updates),
         flags(batch_size=settings.batch),
         commands.checkpoints(Path(), 1000, validate=False),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from csr import options
 from csr.data.mixture import parse_bytes
 from csr.data.subwords import UNIGRAM, WORDPIECE
 from csr.errors import ConfigError
@@ -23,6 +24,7 @@ from csr.experiments.stages import dictionary_step, stage_folder, train_step
 from csr.running.fairseq import Job
 from csr.running.steps import Step
 from csr.settings import as_mapping, expect_unique, setting
+from csr.switching.settings import PRETRAINING, Pretraining
 
 Arm = Literal["none", "ibm", "muse"]
 
@@ -83,26 +85,6 @@ class Lexicons:
         """Raise ConfigError for parallel text with one side."""
         if (self.src is None) != (self.tgt is None):
             raise ConfigError(f"{prefix}{'src' if self.src is None else 'tgt'}: missing, the other side is given")
-
-
-@dataclass(frozen=True)
-class Switching:
-    """Which words are switched: Visser et al., section 3.1."""
-
-    gate: float = setting(0.5, low=0, high=1, help="share of the blocks that have switched words")
-    rate: float = setting(0.03, low=0, high=1)
-    temperature: float = setting(3.0, low=0.01)
-    min_weight: float = setting(0.02, low=0)
-    min_length: int = setting(4, low=1)
-    stop_words: tuple[str, ...] = setting(
-        (),
-        help="of either language: its code in stopwords-iso, the absolute path of a file, or none (default: codes)",
-    )
-
-    def check(self, prefix: str) -> None:
-        """Raise ConfigError for stop words of one language alone."""
-        if len(self.stop_words) not in (0, 2):
-            raise ConfigError(f"{prefix}stop_words: expected two, such as [en, none], found {len(self.stop_words)}")
 
 
 @dataclass(frozen=True)
@@ -182,7 +164,7 @@ class Config(Experiment):
     experiment: Literal["pretraining"] = "pretraining"
     data: Mixture
     lexicon: Lexicons = Lexicons()
-    switching: Switching = Switching()
+    switching: Pretraining = PRETRAINING
     pretrain: Pretrain = Pretrain()
     nli: Zeroshot | None = None
     ner: Entities | None = None
@@ -255,9 +237,9 @@ def job(config: Config, stage: str, seed: int, run: Path = Path(), done: Path | 
         flags(task="csr_masked_lm", criterion="csr_masked_lm"),
         flags(languages=f"{config.data.source_lang},{config.data.target_lang}"),
         flags(sentencepiece_model=run / config.data.model, tokens_per_sample=settings.length),
-        _switching(config.switching, run / lexicon) if lexicon else [],
+        flags(lexicon=run / lexicon) + options.flags(config.switching, PRETRAINING) if lexicon else [],
         flags(arch=f"csr_bert_{settings.size}", dropout=settings.dropout, attention_dropout=settings.dropout),
-        commands.adam((0.9, 0.999), clip_norm="1.0", weight_decay=settings.weight_decay),
+        commands.bert_adam(settings.weight_decay, 1e-6),
         commands.polynomial(settings.lr, settings.warmup, settings.updates),
         flags(batch_size=settings.batch, update_freq=settings.update_freq),
         commands.numbers(settings.precision),
@@ -266,12 +248,6 @@ def job(config: Config, stage: str, seed: int, run: Path = Path(), done: Path | 
         commands.log(settings.updates),
     )
     return Job(command, folder, settings.updates, [MIXED, config.data.model, *([lexicon] if lexicon else [])])
-
-
-def _switching(switching: Switching, lexicon: Path) -> list[str]:
-    found = flags(lexicon=lexicon, gate=switching.gate, switch_rate=switching.rate, temperature=switching.temperature)
-    found += flags(min_weight=switching.min_weight, min_length=switching.min_length)
-    return found + flags(stop_words=",".join(switching.stop_words) or None)
 
 
 def steps(config: Config) -> Iterator[Step]:

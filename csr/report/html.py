@@ -78,7 +78,7 @@ def _run(run: Run, prefix: str) -> str:
         ("Training", "training", _training(run)),
         ("Words", "words", _words(run)),
         ("Cases", "cases", _cases(run)),
-        ("Languages apart", "distance", _table(tables.distances(run))),
+        ("Languages apart", "distance", _table(tables.distances(run)) + _table(tables.distances(run, "eos"))),
         ("Domains", "domain", _domain(run)),
         ("Lexicons and switching", "lexicon", _lexicons(run)),
         ("Cost", "cost", _table(training.cost(run))),
@@ -111,6 +111,9 @@ def _results(run: Run) -> str:
     for metric, label in (("bleu", "BLEU"), ("chrf", "chrF"), ("comet", "COMET"), ("off_target", "off-target")):
         for signature in dict.fromkeys(score[metric]["signature"] for score in run["scores"] if score.get(metric)):
             parts.append(f'<p class="note">{label}: <code>{escape(signature)}</code></p>')
+    if any(score.get("bleu") for score in run["scores"]):
+        note = "The references are in Unicode's composed form (NFC), white space made single spaces; else as given."
+        parts.append(_paragraph(note, "note"))
     parts.append(_table(tables.controls(run)))
     parts.append(_details("Each seed", _table(tables.per_seed(run))))
     return "\n".join(parts)

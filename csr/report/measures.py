@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from csr.analysis.features import DEFAULT
 from csr.evaluation.translation import base_language
 from csr.report.collect import Run
 from csr.report.outputs import BASELINE
@@ -59,10 +60,10 @@ def word_f(bucket: int, score: dict[str, Any]) -> float | None:
     return None if f1 is None else 100 * f1
 
 
-def distance(name: str, score: dict[str, Any]) -> float | None:
-    """Return one of the definitions of representation distance; retrieval accuracy in percent."""
-    value = score.get("distance", {}).get(name)
-    return 100 * value if value is not None and name == "retrieval_accuracy" else value
+def distance(name: str, score: dict[str, Any], feature: str = DEFAULT) -> float | None:
+    """One of the definitions of representation distance; shares in percent."""
+    value = score.get("distance", {}).get(feature, {}).get(name)
+    return 100 * value if value is not None and name in ("offset_share", "retrieval_accuracy") else value
 
 
 def seconds(score: dict[str, Any]) -> float | None:

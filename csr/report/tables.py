@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from csr.analysis.features import DEFAULT, FEATURES
 from csr.evaluation.significance import mark
 from csr.report.measures import (
     Measure,
@@ -31,6 +32,8 @@ from csr.report.training import checkpoints, cost, dynamics
 
 DISTANCES = {
     "root_sum_squares": ("D (Eq. 5)", -1, 2),
+    "per_pair": ("D / √n", -1, 3),
+    "offset_share": ("offset %", 0, 1),
     "mean_pairwise": ("mean pairwise", -1, 3),
     "distance_of_means": ("of the means", -1, 3),
     "cosine": ("cosine", 1, 3),
@@ -64,6 +67,7 @@ def run_tables(run: Run) -> list[Table]:
         controls(run),
         words(run),
         distances(run),
+        distances(run, "eos"),
         cost(run),
         dynamics(run),
         checkpoints(run),
@@ -116,7 +120,7 @@ def main(run: Run) -> Table:
                 Number(values(run, arm, seconds), 0),
             ]
         )
-    note = f"{SPREAD} F: words with that frequency in the training text. D: Eq. 5, decoder output at the last token."
+    note = f"{SPREAD} F: words with that frequency in the training text. D: Eq. 5, decoder output at the last piece."
     note += " Training: all stages after the backbone."
     if any(isinstance(cell, Number) and cell.mark for row in rows for cell in row):
         note += " * p < 0.05, ** p < 0.01 against standard finetuning in every finished seed (paired bootstrap)."
@@ -205,33 +209,38 @@ def words(run: Run) -> Table:
     return Table("words", f"{direction(run)}: word F-measure by training frequency", columns, rows, note).with_best()
 
 
-def distances(run: Run) -> Table:
-    """Return every definition of cross-lingual distance (Zan et al., Table 8)."""
-    columns = [Column("model"), *(Column(label, better) for label, better, _ in DISTANCES.values())]
-    scored = {score["arm"] for score in run["scores"] if score.get("distance")}
-    rows: list[list[Cell]] = [
-        [
-            arm_name(arm),
-            *(
-                Number(values(run, arm, functools.partial(distance, key)), digits)
-                for key, (*_, digits) in DISTANCES.items()
-            ),
-        ]
+def distances(run: Run, feature: str = DEFAULT) -> Table:
+    """Every definition of cross-lingual distance (Zan et al., Table 8), one model a row."""
+    scored = {score["arm"] for score in run["scores"] if score.get("distance", {}).get(feature)}
+    found = [
+        (arm_name(arm), [values(run, arm, functools.partial(distance, name, feature=feature)) for name in DISTANCES])
         for arm in ("backbone", *run["arms"])
         if arm in scored
     ]
-    note = f"{SPREAD} D grows with the number of sentences; cosine and retrieval do not depend on scale."
-    return Table("distance", f"{direction(run)}: distance between the languages", columns, rows, note).with_best()
+    name = "distance" if feature == DEFAULT else f"distance-{feature}"
+    title = f"{direction(run)}: distance between the languages, {FEATURES[feature]}"
+    return _distances(name, title, found, f"{SPREAD} {_DISTANCE_NOTE}")
 
 
-def distance_table(models: Sequence[tuple[str, Mapping[str, float]]], note: str = "") -> Table:
-    """Return the distances of named models, one a row (Zan et al., Table 8)."""
+def distance_table(models: Sequence[tuple[str, Mapping[str, Any]]], feature: str, layer: int | None) -> Table:
+    """What ``csr distance`` measured of named models by a feature, one model a row (Zan et al., Table 8)."""
+    found: list[tuple[str, list[tuple[float, ...]]]] = []
+    for model, measured in models:
+        cells = [distance(name, {"distance": measured}, feature) for name in DISTANCES]
+        found.append((model, [() if value is None else (value,) for value in cells]))
+    where = "last layer" if layer is None else f"layer {layer}"
+    title = f"Distance between the languages, {FEATURES[feature]}, {where}"
+    return _distances("distance", title, found, _DISTANCE_NOTE)
+
+
+_DISTANCE_NOTE = (
+    "D grows with the root of the number of sentences n; offset: the share of D² that is the distance of the means, "
+    "the same for all sentences; cosine and retrieval do not depend on scale."
+)
+
+
+def _distances(name: str, title: str, found: Sequence[tuple[str, list[tuple[float, ...]]]], note: str) -> Table:
     columns = [Column("model"), *(Column(label, better) for label, better, _ in DISTANCES.values())]
-    rows: list[list[Cell]] = []
-    for name, found in models:
-        measured = (distance(key, {"distance": found}) for key in DISTANCES)
-        digits = (places for *_, places in DISTANCES.values())
-        rows.append(
-            [name, *(Number(() if v is None else (v,), places) for v, places in zip(measured, digits, strict=True))]
-        )
-    return Table("distance", "Distance between the languages", columns, rows, note).with_best()
+    digits = [places for *_, places in DISTANCES.values()]
+    rows: list[list[Cell]] = [[model, *map(Number, measured, digits)] for model, measured in found]
+    return Table(name, title, columns, rows, note).with_best()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from csr.analysis.dynamics import updates_to_reach
-from csr.report.measures import Run, arm_name, bleu, direction, logged, logs, seconds, values
+from csr.report.measures import Run, arm_name, bleu, direction, distance, logged, logs, seconds, values
 from csr.report.outputs import BASELINE
 from csr.report.table import Cell, Column, Number, Table
 
@@ -107,9 +107,10 @@ def checkpoints(run: Run) -> Table:
                 [
                     arm_name(stage),
                     f"{updates:,}",
-                    Number(tuple(point["distance"]["root_sum_squares"] for point in here), 2),
-                    Number(tuple(point["distance"]["cosine"] for point in here), 3),
-                    Number(tuple(100 * point["distance"]["retrieval_accuracy"] for point in here)),
+                    *(
+                        Number(tuple(value for point in here if (value := distance(name, point)) is not None), digits)
+                        for name, digits in (("root_sum_squares", 2), ("cosine", 3), ("retrieval_accuracy", 1))
+                    ),
                     Number(scores) if scores else "–",
                 ]
             )

@@ -19,9 +19,30 @@ from csr.switching.noise import FixedSpans, IndependentWords, PoissonSpans, Poli
 from csr.switching.streams import Stream
 from csr.switching.symbols import Role, Unit
 
-_POISSON, _INSERT, _FIXED, _INDEPENDENT = range(4)
+_POISSON, _INSERT, _FIXED, _OF_WORDS, _OF_SWITCHABLE = range(5)
 _FINAL = np.uint8(Role.FINAL)
 NO_PIECES = np.empty(0, np.int64)
+
+
+@jit
+def choose_words(available, rate, gate, of_words, state):  # type: ignore[no-untyped-def]
+    """Return which words ``noise.IndependentWords`` chooses, bool [n_words]."""
+    n = len(available)
+    left = np.empty(n, np.int32)
+    n_left = 0
+    for i in range(n):
+        if available[i]:
+            left[n_left] = i
+            n_left += 1
+    chosen = np.zeros(n, np.bool_)
+    if random(state) >= gate or n_left == 0 or rate == 0:
+        return chosen
+    budget = min(max(1, int(rate * (n if of_words else n_left) + random(state))), n_left)
+    for i in range(budget):
+        j = i + int(random(state) * (n_left - i))
+        left[i], left[j] = left[j], left[i]
+        chosen[left[i]] = True
+    return chosen
 
 
 @jit
@@ -29,12 +50,8 @@ def _choose(available, n_available, policy, rate, length, gate, state):  # type:
     n = len(available)
     chosen = np.zeros(n, np.bool_)
     inserted = np.zeros(n, np.bool_)
-    if policy == _INDEPENDENT:
-        if random(state) < gate:
-            for i in range(n):
-                if available[i]:
-                    chosen[i] = random(state) < rate
-        return chosen, inserted
+    if policy in (_OF_WORDS, _OF_SWITCHABLE):
+        return choose_words(available, rate, gate, policy == _OF_WORDS, state), inserted
     budget = min(math.ceil(rate * n - 1e-9), n_available)
     count = 0
     order = permutation(state, n)
@@ -264,8 +281,8 @@ def _policy_numbers(policy: Policy) -> tuple[int, float, float]:
             return (_INSERT if insert else _POISSON), math.exp(-mean_span), 1.0
         case FixedSpans(_, span):
             return _FIXED, float(span), 1.0
-        case IndependentWords(_, gate):
-            return _INDEPENDENT, 0.0, gate
+        case IndependentWords(_, gate, share_of):
+            return (_OF_WORDS if share_of == "words" else _OF_SWITCHABLE), 0.0, gate
     raise TypeError(f"no compiled twin of {type(policy).__name__}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from csr.switching.compiled import fixed
+from csr.switching.compiled import choose_words, fixed
 from csr.switching.compiled_streams import jit, random
 from csr.switching.compiled_words import NO_MARKS, find_words, marked_words
 from csr.switching.encoded import EncodedLexicon
@@ -14,9 +14,9 @@ from csr.switching.noise import IndependentWords
 from csr.switching.streams import Stream
 
 # What the masker reports of a block, int64 [8]; sums over blocks are as good:
-# blocks, words, words with a candidate, words switched, blocks with a switched word, words whose translation did not
-# fit into the block, pieces to predict, pieces of text.
-STATS = ("blocks", "words", "covered", "switched", "touched", "unfit", "predicted", "pieces")
+# blocks, words, words with a candidate, words switched, blocks with a switched word, pieces to predict, pieces of text,
+# pieces lost at the end because translations made the block too long.
+STATS = ("blocks", "words", "covered", "switched", "touched", "predicted", "pieces", "cut")
 
 
 @jit
@@ -46,7 +46,7 @@ def _units(ids, starts, ends, first, mask, whole_words):  # type: ignore[no-unty
 @jit
 def _mask_and_switch(  # type: ignore[no-untyped-def]
     ids, marks, start, limit,
-    pad, first, mask, rate, random_share, keep, whole_words, switch_rate, gate, roles,
+    pad, first, mask, rate, random_share, keep, whole_words, switch_rate, gate, of_words, roles,
     slots, form_starts, form_pieces, form_entry, form_kind,
     entry_starts, cumulative, candidate, word_starts, word_pieces,
 ):  # fmt: skip
@@ -80,39 +80,27 @@ def _mask_and_switch(  # type: ignore[no-untyped-def]
             elif draw < 1 - keep:
                 seen[i] = first + int(random(state) * (mask - first))
 
-    stats = np.zeros(8, np.int64)
-    stats[0], stats[1], stats[6], stats[7] = 1, len(starts), count, n_text
     forms = np.empty(len(starts), np.int32)
+    available = np.empty(len(starts), np.bool_)
     for i in range(len(starts)):
         forms[i] = find_form(ids, starts[i], ends[i], slots, form_starts, form_pieces)
-        stats[2] += forms[i] >= 0
+        available[i] = forms[i] >= 0 and not predicted[starts[i] : ends[i]].any()
+    picked = np.full(len(starts), -1, np.int32)  # the form that stands for a word
+    chosen = choose_words(available, switch_rate, gate, of_words, state)
     total = n
-    picked = np.full(len(starts), -1, np.int32)
-    if random(state) < gate:
-        for i in range(len(starts)):
-            if forms[i] >= 0 and not predicted[starts[i] : ends[i]].any() and random(state) < switch_rate:
-                picked[i] = 0
     for i in range(len(starts)):
-        if picked[i] < 0:
-            continue
-        entry = form_entry[forms[i]]
-        draw = random(state)
-        c = entry_starts[entry]
-        while c < entry_starts[entry + 1] - 1 and cumulative[c] <= draw:
-            c += 1
-        form = candidate[c] * 6 + form_kind[forms[i]]
-        growth = (word_starts[form + 1] - word_starts[form]) - (ends[i] - starts[i])
-        if total + growth > limit:
-            picked[i] = -1
-            stats[5] += 1
-        else:
-            picked[i] = form
-            total += growth
-            stats[3] += 1
-    stats[4] = stats[3] > 0
+        if chosen[i]:
+            entry = form_entry[forms[i]]
+            draw = random(state)
+            c = entry_starts[entry]
+            while c < entry_starts[entry + 1] - 1 and cumulative[c] <= draw:
+                c += 1
+            picked[i] = candidate[c] * 6 + form_kind[forms[i]]
+            total += word_starts[picked[i] + 1] - word_starts[picked[i]] - (ends[i] - starts[i])
 
     source = np.empty(total, np.int64)
     target = np.full(total, pad, np.int64)
+    switched = 0
     write = 0
     word = 0
     i = 0
@@ -120,6 +108,7 @@ def _mask_and_switch(  # type: ignore[no-untyped-def]
         while word < len(starts) and (picked[word] < 0 or starts[word] < i):
             word += 1
         if word < len(starts) and starts[word] == i:
+            switched += write < limit
             for j in range(word_starts[picked[word]], word_starts[picked[word] + 1]):
                 source[write] = word_pieces[j]
                 write += 1
@@ -130,6 +119,11 @@ def _mask_and_switch(  # type: ignore[no-untyped-def]
             target[write] = ids[i]
         write += 1
         i += 1
+    source, target = source[:limit], target[:limit]
+
+    stats = np.zeros(8, np.int64)
+    stats[0], stats[1], stats[2], stats[3], stats[4] = 1, len(starts), (forms >= 0).sum(), switched, switched > 0
+    stats[5], stats[6], stats[7] = (target != pad).sum(), n_text, total - len(source)
     return source, target, stats
 
 
@@ -138,7 +132,7 @@ class MaskingSwitcher:
 
     Args:
         roles: of each piece of the vocabulary, ``csr.switching.symbols.piece_roles``.
-        limit: pieces a block may have.
+        limit: pieces a block may have; one that switching makes longer loses its end.
         lexicon: of the blocks' language; without one nothing is switched.
     """
 
@@ -156,7 +150,7 @@ class MaskingSwitcher:
         self._seed, self._limit = seed, limit
         self._settings = (
             symbols.pad, symbols.first, symbols.mask, masking.rate, masking.random, masking.keep, masking.whole_words,
-            policy.rate, policy.gate if lexicon else 0.0, fixed(roles),
+            policy.rate, policy.gate if lexicon else 0.0, policy.share_of == "words", fixed(roles),
             *map(fixed, (lexicon or EncodedLexicon.empty()).arrays()),
         )  # fmt: skip
 

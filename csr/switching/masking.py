@@ -48,7 +48,7 @@ class Masking:
             raise ValueError(f"random and keep must be at most 1 together, got {self.random + self.keep}")
 
     def units(self, ids: Sequence[int], words: Sequence[Span], symbols: Symbols) -> list[range]:
-        """Return what is drawn among: positions of pieces, or of words and the pieces between them."""
+        """What is drawn among: positions of pieces, or of words and the pieces between them."""
         text = [symbols.first <= piece < symbols.mask for piece in ids]
         spans = dict(words) if self.whole_words else {}
         units, i = [], 0
@@ -60,7 +60,7 @@ class Masking:
         return units
 
     def choose(self, units: Sequence[range], stream: Stream) -> list[int]:
-        """Return the positions to predict: the share of them, rounded up or down at random."""
+        """Positions to predict: the share of them, rounded up or down at random."""
         budget = int(self.rate * sum(map(len, units)) + stream.random())
         order = list(units)
         chosen: list[int] = []
@@ -74,7 +74,7 @@ class Masking:
         return sorted(chosen)
 
     def stand_in(self, piece: int, symbols: Symbols, stream: Stream) -> int:
-        """Return what the model sees in place of a piece that it is to predict."""
+        """The piece that the model sees in place of one that it is to predict."""
         draw = stream.random()
         if draw < 1 - self.random - self.keep:
             return symbols.mask
@@ -89,8 +89,8 @@ class Masked:
 
     source: list[int]
     target: list[int]
-    switched: dict[int, Word]  # word -> the translation that stands for it
-    n_unfit: int  # words whose translation did not fit into the block
+    switched: dict[int, Word]  # word -> the translation that stands for it, if the block's end did not lose it
+    n_cut: int  # pieces that the block lost at its end
 
 
 def mask_and_switch(
@@ -111,7 +111,8 @@ def mask_and_switch(
 
     Args:
         candidates: translations of a word with their probabilities, which sum to 1.
-        limit: pieces the block may have. A translation that would take it past them is not made.
+        limit: pieces the block may have. One that grows past them loses its end: to leave out the translations that
+            do not fit would favour short ones.
     """
     chosen = set(masking.choose(masking.units(ids, words, symbols), stream))
     seen = [masking.stand_in(ids[i], symbols, stream) if i in chosen else ids[i] for i in range(len(ids))]
@@ -120,24 +121,23 @@ def mask_and_switch(
     available = [
         form in candidates and chosen.isdisjoint(range(*span)) for form, span in zip(forms, words, strict=True)
     ]
-    switched: dict[int, Word] = {}
-    n_unfit, length = 0, len(ids)
-    for i in policy.choose(available, policy.rate, stream).words:
-        new = _draw(candidates[forms[i]], stream)
-        grown = length + len(new) - len(forms[i])
-        if grown > limit:
-            n_unfit += 1
-        else:
-            switched[i], length = new, grown
+    switched = {i: _draw(candidates[forms[i]], stream) for i in policy.choose(available, policy.rate, stream).words}
 
     source: list[int] = []
     target: list[int] = []
     done = 0
-    for start, end, new in [*((*words[i], new) for i, new in switched.items()), (len(ids), len(ids), ())]:
-        source += [*seen[done:start], *new]
-        target += [ids[i] if i in chosen else symbols.pad for i in range(done, start)] + [symbols.pad] * len(new)
+    starts = {}  # of the translations
+    for i, new in switched.items():
+        start, end = words[i]
+        source += seen[done:start]
+        starts[i] = len(source)
+        source += new
+        target += [ids[j] if j in chosen else symbols.pad for j in range(done, start)] + [symbols.pad] * len(new)
         done = end
-    return Masked(source, target, switched, n_unfit)
+    source += seen[done:]
+    target += [ids[j] if j in chosen else symbols.pad for j in range(done, len(ids))]
+    kept = {i: new for i, new in switched.items() if starts[i] < limit}
+    return Masked(source[:limit], target[:limit], kept, max(0, len(source) - limit))
 
 
 def _draw(probs: Mapping[Word, float], stream: Stream) -> Word:

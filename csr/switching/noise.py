@@ -11,7 +11,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 from csr.lexicon import Lexicon
 from csr.switching.streams import Stream
@@ -111,26 +111,46 @@ class FixedSpans:
         return Chosen(sorted(chosen), [])
 
 
+ShareOf = Literal["words", "switchable"]
+
+
 @dataclass(frozen=True)
 class IndependentWords:
-    """A sentence is touched with probability ``gate``; in it, each word with candidates with probability ``rate``.
+    """Single words, a share of them, in a share of the sentences.
 
-    Visser et al., section 3.1: "Each instance has a 50 % probability of containing replacements, and if selected,
-    each word has a 3 % probability of being replaced."
+    Visser et al., section 3.1: "Each instance has a 50 % probability of containing replacements, and if selected, each
+    word has a 3 % probability of being replaced." Not every word can be replaced, so that the rate is read as a share
+
+    * ``words``: of all words, taken from those that can be replaced;
+    * ``switchable``: of those that can be replaced.
+
+    The share is rounded up or down at random; a sentence that is drawn has one word replaced at least, if one can be.
+
+    # Deviation: the paper leaves the reading open. With ``words`` both halves of its sentence hold, the rate means
+    # what it means for spans, and a model sees as many replaced words whatever its lexicon covers.
     """
 
     rate: float = 0.03
     gate: float = 0.5
+    share_of: ShareOf = "words"
 
     def __post_init__(self) -> None:
         _check_share("rate", self.rate)
         _check_share("gate", self.gate)
+        if self.share_of not in get_args(ShareOf):
+            raise ValueError(f"share_of must be {' or '.join(get_args(ShareOf))}, got {self.share_of!r}")
 
     def choose(self, available: Sequence[bool], rate: float, stream: Stream) -> Chosen:
         """Return what to replace."""
-        if stream.random() >= self.gate:
+        left = [i for i, can in enumerate(available) if can]
+        if stream.random() >= self.gate or not left or rate == 0:
             return Chosen([], [])
-        return Chosen([i for i, can in enumerate(available) if can and stream.random() < rate], [])
+        n_counted = len(available) if self.share_of == "words" else len(left)
+        budget = min(max(1, int(rate * n_counted + stream.random())), len(left))
+        for i in range(budget):
+            j = i + stream.below(len(left) - i)
+            left[i], left[j] = left[j], left[i]
+        return Chosen(sorted(left[:budget]), [])
 
 
 @dataclass(frozen=True)

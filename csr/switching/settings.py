@@ -8,11 +8,11 @@ from typing import Literal
 
 from csr.errors import ConfigError
 from csr.lexicon import Kind
-from csr.settings import check_needs, name_of, setting
+from csr.settings import check_needs, like, name_of, setting
 from csr.switching.noise import FixedSpans, IndependentWords, PoissonSpans, Policy, Schedule
 
 # Which words are replaced and by what; which candidates of a lexicon take part. For commands that have but one part.
-WORDS = ("policy", "rate", "mean_span", "zero_spans", "span", "gate", "unit")
+WORDS = ("policy", "rate", "mean_span", "zero_spans", "span", "gate", "share_of", "unit")
 CANDIDATES = ("top_k", "temperature", "min_weight", "min_length", "stop_words", "keep_identical")
 
 
@@ -25,7 +25,7 @@ class Noise:
 
     policy: Literal["poisson", "fixed", "independent"] = setting(
         "poisson",
-        help="which words: poisson or fixed spans of words until the rate is reached, or each word independently",
+        help="which words: poisson or fixed spans of words until the rate is reached, or single words (independent)",
         source="poisson: Zan et al., section 3.2; independent: Visser et al., section 3.1",
     )
     rate: float = setting(
@@ -51,6 +51,12 @@ class Noise:
         needs=("policy", ("independent",)),
         help="independent: probability that a sentence, or block, is touched at all, 0 to 1",
         source="Visser et al., section 3.1",
+    )
+    share_of: Literal["words", "switchable"] = setting(
+        "words",
+        needs=("policy", ("independent",)),
+        help="independent: what the rate is a share of: words (all of them) or switchable (those with a candidate); a "
+        "sentence that is touched has one word replaced at least",
     )
     unit: Literal["word", "piece"] = setting(
         "word",
@@ -115,7 +121,7 @@ class Noise:
         None,
         help="words that are neither replaced nor drawn: of the one language and the other its code in stopwords-iso, "
         "a file of one word a line, or none, with a comma between; none alone: of neither (default: those of both "
-        "languages for a lexicon of probabilities, else none)",
+        "languages in pretraining and for a lexicon of probabilities, else none)",
         source="Visser et al., section 3.1",
     )
     keep_identical: bool = setting(
@@ -146,7 +152,7 @@ class Noise:
             case "fixed":
                 return FixedSpans(self.rate, self.span)
             case "independent":
-                return IndependentWords(self.rate, self.gate)
+                return IndependentWords(self.rate, self.gate, self.share_of)
 
     def make_schedule(self) -> Schedule | None:
         """Return how the rate moves; None where it stays."""
@@ -194,3 +200,33 @@ class Noise:
             min_weight=min_weight if min_weight is not None else 0.02 if probabilities else 0.0,
             stop_words=stop_words,
         )
+
+
+_PAPER = Noise(policy="independent", rate=0.03, temperature=3.0, min_weight=0.02, min_length=4)
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """The settings of switching that pretraining has, with the values of Visser et al., section 3.1."""
+
+    rate: float = like(_PAPER, "rate")
+    gate: float = like(_PAPER, "gate")
+    share_of: Literal["words", "switchable"] = like(_PAPER, "share_of")
+    top_k: int | None = like(_PAPER, "top_k")
+    temperature: float = like(_PAPER, "temperature")
+    min_weight: float = like(_PAPER, "min_weight")
+    min_length: int = like(_PAPER, "min_length")
+    stop_words: tuple[str, ...] | None = like(_PAPER, "stop_words")
+    keep_identical: bool = like(_PAPER, "keep_identical")
+
+    def check(self, prefix: str) -> None:
+        """Raise ConfigError for stop words of three languages."""
+        self.noise.check(prefix)
+
+    @property
+    def noise(self) -> Noise:
+        """The same as settings of switching."""
+        return dataclasses.replace(_PAPER, **vars(self))
+
+
+PRETRAINING = Pretraining()

@@ -1,0 +1,87 @@
+"""BERT's weight decay: which weights it spares, in every precision, and after a restart."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import pytest
+import torch
+from fairseq import optim
+from fairseq.data import Dictionary
+from omegaconf import OmegaConf
+
+import fairseq_plugins  # noqa: F401
+from csr.errors import ConfigError
+
+SETTINGS = {"_name": "csr_adamw", "lr": [0.1], "adam_betas": "(0.9, 0.999)", "adam_eps": 1e-6, "weight_decay": 0.5}
+SETTINGS |= {"use_old_adam": False, "fp16_adam_stats": False, "tpu": False}
+
+
+def encoder() -> torch.nn.Module:
+    """A BERT of two small layers."""
+    from fairseq.models import ARCH_CONFIG_REGISTRY, ARCH_MODEL_REGISTRY
+
+    arguments = argparse.Namespace(encoder_embed_dim=8, encoder_ffn_embed_dim=8, encoder_attention_heads=2)
+    ARCH_CONFIG_REGISTRY["csr_bert_tiny"](arguments)
+    dictionary = Dictionary()
+    task: Any = argparse.Namespace(source_dictionary=dictionary, cfg=argparse.Namespace(tokens_per_sample=8))
+    arguments.tokens_per_sample = 8
+    return ARCH_MODEL_REGISTRY["csr_bert_tiny"].build_model(arguments, task)
+
+
+def config(**common: bool) -> Any:
+    """The settings as fairseq's trainer hands them on."""
+    flags = dict.fromkeys(("fp16", "bf16", "fp16_no_flatten_grads", "amp"), False) | common
+    numbers = {"fp16_scale_window": 1, "fp16_init_scale": 1, "fp16_scale_tolerance": 0.0, "min_loss_scale": 1e-4}
+    numbers |= {"threshold_loss_scale": None}
+    distributed = {"pipeline_model_parallel": False, "distributed_world_size": 1}
+    return OmegaConf.create(
+        {
+            "optimizer": SETTINGS,
+            "common": flags | numbers,
+            "optimization": {"update_freq": [1]},
+            "distributed_training": distributed,
+        }
+    )
+
+
+def decayed_by(model: torch.nn.Module, optimizer: Any) -> dict[str, float]:
+    """What a step without gradients makes of each weight, over what it was."""
+    for weight in optimizer.params:
+        weight.data.fill_(1.0)
+        weight.grad = torch.zeros_like(weight)
+    getattr(optimizer, "fp32_optimizer", optimizer).optimizer.step()
+    if hasattr(optimizer, "_sync_fp32_params_to_fp16"):
+        optimizer._sync_fp32_params_to_fp16()
+    return {name: float(weight.flatten()[0]) for name, weight in model.named_parameters()}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_normalisation_and_biases_do_not_decay_and_all_else_does(precision: str) -> None:
+    model = encoder()
+    if precision == "fp32":
+        optimizer = optim.build_optimizer(config().optimizer, list(model.parameters()))
+    else:
+        model.bfloat16()
+        optimizer = optim.FP16Optimizer.build_optimizer(config(bf16=True), list(model.parameters()))
+    found = decayed_by(model, optimizer)
+    assert len(found) > 30
+    for name, value in found.items():
+        spared = "norm" in name or name.endswith("bias")
+        assert value == pytest.approx(1.0 if spared else 1 - 0.1 * 0.5, rel=4e-3), name
+
+
+def test_the_groups_survive_a_restart() -> None:
+    models = encoder(), encoder()
+    first, second = (optim.build_optimizer(config().optimizer, list(model.parameters())) for model in models)
+    decayed_by(models[0], first)
+    second.load_state_dict(first.state_dict())
+    assert [group["weight_decay"] for group in second.param_groups] == [0.5, 0.0]
+    assert decayed_by(models[1], second)["encoder.sentence_encoder.layernorm_embedding.bias"] == 1.0
+
+
+def test_weights_in_one_tensor_are_refused() -> None:
+    """As --fp16 flattens them."""
+    with pytest.raises(ConfigError, match="add --fp16-no-flatten-grads"):
+        optim.build_optimizer(config().optimizer, [torch.nn.Parameter(torch.zeros(10))])

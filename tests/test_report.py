@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -225,7 +226,21 @@ def test_a_mark_needs_every_seed(run_folder: Path) -> None:
 def test_comparisons_agree_with_sacrebleu(run_folder: Path) -> None:
     files = [str(run_folder / f"seed-1/{arm}/test.hyp") for arm in ("baseline", "csr")]
     reference = str(run_folder / "data/text/test.en")
-    command = ["sacrebleu", reference, "-i", *files, "-m", "bleu", "--paired-bs", "--paired-bs-n", "1000", "-f", "json"]
+    command = [
+        sys.executable,
+        "-m",
+        "sacrebleu",
+        reference,
+        "-i",
+        *files,
+        "-m",
+        "bleu",
+        "--paired-bs",
+        "--paired-bs-n",
+        "1000",
+        "-f",
+        "json",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     expected = json.loads(done.stdout)[1]["BLEU"]["p_value"]
     tests = collect_translation(run_folder)["comparisons"]

@@ -110,9 +110,10 @@ def test_kill_in_stage_two_costs_no_finished_work_and_changes_nothing(experiment
     arguments = ["run", experiment / "tiny.yaml", "--out", finished, "--until", "generate"]
     command = [sys.executable, "-m", "csr.cli", *arguments]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not list((folder / "checkpoints").glob("checkpoint_*_*.pt")) and time.monotonic() < deadline:
+    deadline = time.monotonic() + 300
+    while not (saved := list((folder / "checkpoints").glob("checkpoint_*_*.pt"))) and time.monotonic() < deadline:
         time.sleep(0.02)
+    assert saved
     time.sleep(0.2)
     process.kill()
     process.wait()

@@ -127,6 +127,7 @@ def test_presets_are_those_of_transformers():
     assert list(PRESETS["ml50"].languages) == tokenization_mbart50.FAIRSEQ_LANGUAGE_CODES
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_fits_is_loaded_and_a_wrong_one_named(archive, data, tmp_path):
     begin = "--finetune-from-model"
     assert start(data, begin, archive / "model.pt", task="csr_restore") is not None
@@ -183,6 +184,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(archive, data, tmp_path, zi
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_fairseq_train_says_so_in_one_line(archive, data, tmp_path):
     def fairseq_train(*options: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "fairseq_cli.train", *arguments(data, *options), "--no-save"]
@@ -201,6 +203,7 @@ def test_fairseq_train_says_so_in_one_line(archive, data, tmp_path):
     assert not (tmp_path / "made").exists()
 
 
+@pytest.mark.slow
 def test_a_relaunch_resumes_instead_of_starting_over(archive, data, tmp_path, caplog):
     """Both stages: from the backbone the first time, from their own last checkpoint afterwards."""
     from fairseq import options as fairseq_options

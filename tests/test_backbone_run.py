@@ -16,6 +16,8 @@ from csr.backbone.huggingface import export_checkpoint
 from csr.cli import main
 from csr.files import read_json
 
+pytestmark = pytest.mark.slow
+
 STAGE = {"updates": 2, "lr": 1.0e-3, "warmup": 1, "max_tokens": 500, "save_every": 2}
 
 

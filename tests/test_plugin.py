@@ -97,6 +97,7 @@ def test_same_batches_for_any_number_of_workers(data):
         assert batches(task_of(data), num_workers=workers) == expected
 
 
+@pytest.mark.slow
 def test_each_epoch_draws_anew_and_a_seed_repeats_itself(data):
     both = batches(task_of(data))
     half = len(both) // 2
@@ -169,6 +170,7 @@ def train(data: Path, folder: Path, *options: str, **environment: str) -> subpro
     return subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
+@pytest.mark.slow
 def test_two_processes_on_gloo_see_the_batches_of_one(data, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

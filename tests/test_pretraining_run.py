@@ -8,6 +8,8 @@ import pytest
 from csr.cli import main
 from csr.files import read_json
 
+pytestmark = pytest.mark.slow
+
 _RANDOM = random.Random(1)
 SETTINGS = """
 experiment: pretraining

@@ -388,7 +388,10 @@ def test_every_table_is_written_in_every_format(run_folder: Path) -> None:
 def test_what_is_no_run_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"config\.yaml: no such file; expected a folder made by csr run"):
         collect_translation(tmp_path)
-    for settings, message in (("arms: [csr]", "with arms and seeds"), ("{arms: [csr], seeds: [1]}", "source_lang")):
+    for settings, message in (
+        ("arms: [csr]", "with lists of arms and of seeds"),
+        ("{arms: [csr], seeds: [1]}", "source_lang"),
+    ):
         (tmp_path / "config.yaml").write_text(f"{settings}\n")
         with pytest.raises(DataError, match=message):
             collect_translation(tmp_path)

@@ -90,6 +90,7 @@ def test_stage_one_restores_documents_and_summaries_and_leaves_sentence_ends(dat
     assert text_of(task, dataset[1]["target"]) == f"{row['summary']} </s> [de]"
 
 
+@pytest.mark.slow
 def test_64_documents_are_learnt_by_heart_and_10000_words_are_summarised(data, tmp_path):
     from fairseq_plugins.models import read_model
     from fairseq_plugins.outputs import translate

@@ -68,6 +68,7 @@ def _weights(model: Path) -> dict[str, torch.Tensor]:
     return torch.load(model, weights_only=False)["model"]
 
 
+@pytest.mark.slow
 def test_run_leaves_what_the_report_is_made_of(finished):
     scores = read_json(finished / "seed-1/csr/scores.json")
     assert scores["bleu"]["signature"].startswith("nrefs:1|")
@@ -85,6 +86,7 @@ def test_run_leaves_what_the_report_is_made_of(finished):
         assert [point["updates"] for point in points] == updates
 
 
+@pytest.mark.slow
 def test_only_what_a_setting_touches_is_run_again(experiment, finished):
     def planned(*overrides):
         result = _csr("run", experiment / "tiny.yaml", "--out", finished, "--dry-run", *overrides)
@@ -101,6 +103,7 @@ def test_only_what_a_setting_touches_is_run_again(experiment, finished):
     assert set(beam) == {"generate csr seed 1", "score csr seed 1", "report", *dynamics}
 
 
+@pytest.mark.slow
 def test_kill_in_stage_two_costs_no_finished_work_and_changes_nothing(experiment, finished):
     folder = finished / "seed-1/csr"
     uninterrupted = _weights(folder / "model.pt")
@@ -135,6 +138,7 @@ def test_second_run_in_the_same_folder_is_refused(experiment, tmp_path, capsys):
     assert capsys.readouterr().err == f"csr run: {tmp_path}: another csr command is at work in this folder\n"
 
 
+@pytest.mark.slow
 def test_ragged_corpus_is_one_clear_line_and_leaves_nothing(experiment, tmp_path):
     longer = tmp_path / "train.qaa"
     longer.write_text((experiment / "train.qaa").read_text() + "one more\n")

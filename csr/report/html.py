@@ -258,8 +258,7 @@ def _marked(text: str) -> str:
 
 
 def _domain(run: Run) -> str:
-    drawn = run["domain"]
-    if not drawn:
+    if not (drawn := run["domain"]):
         return ""
     title = f"Sentence features ({drawn['features']}) by t-SNE, seed {drawn['seed']}"
     note = "Ellipses: two standard deviations of the pretraining text; dots: sentences of the task. t-SNE keeps "

@@ -1,7 +1,6 @@
 """The compiled twin of ``csr.switching.noise``: the same draws in the same order, on piece ids, for training.
 
-Numba keeps no Python objects here: a sentence is an int32 array, a lexicon the flat arrays of
-``csr.switching.encoded.EncodedLexicon``.
+Without Python objects: a sentence is an int32 array, a lexicon the flat arrays of ``csr.switching.encoded``.
 """
 
 from __future__ import annotations
@@ -103,8 +102,7 @@ def _draw(first, after, cumulative, places, state):  # type: ignore[no-untyped-d
         while c < after - 1 and cumulative[c] <= draw:
             c += 1
         return c
-    done = 0.0
-    last = first
+    done, last = 0.0, first
     for c in range(first, after):
         if places[c - first] >= 0:
             last = c

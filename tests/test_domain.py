@@ -120,7 +120,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main([*command.split(), *model.split()]) == 0
     drawn = json.loads((tmp_path / "domain.json").read_text())
     assert [len(group["points"]) for group in drawn["groups"]] == [5] * 4
-    assert drawn["features"] == "encoder, mean, last layer"
+    assert drawn["features"] == "mean of the encoder output"
     ElementTree.parse(tmp_path / "domain.svg")
     for options, message in (("", "expected --checkpoint with"), ("--checkpoint x", "expected --checkpoint with")):
         assert main([*command.split(), *options.split()]) == 2

@@ -91,9 +91,11 @@ def learned(request: pytest.FixtureRequest, folder: Path) -> tuple[str, Path, fl
     model = task.build_model(encoder_settings())
     dataset, criterion = task.datasets["train"], ClassificationCriterion(task)
     batch = dataset.collater([dataset[i] for i in range(len(dataset))])
-    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
-    for _ in range(80):
+    optimizer = torch.optim.Adam(model.parameters(), 2e-3)
+    for _ in range(500):
         loss, n, logged = criterion(model, batch)
+        if logged["correct"] == n:
+            break
         optimizer.zero_grad()
         (loss / n).backward()
         optimizer.step()

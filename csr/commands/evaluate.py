@@ -203,10 +203,9 @@ def words(arguments: argparse.Namespace) -> None:
 
 def nli(arguments: argparse.Namespace) -> None:
     """Print the accuracy of labels."""
-    from csr.evaluation.classification import accuracy
+    from csr.evaluation.classification import accuracy, labelled
 
-    hyp, ref = _pairs(arguments.hyp, arguments.ref)
-    found = accuracy([label.strip() for label in hyp], [label.strip() for label in ref])
+    found = accuracy(*labelled(*_pairs(arguments.hyp, arguments.ref)))
     result = {"accuracy": found.value, **dataclasses.asdict(found)}
     _print(arguments, result, f"accuracy {_share(found.value)} ({found.correct} of {found.total})")
 

@@ -8,6 +8,7 @@ from enum import Enum
 import numpy as np
 
 from csr.errors import ConfigError
+from csr.text.languages import match
 
 
 class LanguageIds(Enum):
@@ -44,17 +45,15 @@ def joined_pair(first: np.ndarray, second: np.ndarray, eos: int, limit: int) -> 
 def language_symbol(language: str, languages: Sequence[str]) -> str:
     """Return the dictionary symbol of a language among a model's languages: ``de`` -> ``[de_DE]``.
 
-    A code is taken as it is if the model has it, else as the only one with that first part.
+    A code is taken as it is if the model has it, else as the only one of that language.
 
     Raises:
         ConfigError: the model has no such language, or several.
 
-    >>> language_symbol("de", ["de_DE", "en_XX"])
-    '[de_DE]'
+    >>> language_symbol("de", ["de_DE", "en_XX"]), language_symbol("nob_Latn", ["nn_NO", "no_XX"])
+    ('[de_DE]', '[no_XX]')
     """
-    if language in languages:
-        return f"[{language}]"
-    matches = [code for code in languages if code.split("_")[0] == language]
+    matches = match(language, languages)
     if len(matches) == 1:
         return f"[{matches[0]}]"
     raise ConfigError(

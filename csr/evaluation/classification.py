@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from csr.data.ner import read_columns
 from csr.errors import ConfigError, DataError
 from csr.files import PathLike
+
+logger = logging.getLogger(__name__)
 
 _TAG = re.compile(r"O|[BI]-\S+")
 
@@ -42,6 +45,24 @@ class EntityScores:
     macro: float | None
     types: Mapping[str, float]
     n_entities: int
+
+
+def labelled(hyp: Sequence[str], ref: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The labels of the rows that have one in the references, and these; an empty label of the outputs is wrong.
+
+    Both are warned of.
+    """
+    pairs = [(ours.strip(), truth.strip()) for ours, truth in zip(hyp, ref, strict=True) if truth.strip()]
+    if len(pairs) < len(ref):
+        logger.warning(
+            f"{len(ref) - len(pairs):,} of {len(ref):,} references have no label and are left out: expected one a row, "
+            "as test sets are published with and without them"
+        )
+    if n_empty := sum(not ours for ours, _ in pairs):
+        logger.warning(f"{n_empty:,} of {len(pairs):,} outputs have no label and are wrong")
+    if not pairs:
+        raise DataError("expected labels to compare with, found none in the references")
+    return [ours for ours, _ in pairs], [truth for _, truth in pairs]
 
 
 def accuracy(hyp: Sequence[str], ref: Sequence[str]) -> Accuracy:

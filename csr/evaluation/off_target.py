@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import importlib.util
 from collections import Counter
@@ -9,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from csr.errors import ConfigError
-from csr.evaluation.translation import base_language
+from csr.text.languages import base, entry
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,11 @@ def identifiable(language: str) -> bool:
     """Return whether the identifier is installed and knows a language (``de``, ``de_DE``)."""
     if importlib.util.find_spec("py3langid") is None:
         return False
-    return base_language(language) in _known()
+    return entry(_known(), language) is not None
 
 
 def off_target(lines: Sequence[str], language: str) -> OffTarget:
-    """Return how many lines are in another language than ``language`` (``de``, ``de_DE``).
+    """Return how many lines are in another language than ``language`` (``de``, ``de_DE``, ``deu_Latn``).
 
     The identifier errs too, most on short lines and between close languages: score the references as well to see by
     how much.
@@ -46,18 +47,20 @@ def off_target(lines: Sequence[str], language: str) -> OffTarget:
         import py3langid
     except ImportError:
         raise ConfigError("the off-target rate needs py3langid: pip install 'csr[eval]'") from None
-    target = base_language(language)
     known = _known()
-    if target not in known:
+    target = entry(known, language)
+    if target is None:
         raise ConfigError(f"language: py3langid knows {len(known)} languages such as de or zh, found {language!r}")
     full = [line for line in lines if line.strip()]
     found = Counter(str(py3langid.classify(line)[0]) for line in full)
-    rate = 1 - found[target] / len(full) if full else None
+    rate = 1 - sum(n for code, n in found.items() if base(code) == target) / len(full) if full else None
     signature = f"py3langid:{importlib.metadata.version('py3langid')}"
     return OffTarget(rate, {code: n for code, n in found.most_common() if n}, len(lines) - len(full), signature)
 
 
-def _known() -> set[str]:
+@functools.cache
+def _known() -> dict[str, str]:
+    """The languages that the identifier knows, each by itself: of ``no`` and ``nb``, which it tells apart, one."""
     import py3langid
 
-    return {str(code) for code, _ in py3langid.rank("")}
+    return {language: language for language in (base(str(code)) for code, _ in py3langid.rank(""))}

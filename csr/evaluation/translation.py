@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,10 +12,15 @@ import numpy as np
 
 from csr.errors import ConfigError, DataError
 from csr.evaluation.significance import Statistics
+from csr.text.forms import composed
+from csr.text.languages import base, entry
+from csr.text.words import share_without_spaces
 
 if TYPE_CHECKING:
     from sacrebleu.metrics import BLEU
     from sacrebleu.metrics.base import Metric
+
+logger = logging.getLogger(__name__)
 
 # sacrebleu's tokenizer by language; 13a elsewhere. Thai, Lao, Khmer and Burmese are written without spaces, and
 # sacrebleu's other tokenizers for them (spm, flores200) must be downloaded.
@@ -36,15 +42,6 @@ class Score:
     signature: str
 
 
-def base_language(language: str) -> str:
-    """Return the language of a code without script or country.
-
-    >>> base_language("zh_CN"), base_language("pt-BR"), base_language("de")
-    ('zh', 'pt', 'de')
-    """
-    return language.replace("-", "_").split("_")[0].lower()
-
-
 def tokenizer_for(language: str) -> str:
     """Return the name of sacrebleu's tokenizer for a target language such as ``de``, ``de_DE`` or ``zh_CN``.
 
@@ -52,11 +49,11 @@ def tokenizer_for(language: str) -> str:
         ConfigError: the tokenizer needs MeCab, which is not installed. Falling back to another one would give a
             number that looks like the published ones and is not.
     """
-    code = base_language(language)
-    name = TOKENIZERS.get(code, "13a")
+    name = entry(TOKENIZERS, language) or "13a"
     if any(importlib.util.find_spec(module) is None for module in _MECAB.get(name, ())):
         raise ConfigError(
-            f"{language}: BLEU needs MeCab here: pip install 'sacrebleu[{code}]', or ask for the tokenizer 'char'"
+            f"{language}: BLEU needs MeCab here: pip install 'sacrebleu[{base(language)}]', or ask for the tokenizer "
+            "'char'"
         )
     return name
 
@@ -103,18 +100,36 @@ def statistics(
 def score_and_statistics(
     metric: str, hyp: Sequence[str], ref: Sequence[str], language: str, tokenizer: str | None = None
 ) -> tuple[Score, Statistics]:
-    """Return a score and what it is made of, from one pass over the text; only BLEU takes another tokenizer."""
+    """Return a score and what it is made of, from one pass over the text; only BLEU takes another tokenizer.
+
+    Both sides are composed (NFC); where that changes them, the signature says so.
+    """
     check_sides(hyp, ref)
     if tokenizer and metric != "bleu":
         raise ConfigError(f"tokenizer: expected none for {metric}, found {tokenizer!r}")
     scorer = _metric(metric, language, tokenizer)
-    cut = TOKENIZERS.get(base_language(language)) if metric == "ter" else None
+    given = hyp, ref
+    hyp, ref = (list(map(composed, lines)) for lines in given)
+    marks = "|form:nfc" * ((hyp, ref) != tuple(map(list, given)))
+    if metric == "bleu" and tokenizer is None and tokenizer_for(language) == "13a":
+        _warn_of_few_words(ref, language)
+    cut = entry(TOKENIZERS, language) if metric == "ter" else None
     if cut == "char":  # TER has no word boundaries of its own for these languages
         hyp, ref = ([" ".join(words) for words in tokenize(lines, cut)] for lines in (hyp, ref))
+        marks += "|cut:char"
     # sacrebleu keeps its sentence counts to itself, but its own significance tests rest on these two methods.
     rows = np.array(scorer._extract_corpus_statistics(list(hyp), [list(ref)]), dtype=float)
     found = Statistics(rows, lambda sums: float(scorer._compute_score_from_stats(sums.tolist()).score))
-    return Score(found.value, f"{scorer.get_signature()}" + "|cut:char" * (cut == "char")), found
+    return Score(found.value, f"{scorer.get_signature()}{marks}"), found
+
+
+def _warn_of_few_words(ref: Sequence[str], language: str) -> None:
+    share = share_without_spaces(ref)
+    if share > 0.5:
+        logger.warning(
+            f"language {language}: {100 * share:.0f} % of the letters of the references are of scripts without spaces, "
+            "of which the tokenizer 13a makes few words: name their language (zh, ja, th ...) or the tokenizer char"
+        )
 
 
 def _metric(metric: str, language: str, tokenizer: str | None) -> Metric:
@@ -126,7 +141,7 @@ def _metric(metric: str, language: str, tokenizer: str | None) -> Metric:
         return CHRF()
     if metric == "ter":
         # TER itself cuts Chinese and Japanese into characters.
-        asian = base_language(language) in ("zh", "ja")
+        asian = entry({"zh": True, "ja": True}, language) is not None
         return TER(normalized=asian, asian_support=asian)
     raise ConfigError(f"metric: expected one of {', '.join(METRICS)}, found {metric!r}")
 

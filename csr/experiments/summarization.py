@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from csr.data.summaries import SENTENCE_BREAK
+from csr.data.summaries import SENTENCE_BREAK, default_words
 from csr.experiments import stages, translation
 from csr.experiments.commands import flags
 from csr.experiments.settings import (
@@ -29,7 +29,6 @@ from csr.running import fairseq
 from csr.running.fairseq import Job
 from csr.running.steps import Step
 from csr.settings import expect_default, setting
-from csr.text.languages import base
 
 __all__ = ["ARMS", "STAGES", "Config", "generate", "generate_command", "job", "report", "score", "steps"]
 
@@ -64,7 +63,7 @@ class Documents:
     @property
     def longest_summary(self) -> int:
         """How many words a summary has at most."""
-        return self.summary_words or (160 if base(self.target_lang) == "zh" else 130)
+        return self.summary_words or default_words(self.target_lang)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from csr.analysis.features import DEFAULT
-from csr.evaluation.translation import base_language
 from csr.report.collect import Run
 from csr.report.outputs import BASELINE
+from csr.text.languages import base
 
 Measure = Callable[[dict[str, Any]], float | None]  # of one entry of run["scores"]; None where it was not scored
 
@@ -82,12 +82,12 @@ def gains(run: Run, measure: Measure) -> tuple[float, ...]:
     """Return CSR's measure minus standard finetuning's, seed by seed where both have it."""
     scores = {(score["seed"], score["arm"]): measure(score) for score in run["scores"]}
     pairs = [(scores.get((seed, "csr")), scores.get((seed, BASELINE))) for seed in run["seeds"]]
-    return tuple(ours - base for ours, base in pairs if ours is not None and base is not None)
+    return tuple(ours - theirs for ours, theirs in pairs if ours is not None and theirs is not None)
 
 
 def direction(run: Run) -> str:
     """Return such as ``de→en``."""
-    return f"{base_language(run['src'])}→{base_language(run['tgt'])}"
+    return f"{base(run['src'])}→{base(run['tgt'])}"
 
 
 def logs(run: Run, arm: str) -> list[dict[str, Any]]:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 from csr.errors import ConfigError
 from csr.files import read_lines
+from csr.text.forms import composed, lower, normalized
+from csr.text.languages import base, entry, is_known
 
 
 def has_list(language: str) -> bool:
     """Tell whether stopwords-iso has a list of a language."""
+    return is_known(language) and entry(_lists(), language) is not None
+
+
+@functools.cache
+def _lists() -> dict[str, str]:
+    """stopwords-iso's code of each language."""
     import stopwordsiso
 
-    return stopwordsiso.has_lang(language)
+    return {base(code): code for code in stopwordsiso.langs()}
 
 
 def stop_words(language_or_file: str) -> frozenset[str]:
@@ -26,9 +35,9 @@ def stop_words(language_or_file: str) -> frozenset[str]:
     """
     import stopwordsiso
 
-    if stopwordsiso.has_lang(language_or_file):
-        return frozenset(stopwordsiso.stopwords(language_or_file))
+    if has_list(language_or_file):
+        return frozenset(map(composed, stopwordsiso.stopwords(entry(_lists(), language_or_file))))
     if not Path(language_or_file).is_file():
-        known = " ".join(sorted(stopwordsiso.langs()))
+        known = " ".join(sorted(_lists().values()))
         raise ConfigError(f"stop words: {language_or_file}: expected a file or one of the languages {known}")
-    return frozenset(line.strip().lower() for line in read_lines(language_or_file) if line.strip())
+    return frozenset(lower(word) for line in read_lines(language_or_file) if (word := normalized(line)))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+
 import regex
 
 from csr.text.forms import lower, normalized
@@ -34,6 +37,7 @@ _MAIL = rf"[[!#$%&'*+\-./=?^_`{{|}}]||{_LETTER}]{{1,64}}+@(?:[-||{_LETTER}]{{1,6
 _LINKS = regex.compile(_LINK)
 _LINKS_AND_MAILS = regex.compile(f"{_LINK}|{_MAIL}")
 _ALPHABETIC = regex.compile(r"\p{L}")
+_LETTERS = regex.compile(rf"(?V1)(?P<unspaced>[\p{{L}}&&[{NO_SPACES}]])|\p{{L}}")
 _IN_WORDS = regex.compile(rf"{_REST}|\u200c")
 _JOINS = regex.compile(rf"[{_MARKS}]")
 
@@ -87,6 +91,16 @@ def tokenize(line: str, language: str | None = None) -> list[str]:
     ["it's", '5', "o'clock", 'almost']
     """
     return [lower(word, language) for word in words(line, language)]
+
+
+def share_without_spaces(lines: Iterable[str]) -> float:
+    """The share of the letters of a text that are of scripts written without spaces, from 0 to 1.
+
+    >>> share_without_spaces(["北京 ok"])
+    0.5
+    """
+    counts = Counter(bool(letter["unspaced"]) for line in lines for letter in _LETTERS.finditer(line))
+    return counts[True] / counts.total() if counts else 0.0
 
 
 def in_words(piece: str) -> bool:

@@ -35,8 +35,9 @@ def stop_words(language_or_file: str) -> frozenset[str]:
     """
     import stopwordsiso
 
-    if has_list(language_or_file):
-        return frozenset(map(composed, stopwordsiso.stopwords(entry(_lists(), language_or_file))))
+    listed = entry(_lists(), language_or_file) if is_known(language_or_file) else None
+    if listed is not None:
+        return frozenset(map(composed, stopwordsiso.stopwords(listed)))
     if not Path(language_or_file).is_file():
         known = " ".join(sorted(_lists().values()))
         raise ConfigError(f"stop words: {language_or_file}: expected a file or one of the languages {known}")

@@ -169,7 +169,9 @@ def test_what_does_not_belong_together_is_named(pair, tmp_path, capsys):
         return line
 
     assert "expected scale_embedding to be True, found False" in refused({"scale_embedding": False})
-    assert "expected model_type to be mbart, found bart" in refused({"model_type": "bart"})
+    assert "expected model_type to be mbart, xlm-roberta, bert, distilbert, found bart" in refused(
+        {"model_type": "bart"}
+    )
     assert "expected encoder layers 3, as its settings say, found weights of 2" in refused({"encoder_layers": 3})
     assert "expected a number for d_model, found None" in refused({"d_model": None})
     (folder / "sentencepiece.bpe.model").unlink()

@@ -101,5 +101,5 @@ def test_another_family_is_one_value(folder: Path, tmp_path: Path) -> None:
 
 def test_a_family_that_nobody_knows_is_named(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(presets.FAMILIES, NLLB.model_type)
-    with pytest.raises(DataError, match="expected model_type to be mbart, found m2m_100"):
+    with pytest.raises(DataError, match=r"expected model_type to be mbart, .*, found m2m_100"):
         import_folder(folder, tmp_path / "ours")

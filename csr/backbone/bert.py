@@ -1,4 +1,4 @@
-"""XLM-R (Conneau et al. 2020) and BERT (Devlin et al. 2019): what ``transformers`` calls the parts of an encoder.
+"""XLM-R (Conneau et al. 2020), BERT (Devlin et al. 2019), DistilBERT (Sanh et al. 2019): names in ``transformers``.
 
 Positions count from 2 in RoBERTa and from 0 in BERT.
 """
@@ -28,7 +28,6 @@ XLM_ROBERTA = EncoderFamily(
     output="lm_head.decoder",
     bias="lm_head.bias",
     first_position=OFFSET,
-    pad=1,
 )
 
 BERT = EncoderFamily(
@@ -41,5 +40,37 @@ BERT = EncoderFamily(
     output="cls.predictions.decoder",
     bias="cls.predictions.bias",
     first_position=0,
-    pad=0,
+)
+
+DISTILBERT = EncoderFamily(
+    model_type="distilbert",
+    model_class="DistilBertForMaskedLM",
+    stem="distilbert",
+    layers="transformer.layer",
+    parts={
+        "self_attn.q_proj": "attention.q_lin",
+        "self_attn.k_proj": "attention.k_lin",
+        "self_attn.v_proj": "attention.v_lin",
+        "self_attn.out_proj": "attention.out_lin",
+        "self_attn_layer_norm": "sa_layer_norm",
+        "fc1": "ffn.lin1",
+        "fc2": "ffn.lin2",
+        "final_layer_norm": "output_layer_norm",
+    },
+    dense="vocab_transform",
+    norm="vocab_layer_norm",
+    output="vocab_projector",
+    bias="vocab_projector.bias",
+    first_position=0,
+    token_types=False,
+    epsilon=1e-12,
+    config={
+        "layers": "n_layers",
+        "dim": "dim",
+        "ffn": "hidden_dim",
+        "heads": "n_heads",
+        "activation": "activation",
+        "dropout": "dropout",
+        "attention_dropout": "attention_dropout",
+    },
 )

@@ -1,4 +1,4 @@
-"""The memory that training takes, from the sizes of the model and of a batch, before anything is run.
+"""The memory and the arithmetic of training, from the sizes of the model and of a batch, before anything is run.
 
 Counted are the tensors that PyTorch keeps for the backward pass and fairseq's copies of the weights. Attention weights
 and masks of dropout count in full: fused kernels of a GPU keep less. What the program takes itself, the caches of an
@@ -12,18 +12,21 @@ from dataclasses import dataclass
 from typing import Literal
 
 Precision = Literal["fp32", "fp16", "bf16"]
+MASKED = 0.15  # share of the pieces that an encoder predicts (Devlin et al. 2019)
 _FLOAT = 4  # bytes
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """A Transformer with as many layers in encoder and decoder, and one embedding for both sides and the output.
+    """A Transformer with one embedding, of what it reads and of what it writes.
 
     The defaults are mBART's.
 
     Attributes:
+        layers: of the encoder.
         norms: normalisations of each side outside its layers.
         learned_positions: positions are weights.
+        decoder_layers: as many as the encoder's if None; 0 is an encoder alone, with a head for masked pieces.
     """
 
     vocabulary: int
@@ -34,6 +37,12 @@ class Sizes:
     positions: int = 1024
     norms: int = 2
     learned_positions: bool = True
+    decoder_layers: int | None = None
+
+    @property
+    def decoder(self) -> int:
+        """Return how many layers the decoder has."""
+        return self.layers if self.decoder_layers is None else self.decoder_layers
 
     @property
     def embedding(self) -> int:
@@ -53,8 +62,16 @@ class Sizes:
         encoder_layer = attention + feed_forward + 2 * norm
         decoder_layer = 2 * attention + feed_forward + 3 * norm
         # fairseq counts positions from the id of <pad> on, which is 1.
-        sides = 2 * ((self.positions + 2) * self.dim * self.learned_positions + self.norms * norm)
-        return self.embedding + sides + self.layers * (encoder_layer + decoder_layer)
+        side = (self.positions + 2) * self.dim * self.learned_positions + self.norms * norm
+        layers = self.layers * encoder_layer + self.decoder * decoder_layer
+        if self.decoder:
+            return self.embedding + 2 * side + layers
+        head = self.dim**2 + self.dim + norm + self.vocabulary
+        return self.embedding + side + layers + head
+
+    def predicted(self, tokens: int) -> int:
+        """Return how many of a batch's tokens get probabilities: all of the decoder's, or 15 % that are masked."""
+        return tokens if self.decoder else round(MASKED * tokens)
 
 
 @dataclass(frozen=True)
@@ -97,12 +114,13 @@ def estimate(sizes: Sizes, setup: Setup, tokens: int, length: int) -> Memory:
     optimizer = 2 * _FLOAT * trained
 
     encoder, decoder = (tokens * size for size in layer_bytes(sizes, half, length))
-    ends = number * tokens * 8 * sizes.dim  # embeddings, norms before and after the layers, dropout
-    layers, again = sizes.layers * (encoder + decoder), (0, 0)
+    # Embeddings, norms before and after the layers, dropout; the head of an encoder.
+    ends = number * sizes.dim * (8 * tokens if sizes.decoder else 4 * tokens + 6 * sizes.predicted(tokens))
+    layers, again = sizes.layers * encoder + sizes.decoder * decoder, (0, 0)
     if setup.checkpoint_activations:  # the input of each layer; one layer at a time is computed again
-        layers, again = sizes.layers * number * tokens * 2 * sizes.dim, (encoder, decoder)
+        layers, again = (sizes.layers + sizes.decoder) * number * tokens * sizes.dim, (encoder, decoder)
     # The loss is in fp32 whatever the precision: log-probabilities, their gradient and that of the logits.
-    log_probs = _FLOAT * tokens * sizes.vocabulary
+    log_probs = _FLOAT * sizes.predicted(tokens) * sizes.vocabulary
 
     embedding = 0 if setup.freeze_embeddings else number * sizes.embedding
     largest = _largest(sizes, setup)
@@ -112,7 +130,7 @@ def estimate(sizes: Sizes, setup: Setup, tokens: int, length: int) -> Memory:
         # the output projection: gradient of the logits and of the embedding
         layers + ends + again[1] + log_probs * number // _FLOAT + embedding,
         # the decoder's embedding: the gradients of two uses of one tensor are added to a third
-        layers // 2 + (gradients - embedding) // 2 + 3 * embedding,
+        layers // 2 + (gradients - embedding) // 2 + 3 * embedding if sizes.decoder else 0,
         # the first layer, and the encoder's embedding
         gradients + max(embedding, again[0]),
         # the optimiser: temporary tensors of the size of the largest
@@ -125,6 +143,21 @@ def estimate(sizes: Sizes, setup: Setup, tokens: int, length: int) -> Memory:
         activations=layers + ends + log_probs,
         peak=weights + gradient_copies + optimizer + max(moments),
     )
+
+
+def operations(sizes: Sizes, tokens: int, length: int) -> int:
+    """Return how many additions and multiplications an update takes, those of matrices alone.
+
+    Two for each weight and token forward and four backward (Kaplan et al. 2020, section 2.1), and attention's own. The
+    optimiser, which takes its time for memory, is not counted.
+
+    Args:
+        tokens, length: as for ``estimate``.
+    """
+    attention, scores, feed_forward = 4 * sizes.dim**2, 2 * length * sizes.dim, 2 * sizes.dim * sizes.ffn
+    encoder, decoder = attention + scores + feed_forward, 2 * (attention + scores) + feed_forward
+    head = sizes.embedding + (0 if sizes.decoder else sizes.dim**2)
+    return 6 * (tokens * (sizes.layers * encoder + sizes.decoder * decoder) + sizes.predicted(tokens) * head)
 
 
 def layer_bytes(sizes: Sizes, half: bool, length: int) -> tuple[int, int]:

@@ -127,6 +127,18 @@ class Family:
         return Sizes(vocabulary, layers, dim, ffn, heads, positions, norms, self.learned_positions)
 
 
+# Names of an encoder's settings in config.json, of all kinds but DistilBERT.
+CONFIG = {
+    "layers": "num_hidden_layers",
+    "dim": "hidden_size",
+    "ffn": "intermediate_size",
+    "heads": "num_attention_heads",
+    "activation": "hidden_act",
+    "dropout": "hidden_dropout_prob",
+    "attention_dropout": "attention_probs_dropout_prob",
+}
+
+
 @dataclass(frozen=True)
 class EncoderFamily:
     """A kind of BERT encoder: fairseq's RoBERTa weight by weight, under other names.
@@ -139,7 +151,9 @@ class EncoderFamily:
         parts: our and their names of a layer's parts, each with a weight and a bias.
         dense, norm, output, bias: of the head; ``output`` is tied to the embedding.
         first_position: the row of the first position.
-        pad: the id of ``<pad>`` where ``config.json`` does not say it.
+        token_types: each piece has an embedding of the sentence that it is of, too.
+        epsilon: of normalisation, where it is no setting.
+        config: names in ``config.json``.
     """
 
     model_type: str
@@ -151,8 +165,14 @@ class EncoderFamily:
     output: str
     bias: str
     first_position: int
-    pad: int
     layers: str = "encoder.layer"
+    token_types: bool = True
+    epsilon: float | None = None
+    config: Mapping[str, str] = field(default_factory=lambda: CONFIG)
+
+    def sizes(self, vocabulary: int, layers: int, dim: int, ffn: int, heads: int, positions: int) -> Sizes:
+        """What ``csr.backbone.estimate`` counts parameters and memory from."""
+        return Sizes(vocabulary, layers, dim, ffn, heads, positions, norms=1, decoder_layers=0)
 
     def names(self, layers: int) -> dict[str, str]:
         """Their name of each weight of ours but the positions and the tied output."""

@@ -19,13 +19,13 @@ from csr.backbone.checkpoints import (
     write_safetensors,
 )
 from csr.backbone.families import Family
-from csr.backbone.presets import CHECKPOINT, DICTIONARY, FAMILIES, SENTENCEPIECE, Preset, family_of, preset_of
+from csr.backbone.presets import CHECKPOINT, DICTIONARY, FAMILIES, SENTENCEPIECE, Preset, family_of, preset_of, unknown
 from csr.backbone.saved_settings import model_settings, task_settings
 from csr.backbone.tokenizer import MODEL_FILE, aligned_pieces, fast_tokenizer
 from csr.data.examples import LanguageIds, language_symbol
 from csr.data.subwords import read_dictionary, write_dictionary
 from csr.errors import DataError
-from csr.files import PathLike, new_folder, write_json, write_whole
+from csr.files import PathLike, new_folder, read_object, write_json, write_whole
 
 if TYPE_CHECKING:
     import torch
@@ -50,9 +50,9 @@ def import_folder(folder: PathLike, out: PathLike) -> tuple[Preset, Architecture
     folder, out = Path(folder), Path(out)
     if not folder.is_dir():
         raise DataError(f"{folder}: expected a Hugging Face folder, found none")
+    family = _family(read_object(folder / "config.json"), folder / "config.json")
     pieces = aligned_pieces(folder / MODEL_FILE)
     read = read_checkpoint(folder)
-    family = _family(read["config"], folder / "config.json")
     settings = _settings(read["config"], family, folder / "config.json")
     weights, embedding = _our_weights(read["model"], folder)
     preset = _preset(len(embedding), pieces, folder, folder / MODEL_FILE)
@@ -136,7 +136,7 @@ def _family(config: Mapping[str, Any], path: Path) -> Family:
     """Return the family of a Hugging Face configuration, which must say what all of the family do."""
     family = FAMILIES.get(str(config.get("model_type")))
     if family is None:
-        raise DataError(f"{path}: expected model_type to be {' or '.join(FAMILIES)}, found {config.get('model_type')}")
+        raise unknown(config, path)
     for key, value in {**family.config, "pad_token_id": 1}.items():
         if (found := config.get(key, family.assumed.get(key, value))) != value:
             raise DataError(f"{path}: expected {key} to be {value}, found {found}")

@@ -2,21 +2,61 @@
 
 from __future__ import annotations
 
-from csr.backbone.bert import BERT, XLM_ROBERTA
+from collections.abc import Mapping
+from typing import Any
+
+from csr.backbone.bert import BERT, DISTILBERT, XLM_ROBERTA
 from csr.backbone.families import MASK, SPECIAL, EncoderFamily, Family, Preset
 from csr.backbone.mbart import MBART
 from csr.errors import ConfigError, DataError
 from csr.files import PathLike
 
-__all__ = ["CHECKPOINT", "DICTIONARY", "ENCODERS", "FAMILIES", "MASK", "PRESETS", "SENTENCEPIECE", "SPECIAL", "Preset"]
+__all__ = [
+    "CHECKPOINT",
+    "DICTIONARY",
+    "ENCODERS",
+    "FAMILIES",
+    "MASK",
+    "PRESETS",
+    "SENTENCEPIECE",
+    "SPECIAL",
+    "Preset",
+]
 
 # The files of a model's folder: those of fairseq's own mBART archives.
 CHECKPOINT, DICTIONARY, SENTENCEPIECE = "model.pt", "dict.txt", "sentence.bpe.model"
 
 # By ``model_type`` in ``config.json``.
 FAMILIES: dict[str, Family] = {family.model_type: family for family in (MBART,)}
-ENCODERS: dict[str, EncoderFamily] = {family.model_type: family for family in (XLM_ROBERTA, BERT)}
+ENCODERS: dict[str, EncoderFamily] = {family.model_type: family for family in (XLM_ROBERTA, BERT, DISTILBERT)}
 PRESETS: dict[str, Preset] = {preset.name: preset for family in FAMILIES.values() for preset in family.presets}
+
+
+# Why others are not: what fairseq's RoBERTa or csr has no place for.
+_REASONS = {
+    "albert": "its layers share their weights",
+    "canine": "it reads characters",
+    "deberta": "its attention reads relative positions",
+    "deberta-v2": "its attention reads relative positions",
+    "electra": "it has no head that predicts masked pieces",
+    "eurobert": "its positions are rotations",
+    "modernbert": "its positions are rotations",
+    "mt5": "its attention reads relative positions",
+    "rembert": "its output is another matrix than its embedding",
+    "roberta": "its pieces are byte-level BPE",
+    "t5": "its attention reads relative positions",
+    "xlm": "its languages have embeddings",
+    "xlm-roberta-xl": "its layers normalise what they read",
+    "xmod": "its layers have a part for each language",
+}
+
+
+def unknown(config: Mapping[str, Any], path: PathLike) -> DataError:
+    """What to say of a ``config.json`` of no kind that is known."""
+    kind, classes = config.get("model_type"), config.get("architectures") or []
+    name = f"{kind} ({', '.join(classes)})" if classes else f"{kind}"
+    reason = f": {_REASONS[kind]}" if kind in _REASONS else ""
+    return DataError(f"{path}: expected model_type to be {', '.join([*FAMILIES, *ENCODERS])}, found {name}{reason}")
 
 
 def preset_named(name: str) -> Preset:

@@ -64,15 +64,17 @@ def unigram(path: PathLike, symbols: Iterable[str]) -> Tokenizer:
     falls_back = any(map(model.is_byte, range(len(model))))
     tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=SPECIAL.index("<unk>"), byte_fallback=falls_back))
     steps = [normalizers.Strip(left=False, right=True), normalizers.Replace(Regex(" {2,}"), "▁")]
-    if charsmap := _characters(model):
-        steps.insert(0, normalizers.Precompiled(charsmap))
+    if charsmap := characters(model):
+        # The library looks up letters with their marks one by one, or some of them alone, so that they stay apart.
+        composed = [normalizers.NFC()] if model.normalize("e\u0301") == "▁é" else []
+        steps = [*composed, normalizers.Precompiled(charsmap), *composed, *steps]
     tokenizer.normalizer = normalizers.Sequence(steps)
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
     tokenizer.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="always")
     return tokenizer
 
 
-def _characters(model: SentencePieceProcessor) -> bytes:
+def characters(model: SentencePieceProcessor) -> bytes:
     """Return the table by which a model rewrites characters: ``ModelProto.normalizer_spec.precompiled_charsmap``."""
     for number, spec in fields(model.serialized_model_proto()):
         if number == 3 and isinstance(spec, bytes):

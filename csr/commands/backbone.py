@@ -16,9 +16,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _register_import(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Convert mBART-cc25, mBART-50, XLM-R or BERT, published or trimmed, safetensors or .bin, whole or in parts. "
-        "OUT gets model.pt, dict.txt and sentence.bpe.model, what backbone.folder of csr run takes, or, of XLM-R and "
-        "BERT (tokenizer.json for WordPiece), what csr_masked_lm starts from. Nothing is downloaded."
+        "Convert mBART-cc25, mBART-50, or an encoder: XLM-R, BERT, DistilBERT, with or without heads, also of "
+        "sentence-transformers; published or trimmed, safetensors or .bin, whole or in parts. OUT gets model.pt, "
+        "dict.txt and sentence.bpe.model (tokenizer.json of WordPiece): what backbone.folder of csr run takes, or, of "
+        "encoders, what csr_masked_lm and csr zero-shot start from. What is left out or made anew is said. Nothing is "
+        "downloaded."
     )
     parser.add_argument("folder", metavar="FOLDER", help="with config.json, weights and the tokenizer's file")
     parser.add_argument("out", metavar="OUT", help="folder to write")
@@ -45,8 +47,8 @@ def _register_export(parser: argparse.ArgumentParser) -> None:
     add(
         "--layout",
         choices=tuple(ENCODERS),
-        default="xlm-roberta",
-        help="what an encoder of csr_masked_lm becomes: the class that it names, ForMaskedLM (default: %(default)s)",
+        help="what an encoder of csr_masked_lm becomes: the class that it names, ForMaskedLM (default: bert with "
+        "WordPiece, xlm-roberta with SentencePiece)",
     )
     parser.set_defaults(run=export_hf)
 
@@ -57,13 +59,15 @@ def import_hf(arguments: argparse.Namespace) -> None:
     from csr.backbone.huggingface import import_folder
     from csr.backbone.presets import CHECKPOINT
 
+    changes: tuple[str, ...] = ()
     with write_folder(arguments.out, CHECKPOINT) as part:
         if is_encoder(arguments.folder):
-            found = f"an encoder, {import_encoder(arguments.folder, part)}"
+            encoder = import_encoder(arguments.folder, part)
+            found, changes = str(encoder), encoder.changes
         else:
             preset, sizes = import_folder(arguments.folder, part)
             found = f"{preset.title} (preset {preset.name}), {sizes}"
-    print(f"{arguments.out}: {found}")
+    print("\n".join([f"{arguments.out}: {found}", *changes]))
 
 
 def export_hf(arguments: argparse.Namespace) -> None:
@@ -73,7 +77,7 @@ def export_hf(arguments: argparse.Namespace) -> None:
 
     files = arguments.checkpoint, arguments.out, arguments.dict, arguments.sentencepiece_model
     if trained_encoder(arguments.checkpoint):
-        print(f"{arguments.out}: an encoder, {export_encoder(*files, arguments.layout)}")
+        print(f"{arguments.out}: {export_encoder(*files, arguments.layout)}")
         return
     preset, sizes = export_checkpoint(*files, (arguments.source_lang, arguments.target_lang))
     print(f"{arguments.out}: {preset.title}, {sizes}")

@@ -46,6 +46,15 @@ def field(number: int, content: bytes) -> bytes:
     return _encoded(number * 8 + 2) + _encoded(len(content)) + content
 
 
+def number(field_number: int, value: int) -> bytes:
+    """Return a field with a whole number, such as an index or a truth value.
+
+    >>> number(3, 150).hex(" ")
+    '18 96 01'
+    """
+    return _encoded(field_number * 8) + _encoded(value % 2**64)  # negative ones as their two's complement
+
+
 def _varint(message: bytes, position: int) -> tuple[int, int]:
     value = shift = 0
     while True:

@@ -82,20 +82,28 @@ def _name(piece: str) -> str:
 
 
 def read(path: PathLike) -> WordPiece:
-    """Read a ``tokenizer.json``.
+    """Read the ``tokenizer.json`` of a WordPiece vocabulary.
 
     Raises:
         DataError: the file is missing, or of another kind.
+    """
+    return WordPiece(read_tokenizer(path), path)
+
+
+def read_tokenizer(path: PathLike) -> Tokenizer:
+    """Read a ``tokenizer.json`` of any kind.
+
+    Raises:
+        DataError: the file is missing or damaged.
     """
     from tokenizers import Tokenizer
 
     if not Path(path).is_file():
         raise DataError(f"{path}: no such file")
     try:
-        made = Tokenizer.from_file(str(path))
+        return Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises nothing more precise
         raise DataError(f"{path}: expected a tokenizer.json, found something else ({error})") from None
-    return WordPiece(made, path)
 
 
 def tokenizer(vocabulary: Mapping[str, int], lowercase: bool) -> Tokenizer:

@@ -8,14 +8,13 @@ weights tied to the embeddings. Its parts are those of Hugging Face's XLM-R one 
 from __future__ import annotations
 
 import functools
-import hashlib
 from argparse import ArgumentParser, Namespace
 
 import torch
-from fairseq.data import Dictionary
 from fairseq.models import register_model, register_model_architecture
 from fairseq.models.roberta import RobertaEncoder, RobertaModel, base_architecture
 
+from csr.backbone.checkpoints import dictionary_hash, fingerprint
 from csr.errors import DataError
 
 EPSILON = 1e-5  # of fairseq's normalisation
@@ -33,7 +32,7 @@ class CsrBert(RobertaModel):
         for module in encoder.modules():
             if hasattr(module, "normalized_shape"):  # also where it is apex's
                 module.eps = getattr(args, "layer_norm_eps", EPSILON)
-        self.register_buffer("vocabulary", fingerprint(encoder.dictionary))
+        self.register_buffer("vocabulary", fingerprint(dictionary_hash(encoder.dictionary.symbols)))
 
     @staticmethod
     def add_args(parser: ArgumentParser) -> None:
@@ -56,12 +55,6 @@ class CsrBert(RobertaModel):
         # Models that others trained have no fingerprint.
         if not torch.equal(state_dict.setdefault("vocabulary", self.vocabulary).cpu(), self.vocabulary.cpu()):
             raise DataError(f"checkpoint: expected the data's vocabulary, found another one of {found:,} pieces too")
-
-
-def fingerprint(dictionary: Dictionary) -> torch.Tensor:
-    """Return a hash of a dictionary's symbols and their order, int64."""
-    digest = hashlib.sha256("\n".join(dictionary.symbols).encode()).digest()
-    return torch.tensor(int.from_bytes(digest[:8], "little", signed=True))
 
 
 def _architecture(layers: int, width: int, arguments: Namespace) -> None:

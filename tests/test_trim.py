@@ -81,11 +81,9 @@ def test_changed_tokens_are_those_cut_elsewhere(tmp_path):
     model = _written(tmp_path, _model({"▁ab": -1, "▁a": -3, "b": -3, "▁": -5, "a": -5, "c": -5}))
     keep = np.array([text != "▁ab" for text in model.texts])
     (tmp_path / "text").write_text("ab c\na\n")
+    (tmp_path / "small.model").write_bytes(model.trimmed(keep))
     # ▁ab ▁ c | ▁a  ->  ▁a b ▁ c | ▁a: of four tokens the first is lost.
-    assert changed(model.processor, SentencePieceProcessor(model_proto=model.trimmed(keep)), tmp_path / "text") == (
-        4,
-        1,
-    )
+    assert changed(model, PieceModel.read(tmp_path / "small.model"), tmp_path / "text") == (4, 1)
 
 
 def test_only_unigram_models(tmp_path):

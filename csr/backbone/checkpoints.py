@@ -166,6 +166,13 @@ def dictionary_hash(symbols: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(symbols).encode()).hexdigest()
 
 
+def fingerprint(dictionary: str) -> torch.Tensor:
+    """Return what an encoder's checkpoint keeps of ``dictionary_hash``: its first 8 bytes as a number, int64."""
+    import torch
+
+    return torch.tensor(int.from_bytes(bytes.fromhex(dictionary)[:8], "little", signed=True))
+
+
 def _layers(weights: Mapping[str, Any], side: str) -> int:
     numbers = (re.match(rf"{side}\.layers\.(\d+)\.", name) for name in weights)
     return max((int(match[1]) + 1 for match in numbers if match), default=0)

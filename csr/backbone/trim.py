@@ -15,21 +15,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import csr
-from csr.backbone.checkpoints import EMBEDDINGS, dictionary_hash, read_checkpoint, write_checkpoint
+from csr.backbone.checkpoints import (
+    EMBEDDINGS,
+    dictionary_hash,
+    fingerprint,
+    read_checkpoint,
+    write_checkpoint,
+)
+from csr.backbone.encoder_hf import encoder_folder, export_encoder, import_encoder, is_encoder
+from csr.backbone.estimate import Setup, Sizes, estimate, operations
+from csr.backbone.families import EMBEDDING, MASK, OUTPUT, OUTPUT_BIAS, SPECIAL, Preset
 from csr.backbone.huggingface import export_checkpoint, import_folder
 from csr.backbone.pieces import PieceModel, changed
-from csr.backbone.presets import (
-    CHECKPOINT,
-    DICTIONARY,
-    MASK,
-    PRESETS,
-    SENTENCEPIECE,
-    SPECIAL,
-    Preset,
-    check_rows,
-    preset_of,
-)
-from csr.backbone.saved_settings import task_settings
+from csr.backbone.presets import CHECKPOINT, DICTIONARY, PRESETS, SENTENCEPIECE, check_rows, preset_of
+from csr.backbone.saved_settings import model_settings, task_settings
 from csr.backbone.strip import stripped
 from csr.data import subwords
 from csr.errors import DataError
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     import torch
 
 _RECORD = "trim.json"
+_SENTENCES, _LENGTH = 32, 128  # of the update that is said to become smaller
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,8 @@ class Kept:
 def trim(backbone: PathLike, out: PathLike, use: Use, held_out: Sequence[PathLike] = ()) -> dict[str, Any]:
     """Write a backbone without the pieces that are of no use into a new folder; return what its ``trim.json`` says.
 
-    A folder with ``model.pt``, ``dict.txt`` and ``sentence.bpe.model`` gives another one, a Hugging Face folder a
-    Hugging Face folder.
+    A folder with ``model.pt``, ``dict.txt`` and ``sentence.bpe.model`` or, of WordPiece, ``tokenizer.json`` gives
+    another one, a Hugging Face folder a Hugging Face folder.
 
     Args:
         held_out: texts of which only is said how many of their tokens change.
@@ -106,7 +106,15 @@ def trim(backbone: PathLike, out: PathLike, use: Use, held_out: Sequence[PathLik
     """
     backbone = Path(backbone)
     with new_folder(out) as result:
-        if (backbone / "config.json").is_file():
+        if is_encoder(backbone):
+            backbone = encoder_folder(backbone)
+            layout = read_object(backbone / "config.json")["model_type"]
+            with tempfile.TemporaryDirectory(dir=result.parent) as name:
+                imported = import_encoder(backbone, Path(name, "imported"))
+                record = _trim(Path(name, "imported"), Path(name, "trimmed"), use, held_out)
+                export_encoder(Path(name, "trimmed", CHECKPOINT), result, layout=layout)
+            record["changes"] = list(imported.changes)
+        elif (backbone / "config.json").is_file():
             with tempfile.TemporaryDirectory(dir=result.parent) as name:
                 work = Path(name)
                 preset, sizes = import_folder(backbone, work / "imported")
@@ -132,15 +140,17 @@ def _languages(folder: Path, preset: Preset, rows: int) -> tuple[str | None, str
 
 
 def _trim(backbone: Path, out: Path, use: Use, held_out: Sequence[PathLike]) -> dict[str, Any]:
-    for name in (CHECKPOINT, DICTIONARY, SENTENCEPIECE):
-        if not (backbone / name).is_file():
-            raise DataError(f"{backbone / name}: no such file; expected a backbone or a Hugging Face folder")
+    path = subwords.model_file(backbone)
+    path = path if path.name == subwords.WORDPIECE else backbone / SENTENCEPIECE
+    for file in (backbone / CHECKPOINT, backbone / DICTIONARY, path):
+        if not file.is_file():
+            raise DataError(f"{file}: no such file; expected a backbone or a Hugging Face folder")
     state = read_checkpoint(backbone / CHECKPOINT)
-    symbols = subwords.read_dictionary(backbone / DICTIONARY)
-    n_rows, languages = _rows(state, symbols, backbone)
-    model = PieceModel.read(backbone / SENTENCEPIECE)
+    symbols = [symbol for symbol in subwords.read_dictionary(backbone / DICTIONARY) if symbol != MASK]
+    n_rows, last = _rows(state, symbols, backbone)
+    model = PieceModel.read(path)
     if len(set(symbols).intersection(model.texts)) < len(symbols) / 2:
-        raise DataError(f"{backbone / DICTIONARY}: expected the pieces of {SENTENCEPIECE}, found mostly others")
+        raise DataError(f"{backbone / DICTIONARY}: expected the pieces of {path.name}, found mostly others")
 
     kept = use.kept(model)
     frequencies = kept.frequencies()
@@ -150,14 +160,18 @@ def _trim(backbone: Path, out: Path, use: Use, held_out: Sequence[PathLike]) -> 
     remaining = [symbols[i - len(SPECIAL)] for i in ids]
     weights = trimmed_weights(state["model"], rows)
     trimmed = {**stripped(state), "model": weights}
+    known = dictionary_hash([*SPECIAL, *remaining, *last])
+    if "vocabulary" in weights:
+        weights["vocabulary"] = fingerprint(known)
     if (state.get("task_state") or {}).get("dictionary"):
-        trimmed["task_state"] = {**state["task_state"], "dictionary": _hash(remaining, languages)}
+        trimmed["task_state"] = {**state["task_state"], "dictionary": known}
 
     out.mkdir(exist_ok=True)
     write_checkpoint(trimmed, out / CHECKPOINT)
     subwords.write_dictionary(remaining, frequencies, out / DICTIONARY)
-    (out / SENTENCEPIECE).write_bytes(model.trimmed(kept.mask))
-    smaller = subwords.load(out / SENTENCEPIECE)
+    (out / path.name).write_bytes(model.trimmed(kept.mask))
+    smaller = PieceModel.read(out / path.name)
+    before, after = (_sizes({**state, "model": part}) for part in (state["model"], weights))
     return {
         "pieces": {
             "before": len(symbols),
@@ -168,9 +182,15 @@ def _trim(backbone: Path, out: Path, use: Use, held_out: Sequence[PathLike]) -> 
         },
         "rows": {"before": n_rows, "after": len(rows)},
         "parameters": {"before": _n_parameters(state["model"]), "after": _n_parameters(weights)},
+        "update": {
+            "sentences": _SENTENCES,
+            "length": _LENGTH,
+            "memory": {"before": _memory(before), "after": _memory(after)},
+            "operations": {"before": _operations(before), "after": _operations(after)},
+        },
         "tokens": {
-            str(path): dict(zip(("all", "changed"), changed(model.processor, smaller, path), strict=True))
-            for path in (*use.texts, *held_out)
+            str(text): dict(zip(("all", "changed"), changed(model, smaller, text), strict=True))
+            for text in (*use.texts, *held_out)
         },
         "options": {"top_k": use.top_k, "min_count": use.min_count},
         "versions": {"csr": csr.__version__},
@@ -188,7 +208,7 @@ def trimmed_weights(weights: Mapping[str, torch.Tensor], rows: np.ndarray) -> di
     index = torch.from_numpy(rows)
     made: dict[int, torch.Tensor] = {}
     out = dict(weights)
-    for name in EMBEDDINGS:
+    for name in (*EMBEDDINGS, EMBEDDING, OUTPUT, OUTPUT_BIAS):
         if name in weights:
             key = weights[name].data_ptr()
             made[key] = out[name] = made[key] if key in made else weights[name].index_select(0, index)
@@ -196,30 +216,57 @@ def trimmed_weights(weights: Mapping[str, torch.Tensor], rows: np.ndarray) -> di
 
 
 def _rows(state: Mapping[str, Any], symbols: Sequence[str], backbone: Path) -> tuple[int, Sequence[str]]:
-    """Return how many embeddings a checkpoint has, and the languages that come after the symbols of the dictionary.
+    """Return how many embeddings a checkpoint has, and the symbols that come after those of the dictionary.
 
     Raises:
         DataError: embeddings and dictionary do not belong together.
     """
+    if EMBEDDING in state["model"]:
+        n_rows, expected = len(state["model"][EMBEDDING]), len(SPECIAL) + len(symbols) + 1
+        if n_rows != expected:
+            raise DataError(
+                f"{backbone / CHECKPOINT}: expected {expected:,} embeddings ({len(symbols):,} lines of "
+                f"{backbone / DICTIONARY} + {len(SPECIAL)} special symbols + {MASK}), found {n_rows:,}"
+            )
+        return n_rows, [MASK]
     if EMBEDDINGS[0] not in state["model"]:
-        raise DataError(f"{backbone / CHECKPOINT}: expected an encoder-decoder, found no {EMBEDDINGS[0]}")
+        raise DataError(f"{backbone / CHECKPOINT}: expected an encoder or an encoder-decoder, found no {EMBEDDINGS[0]}")
     n_rows = len(state["model"][EMBEDDINGS[0]])
     task = task_settings(state)
-    trained = (task.get("langs") or f"{task.get('source_lang')},{task.get('target_lang')}").split(",")
-    if n_rows == len(SPECIAL) + len(symbols) + len(trained) + 1:
-        return n_rows, trained
-    preset = preset_of(n_rows, len(symbols))
-    if preset is None:
-        check_rows(PRESETS["cc25"], n_rows, len(symbols), backbone / CHECKPOINT, backbone / DICTIONARY)
-    assert preset is not None  # check_rows has raised
-    return n_rows, preset.languages
+    languages = (task.get("langs") or f"{task.get('source_lang')},{task.get('target_lang')}").split(",")
+    if n_rows != len(SPECIAL) + len(symbols) + len(languages) + 1:
+        preset = preset_of(n_rows, len(symbols))
+        if preset is None:
+            check_rows(PRESETS["cc25"], n_rows, len(symbols), backbone / CHECKPOINT, backbone / DICTIONARY)
+        assert preset is not None  # check_rows has raised
+        languages = list(preset.languages)
+    return n_rows, [*(f"[{language}]" for language in languages), MASK]
 
 
-def _hash(symbols: Sequence[str], languages: Sequence[str]) -> str:
-    return dictionary_hash([*SPECIAL, *symbols, *(f"[{language}]" for language in languages), MASK])
+def _sizes(state: Mapping[str, Any]) -> Sizes:
+    """Return what an update's memory and arithmetic depend on, positions at most those of its sentences."""
+    settings, weights = model_settings(state), state["model"]
+    encoder = EMBEDDING in weights
+    return Sizes(
+        len(weights[EMBEDDING if encoder else EMBEDDINGS[0]]),
+        settings["encoder_layers"],
+        settings["encoder_embed_dim"],
+        settings["encoder_ffn_embed_dim"],
+        settings["encoder_attention_heads"],
+        norms=1 if encoder else 2,
+        decoder_layers=0 if encoder else settings["decoder_layers"],
+    )
+
+
+def _memory(sizes: Sizes) -> int:
+    return estimate(sizes, Setup(), _SENTENCES * _LENGTH, _LENGTH).peak
+
+
+def _operations(sizes: Sizes) -> int:
+    return operations(sizes, _SENTENCES * _LENGTH, _LENGTH)
 
 
 def _n_parameters(weights: Mapping[str, torch.Tensor]) -> int:
-    """Return how many parameters a model has, what has several names once; the version of a stack of layers is none."""
-    named = {name: weight for name, weight in weights.items() if not name.endswith(".version")}
+    """Return how many parameters a model has, what has several names once; buffers such as versions are none."""
+    named = {name: weight for name, weight in weights.items() if not name.endswith((".version", "vocabulary"))}
     return sum({weight.data_ptr(): weight.numel() for weight in named.values()}.values())

@@ -13,13 +13,16 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add ``csr trim``."""
     parser = subparsers.add_parser("trim", help="drop the pieces that a text and its lexicons do not need")
     parser.description = (
-        "Write a smaller backbone: its dictionary, SentencePiece model and embeddings without the pieces that neither "
-        "the texts nor the lexicons can produce. Special symbols, languages, <mask> and single characters stay. "
-        "DIR gets trim.json, which says what was kept and what is lost."
+        "Write a smaller backbone: its dictionary, model of pieces and embeddings without the pieces that neither the "
+        "texts nor the lexicons can produce. Special symbols, languages, <mask> and single characters stay. DIR gets "
+        "trim.json, which says what was kept, what is lost and what an update saves."
     )
     add = parser.add_argument
     add(
-        "backbone", metavar="BACKBONE", help="folder with model.pt, dict.txt and sentence.bpe.model, or of Hugging Face"
+        "backbone",
+        metavar="BACKBONE",
+        help="folder with model.pt, dict.txt and sentence.bpe.model or tokenizer.json, as csr import-hf writes it, or "
+        "of Hugging Face; mBART or an encoder",
     )
     add("out", metavar="DIR", help="new folder, of the same kind")
     add("--text", nargs="+", required=True, metavar="FILE", help="texts of either language, plain, .gz or .xz")
@@ -61,6 +64,15 @@ def trim(arguments: argparse.Namespace) -> None:
     )
     print(f"embeddings: {rows['after']:,} of {rows['before']:,}")
     print(f"parameters: {parameters['after']:,} of {parameters['before']:,}")
+    update = record["update"]
+    memory, operations = update["memory"], update["operations"]
+    print(
+        f"an update in fp32, {update['sentences']} sentences of {update['length']} pieces, as csr estimate counts: "
+        f"{memory['after'] / 2**30:.2f} of {memory['before'] / 2**30:.2f} GiB, "
+        f"{operations['after'] / 1e12:.2f} of {operations['before'] / 1e12:.2f} trillion additions and multiplications"
+    )
+    for change in record.get("changes", ()):
+        print(change)
     for path, tokens in record["tokens"].items():
         share = tokens["changed"] / max(1, tokens["all"])
         print(f"{path}: {tokens['changed']:,} of {tokens['all']:,} tokens change ({share:.2%})")

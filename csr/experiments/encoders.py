@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from csr.backbone.checkpoints import dictionary_hash, read_checkpoint
+from csr.backbone.checkpoints import dictionary_hash, fingerprint, read_checkpoint
 from csr.backbone.presets import MASK, SPECIAL
 from csr.backbone.saved_settings import model_settings
 from csr.data.labelled import Pieces, tag_examples, tag_names
@@ -116,9 +116,9 @@ def _sizes(checkpoint: Path, dictionary: Path) -> dict[str, Any]:
         raise DataError(
             f"{checkpoint}: expected the {len(symbols):,} entries of {dictionary} and <mask>, found {found}"
         )
-    # As fairseq_plugins.encoder computes it; models that others trained have none.
-    fingerprint = int.from_bytes(bytes.fromhex(dictionary_hash(symbols))[:8], "little", signed=True)
-    if int(weights.get("vocabulary", fingerprint)) != fingerprint:
+    # Models that others trained have none.
+    known = fingerprint(dictionary_hash(symbols))
+    if int(weights.get("vocabulary", known)) != int(known):
         raise DataError(f"{checkpoint}: expected the entries of {dictionary}, found as many others")
     return {name: settings[name] for name in (*_SIZES, "layer_norm_eps") if name in settings}
 

@@ -7,17 +7,23 @@ import dataclasses
 import math
 import typing
 
+import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from csr.errors import ConfigError
-from csr.lexicon import Lexicon
+from csr.errors import ConfigError, DataError
+from csr.lexicon import KINDS, Lexicon
 from csr.options import add_options, flags, plain_type, read_options
 from csr.settings import as_mapping, build
 from csr.switching.candidates import Source, drawable
-from csr.switching.noise import FixedSpans, IndependentWords, PoissonSpans, Schedule
+from csr.switching.compiled import STATS, Switcher
+from csr.switching.encoded import encode_lexicon
+from csr.switching.noise import FixedSpans, IndependentWords, PoissonSpans, Schedule, switch_line
 from csr.switching.settings import Noise
+from csr.switching.streams import Stream
+from csr.switching.symbols import Mark, piece_roles
+from csr.text.words import segments
 
 DEFAULTS = Noise()
 HINTS = typing.get_type_hints(Noise)
@@ -142,3 +148,46 @@ def test_probabilities_are_not_read_the_wrong_way_round(tmp_path):
         Source(path, swapped=True).read(Noise())
     path.write_text("hund\tdog\nköter\tdog\n")
     assert Source(path, swapped=True).read(Noise()).entries == {"dog": {"hund": 1.0, "köter": 1.0}}
+
+
+POOL = ("haus", "Haus", "HAUS", "l'idée", "L’idée", "straße", "Straße", "über", "Über", "ijs", "a1", "2024", "x")
+TARGETS = ("house", "House", "haus", "HAUS", "l'idée", "the", "Iris", "x", "strada")
+texts = st.lists(st.tuples(st.sampled_from(POOL), st.sampled_from((" ", ", ", ". ", "-", " … "))), min_size=1, max_size=9)
+tables = st.dictionaries(
+    st.sampled_from(POOL), st.dictionaries(st.sampled_from(TARGETS), st.sampled_from((0.5, 1.0)), min_size=1), min_size=1
+)
+CHARACTERS = sorted({c for word in (*POOL, *TARGETS) for c in word + word.upper() + word.title()} | set(",.-…"))
+SYMBOLS = ["<s>", "<pad>", "</s>", "<unk>", "▁", *CHARACTERS]
+IDS = {piece: i for i, piece in enumerate(SYMBOLS)}
+
+
+def spelled(words, spaced):
+    return [[IDS["▁"]] * spaced + [IDS[c] for c in word] for word in words]
+
+
+@given(texts, tables, st.sampled_from(KINDS), st.integers(1, 5), st.booleans(), st.sampled_from((None, 1)))
+def test_training_may_replace_what_csr_switch_may_replace(parts, table, kind, min_length, identical, top_k):
+    """For any text, lexicon and settings: with all words replaced, both give the same sentence."""
+    noise = Noise(rate=1.0, min_length=min_length, keep_identical=identical, top_k=top_k)
+    lexicon = drawable(Lexicon(table), noise, kind, (frozenset({"über"}), frozenset({"the"})))
+    assume(len(lexicon))
+    line = "".join(word + after for word, after in parts).strip()
+    expected = switch_line(line, lexicon.cased(), noise.make_policy(), Stream(1, 1, 5))
+
+    ids, marks = [], []
+    for text, is_word in segments(f" {line}"):
+        for i, character in enumerate(text.replace(" ", "▁")):
+            ids.append(IDS[character])
+            marks.append((Mark.GO_ON if i or ids[-2:-1] == [IDS["▁"]] else Mark.BEGIN) if is_word else Mark.OUTSIDE)
+        if is_word and len(ids) > len(text) and ids[-len(text) - 1] == IDS["▁"]:
+            marks[-len(text) - 1] = Mark.BEGIN  # the space sign belongs to the word that follows
+    try:
+        encoded = encode_lexicon(lexicon, spelled)
+    except DataError:  # of numbers alone
+        assert not expected.positions
+        return
+    switcher = Switcher(encoded, piece_roles(SYMBOLS), noise.make_policy(), 1, max_growth=20)
+    out, counts = switcher(np.array(ids), 1, 5, np.array(marks, np.uint8))
+    assert "".join(SYMBOLS[i] for i in out).replace("▁", " ").strip() == expected.text()
+    assert counts[STATS.index("covered")] == expected.n_covered
+    assert counts[STATS.index("switched")] == len(expected.positions)

@@ -20,6 +20,7 @@ from csr.switching.symbols import piece_roles
 from csr.text.truecase import running_forms
 
 LEXICON = Lexicon({"Haus": {"house": 1.0}, "rot": {"red": 1.0}, "Paris": {"Paris": 1.0}, "ich": {"I": 1.0}})
+BOTH = Lexicon({"Haus": {"house": 1.0, "Paris": 1.0}, "rot": {"red": 1.0, "I": 1.0}, "ich": {"I": 1.0, "house": 1.0}})
 WORDS = ("Haus", "haus", "HAUS", "rot", "Rot", "ROT", "Paris", "PARIS", "paris", "ich", "Ich", "zwei")
 
 
@@ -66,14 +67,21 @@ def encoder(bare):
     return encode
 
 
-@settings(max_examples=50)
-@given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=8), st.booleans(), st.integers(0, 2**40))
-def test_case_in_pieces_is_that_of_text(words, bare, index):
+@settings(max_examples=100)
+@given(
+    st.lists(st.sampled_from(WORDS), min_size=1, max_size=8),
+    st.lists(st.sampled_from(("house", "House", "HOUSE", "paris", "Paris", "i", "I", "red")), max_size=4),
+    st.booleans(),
+    st.integers(0, 2**40),
+)
+def test_case_in_pieces_is_that_of_text(words, aligned, bare, index):
     policy = PoissonSpans(0.5)
-    expected = switch_line(" ".join(words), LEXICON.cased(), policy, Stream(1, 1, index)).text()
+    expected = switch_line(" ".join(words), BOTH.cased(), policy, Stream(1, 1, index), aligned=aligned).text()
     ids = [i for row in encoder(bare)(words, True) for i in row]
-    encoded = encode_lexicon(LEXICON, encoder(bare))
-    out, _ = Switcher(encoded, piece_roles(PIECES), policy, seed=1, max_growth=9)(np.array(ids), 1, index)
+    encoded = encode_lexicon(BOTH, encoder(bare))
+    other = np.array([i for row in encoder(bare)(aligned, True) for i in row], np.int64)
+    switcher = Switcher(encoded, piece_roles(PIECES), policy, seed=1, max_growth=9)
+    out, _ = switcher(np.array(ids), 1, index, aligned=other)
     assert "".join(PIECES[i] for i in out).replace("▁", " ").split() == expected.split()
 
 

@@ -72,9 +72,11 @@ def _choose(available, n_available, policy, rate, length, gate, state):  # type:
 
 @jit
 def _place(word, word_starts, word_pieces, ids, starts, ends):  # type: ignore[no-untyped-def]
-    # Which of the words of a sentence a candidate is, in any of its six forms; -1: none.
+    # Which of the words of a sentence a candidate is, in any of its six forms or in small letters; -1: none.
+    small = (len(word_starts) - 1) // 2 + word * 6
     for i in range(len(starts)):
-        for form in range(word * 6, word * 6 + 6):
+        for k in range(8):
+            form = word * 6 + k if k < 6 else small + k - 6
             first = word_starts[form]
             n = word_starts[form + 1] - first
             if n == 0 or n != ends[i] - starts[i]:

@@ -23,12 +23,12 @@ from csr.errors import DataError
 from csr.files import PathLike, sha256
 from csr.lexicon import Languages, Lexicon
 from csr.switching.forms import build_slots
-from csr.text.forms import CASES, LOOKUPS, spellings
+from csr.text.forms import CASES, LOOKUPS, lower, spellings
 from csr.text.words import switchable
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 3  # of the arrays on disk
+_FORMAT = 4  # of the arrays on disk
 
 # Encodes words to piece ids; the flag says whether the word follows a space (True) or another piece (False).
 # A word that cannot be encoded without unknown pieces gives an empty list.
@@ -51,7 +51,9 @@ class EncodedLexicon:
     entry_starts: np.ndarray  # int32 [n_entries + 1]: where an entry's candidates start
     cumulative: np.ndarray  # float64 [n_candidates]: cumulative probabilities within an entry
     candidate: np.ndarray  # int32 [n_candidates]: the candidate word
-    word_starts: np.ndarray  # int32 [n_words * 6 + 1]: where form f of candidate word w starts, at w * 6 + f
+    # int32 [n_words * 12 + 1]: where form f of candidate word w starts, at w * 6 + f. At (n_words + w) * 6 + f, f < 2,
+    # a word with capitals in small letters, in which it may stand in an aligned sentence.
+    word_starts: np.ndarray
     word_pieces: np.ndarray  # int32
     n_unencodable: int  # candidates left out because the vocabulary lacks their characters
 
@@ -129,7 +131,7 @@ def encode_lexicon(lexicon: Lexicon, encode: Encoder, languages: Languages = (No
             f"the lexicon covers nothing: none of its {len(lexicon)} words can be written in the model's vocabulary"
         )
     form_starts, form_pieces = _flatten(forms)
-    word_starts, word_pieces = _flatten(target_forms)
+    word_starts, word_pieces = _flatten([*target_forms, *_encode_small(targets, encode, languages[1])])
     return EncodedLexicon(
         slots=build_slots(form_starts, form_pieces),
         form_starts=form_starts,
@@ -197,6 +199,14 @@ def _encode_forms(words: Sequence[str], encode: Encoder, language: str | None) -
     """Return the six forms of each word, word by word."""
     columns = [encode([case(word, language) for word in words], spaced) for case in CASES for spaced in (False, True)]
     return [form for forms in zip(*columns, strict=True) for form in forms]
+
+
+def _encode_small(words: Sequence[str], encode: Encoder, language: str | None) -> list[list[int]]:
+    """Return two forms in small letters of each word that has capitals, and four or six empty ones."""
+    small = [lower(word, language) for word in words]
+    columns = [encode(small, spaced) for spaced in (False, True)]
+    rows = zip(words, small, *columns, strict=True)
+    return [form for word, other, *forms in rows for form in (*(forms if other != word else ([], [])), [], [], [], [])]
 
 
 def _flatten(lists: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:

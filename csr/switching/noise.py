@@ -248,9 +248,8 @@ def add_noise(
         in_order = sorted((new[i] for i in range(start, end)), key=lambda candidate: places[candidate])
         new.update(zip(range(start, end), in_order, strict=True))
     if 0 in new and words[0][:1] != words[0][:1].lower():
-        new[0] = title(
-            new[0], target_language
-        )  # the first word of a sentence keeps its capital, whatever capitals its candidate has
+        # The first word of a sentence keeps its capital, whatever capitals its candidate has.
+        new[0] = title(new[0], target_language)
     inside = {i for start, end in masked for i in range(start + 1, end)}
     return Noised(new, masked, [i for i in chosen.inserted if i not in inside])
 

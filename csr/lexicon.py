@@ -42,7 +42,7 @@ class Lexicon:
         return len(self.entries)
 
     def probs(self, word: str) -> dict[str, float]:
-        """Return p(candidate | word): the weights of one word, scaled to sum to 1."""
+        """P(candidate | word): the weights of one word, scaled to sum to 1."""
         total = sum(self.entries[word].values())
         return {candidate: weight / total for candidate, weight in self.entries[word].items()}
 
@@ -289,7 +289,7 @@ def write_lexicon(lexicon: Lexicon, path: PathLike) -> None:
 
 
 def deduced_kind(lexicon: Lexicon) -> Kind:
-    """Return what the weights of a lexicon without a record are, by themselves.
+    """The kind of the weights of a lexicon without a record, as they show it themselves.
 
     A dictionary where all weights are 1; probabilities where the weights of no word sum to more than 1 (rounding
     apart); similarities otherwise.
@@ -302,7 +302,7 @@ def deduced_kind(lexicon: Lexicon) -> Kind:
 
 
 def sidecar(path: PathLike) -> Path:
-    """Return where the record of how a lexicon was made lies: ``en-fr.tsv`` -> ``en-fr.tsv.json``."""
+    """The file with the record of how a lexicon was made: ``en-fr.tsv`` -> ``en-fr.tsv.json``."""
     return Path(f"{path}.json")
 
 
@@ -346,12 +346,12 @@ class Record:
 
     @property
     def reversed(self) -> Record:
-        """Return the record of the lexicon with its sides swapped."""
+        """The record of the lexicon with its sides swapped."""
         return Record(self.kind, (self.languages[1], self.languages[0]))
 
 
 def read_record(path: PathLike) -> Record:
-    """Return the record of the lexicon at ``path``; an empty one where no sidecar lies beside it.
+    """The record of the lexicon at ``path``; an empty one where no sidecar lies beside it.
 
     Raises:
         DataError: the sidecar is not what ``write_sidecar`` writes.

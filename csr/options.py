@@ -20,7 +20,7 @@ S = TypeVar("S")
 
 
 def chosen(defaults: Any, names: Sequence[str] = ()) -> list[dataclasses.Field[Any]]:
-    """Return the fields that become options, in the order of their declaration: those named, or all.
+    """The fields that become options, in the order of their declaration: those named, or all.
 
     Raises:
         ValueError: a name is none of a field.
@@ -32,7 +32,7 @@ def chosen(defaults: Any, names: Sequence[str] = ()) -> list[dataclasses.Field[A
 
 
 def plain_type(kind: Any) -> tuple[type, bool, tuple[Any, ...]]:
-    """Return the type of an option (a list is text), whether it may be left open (None), and its choices, if any."""
+    """The type of an option (a list is text), whether it may be left open (None), and its choices, if any."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union):
         return plain_type(arguments[0])[0], True, plain_type(arguments[0])[2]
@@ -42,7 +42,7 @@ def plain_type(kind: Any) -> tuple[type, bool, tuple[Any, ...]]:
 
 
 def described(item: dataclasses.Field[Any], default: Any) -> str:
-    """Return the help of an option, with its source and its default."""
+    """The help of an option, with its source and its default."""
     text = item.metadata["help"]
     text += f" ({item.metadata['source']})" if item.metadata["source"] else ""
     if default is None or isinstance(default, bool):
@@ -67,7 +67,7 @@ def add_options(parser: Any, defaults: Any, names: Sequence[str] = ()) -> None:
 
 
 def read_options(values: Any, defaults: S, names: Sequence[str] = ()) -> S:
-    """Return the settings that parsed options (attributes of ``values``) give; those that are no options stay.
+    """The settings that parsed options (attributes of ``values``) give; those that are no options stay.
 
     Raises:
         ConfigError: a setting is of the wrong type, out of range, or at odds with another.
@@ -87,7 +87,7 @@ def read_options(values: Any, defaults: S, names: Sequence[str] = ()) -> S:
 
 
 def flags(settings: S, defaults: S, names: Sequence[str] = ()) -> list[str]:
-    """Return the options that give the settings to a command whose defaults are these; none where they agree.
+    """The options that give the settings to a command whose defaults are these; none where they agree.
 
     A setting that does nothing beside the others (``needs``) is left out.
 

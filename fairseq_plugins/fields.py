@@ -17,7 +17,7 @@ _OPEN: dict[Any, Any] = {float: math.nan}
 
 
 def settings_fields(defaults: Any, names: Sequence[str] = ()) -> Callable[[type[C]], type[C]]:
-    """Return a class decorator that adds the settings, or those named, as fields with these defaults.
+    """A class decorator that adds the settings, or those named, as fields with these defaults.
 
     It goes below ``@dataclass``; ``read_fields`` gives the settings back. Lists and choices are plain text there: a
     checkpoint keeps the fields, and is read without running code.
@@ -40,7 +40,7 @@ def settings_fields(defaults: Any, names: Sequence[str] = ()) -> Callable[[type[
 
 
 def read_fields(cfg: Any, defaults: S, names: Sequence[str] = ()) -> S:
-    """Return the settings that the fields of a task give, the others as in ``defaults``; see ``read_options``."""
+    """The settings that the fields of a task give, the others as in ``defaults``; see ``read_options``."""
     values = {item.name: getattr(cfg, item.name) for item in chosen(defaults, names)}
     is_open = {name for name, value in values.items() if isinstance(value, float) and math.isnan(value)}
     return read_options(Namespace(**values | dict.fromkeys(is_open)), defaults, names)

@@ -82,7 +82,7 @@ class CsrRestoreTask(CsrTranslationTask):
 
     @property
     def side_languages(self) -> list[str]:
-        """Return the language of each side of an example."""
+        """The language of each side of an example."""
         cfg = self.cfg
         return cfg.monolingual.split(",") if cfg.monolingual else [cfg.source_lang, cfg.target_lang]
 
@@ -107,7 +107,7 @@ class CsrRestoreTask(CsrTranslationTask):
         )
 
     def get_batch_iterator(self, dataset, *args, **kwargs):  # type: ignore[no-untyped-def]
-        """Return fairseq's iterator of batches; where the rate has a schedule, they are placed in it epoch by epoch."""
+        """Fairseq's iterator of batches; where the rate has a schedule, they are placed in it epoch by epoch."""
         new = dataset not in self.dataset_to_epoch_iter
         batches = super().get_batch_iterator(dataset, *args, **kwargs)
         if new and getattr(dataset, "schedule", None):
@@ -128,12 +128,12 @@ class CsrRestoreTask(CsrTranslationTask):
 
     @functools.cached_property
     def noise(self) -> Noise:
-        """Return the settings of switching, checked."""
+        """The settings of switching, checked."""
         return read_fields(self.cfg, DEFAULTS)
 
     @functools.cached_property
     def noises(self) -> list[AddNoise]:
-        """Return what adds noise to each side."""
+        """The noise of each side."""
         if self.noise.replace == "mask":
             mask = self.src_dict.index("<mask>")
             masker = Masker(
@@ -153,7 +153,7 @@ class CsrRestoreTask(CsrTranslationTask):
         return piece_roles(self.src_dict.symbols, self.src_dict.nspecial)
 
     def _lexicons(self) -> list[list[EncodedLexicon]]:
-        """Return the lexicons of each side."""
+        """The lexicons of each side."""
         cfg = self.cfg
         if cfg.lexicon is None:
             raise ConfigError("--lexicon: expected a lexicon (source<TAB>target<TAB>weight), found none")
@@ -172,7 +172,7 @@ class CsrRestoreTask(CsrTranslationTask):
         ]
 
     def _encoded(self, sources: list[Source], noise: Noise) -> list[EncodedLexicon]:
-        """Return the lexicons of a side, each encoded; one of all of them where each word draws its own."""
+        """The lexicons of a side, each encoded; one of all of them where each word draws its own."""
         words, model = self.src_dict.symbols, self.cfg.sentencepiece_model
 
         def make(group: list[Source]) -> EncodedLexicon:
@@ -213,7 +213,7 @@ class CsrRestoreTask(CsrTranslationTask):
         )
 
     def output_languages(self, sample: dict) -> torch.Tensor:
-        """Return the language id that each sentence carries: it is restored into its own language."""
+        """The language id that each sentence carries: it is restored into its own language."""
         source = sample["net_input"]["src_tokens"]
         ids = torch.tensor([self.tgt_dict.index(f"[{language}]") for language in self.languages], device=source.device)
         found = torch.isin(source, ids)

@@ -35,7 +35,7 @@ def add_out(parser: argparse.ArgumentParser, what: str = "lexicon to write") -> 
 
 
 def options_of(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
-    """Return options by name, as the record of a lexicon keeps them."""
+    """Options by name, as the record of a lexicon keeps them."""
     return {name: getattr(arguments, name) for name in names}
 
 
@@ -62,6 +62,6 @@ def write(
 
 
 def record_of(path: PathLike, lexicon: Lexicon) -> Record:
-    """Return the kind and the languages of a lexicon that was read from ``path``."""
+    """The kind and the languages of a lexicon that was read from ``path``."""
     record = read_record(path)
     return Record(record.kind or deduced_kind(lexicon), record.languages)

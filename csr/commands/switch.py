@@ -148,7 +148,7 @@ class _Line(NamedTuple):
 
 
 def _lexicons(sources: list[Source], noise: Noise) -> list[Lexicon]:
-    """Return the lexicons that sentences draw from, cased: one where words draw, an empty one for masks."""
+    """The lexicons that sentences draw from, cased: one where words draw, an empty one for masks."""
     lexicons = [source.read(noise) for source in sources] if noise.replace != "mask" else []
     if noise.lexicon_draw == "word" or not lexicons:
         lexicons = [Lexicon.equally(lexicons)] if len(lexicons) != 1 else lexicons

@@ -17,13 +17,13 @@ _STUB = "\ue000"
 
 
 def piece_encoder(pieces: Sequence[str]) -> Encoder:
-    """Return how a lexicon of pieces is written: as itself, and one the vocabulary lacks not at all."""
+    """The encoder of a lexicon of pieces: each is itself, and one that the vocabulary lacks is nothing."""
     index = {piece: i for i, piece in enumerate(pieces)}
     return lambda words, spaced: [[index[word]] if word in index else [] for word in words]
 
 
 def word_encoder(pieces: Sequence[str], unknown: int, sentencepiece_model: PathLike | None) -> Encoder:
-    """Return how a word is written in a vocabulary: by a SentencePiece model, or as one piece without one.
+    """The encoder of words into a vocabulary: by a SentencePiece model or, without one, each as one piece.
 
     Raises:
         ConfigError: the vocabulary is not of whole words and there is no model, or the model does not fit it.

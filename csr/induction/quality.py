@@ -38,7 +38,7 @@ def read_text(path: PathLike, language: str | None = None) -> Iterable[list[str]
 
 
 def cooccurrence_precision(lexicon: Lexicon, bitext: Bitext, k: int = 1) -> float:
-    """Return the share of source tokens with an entry whose k best candidates meet a word of the aligned sentence.
+    """The share of source tokens with an entry whose k best candidates meet a word of the aligned sentence.
 
     0 if no token has an entry.
 
@@ -70,7 +70,7 @@ def cooccurrences(
 
 
 def gold_precision(lexicon: Lexicon, gold: Lexicon, ks: Sequence[int] = KS) -> dict[str, float]:
-    """Return the share of gold words that have an entry, and precision@k over those.
+    """The share of gold words that have an entry, and precision@k over those.
 
     A word is right at k if one of its k best candidates is one of its gold translations.
 
@@ -90,7 +90,7 @@ def gold_precision(lexicon: Lexicon, gold: Lexicon, ks: Sequence[int] = KS) -> d
 
 
 def summary(lexicon: Lexicon) -> dict[str, float]:
-    """Return what a lexicon tells about itself.
+    """The figures of a lexicon by itself.
 
     Words and entries; the mean number of candidates; the share of entries that translate a word by itself, in any case;
     the mean entropy in bits of p(candidate | word).
@@ -113,7 +113,7 @@ def _entropy(probs: Mapping[str, float]) -> float:
 def coverage(
     lexicon: Lexicon, counts: Mapping[str, int], hits: Mapping[int, Mapping[str, int]] | None = None
 ) -> dict[str, float]:
-    """Return the share of types and of tokens with an entry and, with hits, co-occurrence precision over those tokens.
+    """The share of types and of tokens with an entry and, with hits, co-occurrence precision over those tokens.
 
     Args:
         counts: tokens of each word.
@@ -136,7 +136,7 @@ def coverage(
 def drawn(
     lexicon: Lexicon, bitext: Bitext, stop_words: tuple[Collection[str], Collection[str]] | None = None
 ) -> dict[str, float]:
-    """Return what switching puts into a text, in expectation over all draws.
+    """The figures of what switching puts into a text, in expectation over all draws.
 
     Of the source tokens, the share that may be switched; of these, the probability that the candidate drawn stands in
     the aligned sentence, and that it stands in the one after it (chance); of those that are no stop word, the
@@ -170,7 +170,7 @@ def drawn(
 
 
 def doubts(found: Mapping[str, float]) -> list[str]:
-    """Return what is poor about what is ``drawn``, each with its figure."""
+    """Reasons to doubt what is ``drawn``, each with its figure."""
     doubts = []
     if found["in_translation"] - found["by_chance"] < POOR:
         doubts.append(
@@ -195,7 +195,7 @@ def stats(
     n_samples: int = 20,
     seed: int = 1,
 ) -> dict[str, Any]:
-    """Return everything there is to say about a lexicon, as JSON writes it.
+    """All figures of a lexicon, as JSON writes them.
 
     Args:
         bitext: gives coverage and co-occurrence precision, ``text`` coverage alone; both also by frequency in them.
@@ -268,7 +268,7 @@ def _shown(value: float | None) -> str:
 
 
 def samples(report: Mapping[str, Any], n_candidates: int = 5) -> str:
-    """Return the sampled entries of a ``stats`` as text, the best candidates of each."""
+    """The sampled entries of a ``stats`` as text, the best candidates of each."""
     return "\n".join(
         f"{word}: " + ", ".join(f"{c} {w:.3g}" for c, w in list(candidates.items())[:n_candidates])
         for word, candidates in report["sample"].items()

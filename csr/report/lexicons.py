@@ -61,7 +61,7 @@ def describe(run: Path, src: str, tgt: str, config: dict[str, Any]) -> dict[str,
 
 
 def _noise(config: dict[str, Any], src: str) -> Noise:
-    """Return the settings of stage one for the words of a language."""
+    """The settings of stage one for the words of a language."""
     names = {item.name for item in dataclasses.fields(Noise)}
     noise = build({name: value for name, value in config["noise"].items() if name in names}, Noise)
     return noise if src == config["data"]["source_lang"] else noise.reversed

@@ -22,7 +22,7 @@ MANY = 0.1  # of a lexicon's words that stand for themselves are worth a warning
 def drawable(
     lexicon: Lexicon, noise: Noise, kind: Kind, stops: tuple[Collection[str], Collection[str]] = ((), ())
 ) -> Lexicon:
-    """Return the words that may be switched, with the candidates that may be drawn; draw these by weight.
+    """The words that may be switched, with the candidates that may be drawn; draw these by weight.
 
     Candidates equal to their word are left out, then those below ``min_weight``, stop words on either side and short
     words, then all but the ``top_k`` best; what is left is tempered.
@@ -52,14 +52,14 @@ class Source:
     swapped: bool = False
 
     def record(self) -> Record:
-        """Return what is known of the lexicon in the direction that it is used in."""
+        """The kind and the languages of the lexicon, in the direction that it is used in, so far as they are known."""
         record = read_record(self.path)
         record = record.reversed if self.swapped else record
         source, target = (own or known for own, known in zip(self.languages, record.languages, strict=True))
         return Record(record.kind, (source, target))
 
     def read(self, noise: Noise) -> Lexicon:
-        """Return the candidates that take part: ``drawable``.
+        """The candidates that take part: ``drawable``.
 
         Raises:
             ConfigError: the sides of probabilities would be swapped.
@@ -91,14 +91,14 @@ class Source:
         return left
 
     def stop_words(self) -> tuple[Collection[str], Collection[str]] | None:
-        """Return the stop words of both languages; None unless both are known and have a list."""
+        """The stop words of both languages; None unless both are known and have a list."""
         languages = [base(language) for language in self.record().languages if language is not None]
         if len(languages) < 2 or not all(map(has_list, languages)):
             return None
         return stop_words(languages[0]), stop_words(languages[1])
 
     def settings(self, noise: Noise) -> dict[str, Any]:
-        """Return all that decides what ``read`` gives, beside what the file holds, as JSON has it."""
+        """All that decides what ``read`` gives, beside what the file holds, as JSON has it."""
         record = self.record()
         # Without a record the kind is seen in the file; stop words may take part in what follows from it.
         stops = _stop_words(self.path, noise.resolved(record.kind or "probabilities"), record.languages, quiet=True)
@@ -115,7 +115,7 @@ class Source:
 def _stop_words(
     path: PathLike, noise: Noise, languages: Languages, quiet: bool = False
 ) -> tuple[Collection[str], Collection[str]]:
-    """Return the stop words of both sides, in the direction of ``languages``; none, with a warning, if unknown."""
+    """The stop words of both sides, in the direction of ``languages``; none, with a warning, if unknown."""
     if noise.stop_words is not None:
         first, second = (frozenset() if name == "none" else stop_words(name) for name in noise.stop_words)
         return first, second

@@ -18,17 +18,17 @@ class CodeMixing:
 
     @property
     def switch_rate(self) -> float:
-        """Return the share of words replaced."""
+        """The share of words replaced."""
         return self.n_switched / max(self.n_words, 1)
 
     @property
     def point_rate(self) -> float:
-        """Return the share of neighbouring words of two languages."""
+        """The share of neighbouring words of two languages."""
         return self.n_points / max(self.n_pairs, 1)
 
 
 def code_mixing(sentences: Iterable[tuple[int, Sequence[int]]]) -> CodeMixing:
-    """Return the figures of sentences, each its number of words and the positions of the switched ones.
+    """The figures of sentences, each its number of words and the positions of the switched ones.
 
     The code-mixing index of a sentence is 100 (1 - n_most / n), the share of its words that are not in its most
     frequent language (Das and Gambäck 2014, where every word has a language); that of a text is their mean.

@@ -25,7 +25,7 @@ NO_PIECES = np.empty(0, np.int64)
 
 @jit
 def choose_words(available, rate, gate, of_words, state):  # type: ignore[no-untyped-def]
-    """Return which words ``noise.IndependentWords`` chooses, bool [n_words]."""
+    """Which words ``noise.IndependentWords`` chooses, bool [n_words]."""
     n = len(available)
     left = np.empty(n, np.int32)
     n_left = 0
@@ -335,7 +335,7 @@ class Switcher:
         aligned_marks: np.ndarray = NO_MARKS,
         rate: float | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return a noisy sentence and its ``STATS``; the input, int [n_pieces], stays as it is.
+        """A noisy sentence and its ``STATS``; the input, int [n_pieces], stays as it is.
 
         Args:
             marks: the ``csr.switching.symbols.Mark`` of each piece; without them words are found by ``roles``.
@@ -389,14 +389,14 @@ class Sometimes:
         aligned_marks: np.ndarray = NO_MARKS,
         rate: float | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the sentence as the noise leaves it, or as it is; see ``Switcher``."""
+        """The sentence as the noise leaves it, or as it is; see ``Switcher``."""
         if Stream(self._seed + 1, epoch, index).random() < self._share:
             return self._noise(ids, epoch, index, marks, aligned, aligned_marks, rate)
         return ids, np.zeros(len(STATS), np.int64)
 
 
 def fixed(array: np.ndarray) -> np.ndarray:
-    """Return a view that cannot be written: arrays in memory and those mapped from disk share one compilation."""
+    """A view that cannot be written: arrays in memory and those mapped from disk share one compilation."""
     view = np.asarray(array).view()
     view.flags.writeable = False
     return view

@@ -18,7 +18,7 @@ NO_MARKS = np.empty(0, np.uint8)
 
 @jit
 def marked_words(marks):  # type: ignore[no-untyped-def]
-    """Return where the words of a sentence start and end by its ``csr.switching.symbols.Mark`` of each piece."""
+    """Starts and ends of the words of a sentence, by its ``csr.switching.symbols.Mark`` of each piece."""
     n = len(marks)
     starts = np.empty(n, np.int32)
     ends = np.empty(n, np.int32)
@@ -51,7 +51,7 @@ def find_units(ids, marks, roles, unit):  # type: ignore[no-untyped-def]
 
 @jit
 def find_words(ids, roles):  # type: ignore[no-untyped-def]
-    """Return where the words of a sentence start and end, int32 [n_words] each.
+    """Starts and ends of the words of a sentence, int32 [n_words] each.
 
     A word is a run of pieces with letters or digits that follows a space or punctuation; an apostrophe between two
     such pieces belongs to it.

@@ -24,7 +24,7 @@ class RecordingStream(Stream):
         self.lengths: list[int] = []
 
     def poisson(self, exp_minus_mean: float) -> int:
-        """Return a Poisson number; see ``Stream``."""
+        """A Poisson number; see ``Stream``."""
         self.lengths.append(super().poisson(exp_minus_mean))
         return self.lengths[-1]
 
@@ -38,7 +38,7 @@ class ChiSquare:
 
     @property
     def p(self) -> float:
-        """Return the probability of a statistic as large or larger if the draws are right."""
+        """The probability of a statistic as large or larger if the draws are right."""
         from scipy.stats import chi2
 
         return float(chi2.sf(self.statistic, self.degrees)) if self.degrees else 1.0
@@ -48,12 +48,12 @@ class ChiSquare:
 
 
 def chi_square(cells: Iterable[tuple[float, float]], degrees: int) -> ChiSquare:
-    """Return the test of cells (observed, expected)."""
+    """The test of cells (observed, expected)."""
     return ChiSquare(sum((observed - expected) ** 2 / expected for observed, expected in cells), degrees)
 
 
 def span_cells(lengths: Mapping[int, int], mean: float) -> list[tuple[int, float]]:
-    """Return how many spans had 1, 2, ... and ten or more words, observed and expected, given how many had a length.
+    """The number of spans of 1, 2, ... and ten or more words, observed and expected, given how many had a length.
 
     Spans of no words are drawn again, so lengths follow P(k) = mean^k e^-mean / (k! (1 - e^-mean)), k >= 1.
 
@@ -72,7 +72,7 @@ def span_cells(lengths: Mapping[int, int], mean: float) -> list[tuple[int, float
 
 
 def candidate_cells(drawn: Mapping[str, Counter[str]], lexicon: Lexicon) -> tuple[list[tuple[int, float]], int]:
-    """Return how often candidates were drawn and should have been, of words drawn often enough; degrees of freedom."""
+    """How often candidates were drawn and should have been, of words drawn often enough; degrees of freedom."""
     cells = []
     degrees = 0
     for word, counts in drawn.items():

@@ -58,12 +58,12 @@ class EncodedLexicon:
     n_unencodable: int  # candidates left out because the vocabulary lacks their characters
 
     def arrays(self) -> tuple[np.ndarray, ...]:
-        """Return the arrays in the order above."""
+        """The arrays in the order above."""
         return tuple(array for array in vars(self).values() if isinstance(array, np.ndarray))
 
     @staticmethod
     def empty() -> EncodedLexicon:
-        """Return a lexicon without words."""
+        """A lexicon without words."""
         none, starts = np.empty(0, np.int32), np.zeros(1, np.int32)
         return EncodedLexicon(
             np.full(1, -1, np.int32), starts, none, none, np.empty(0, np.uint8), starts, np.empty(0, np.float64),
@@ -72,12 +72,12 @@ class EncodedLexicon:
 
     @property
     def n_entries(self) -> int:
-        """Return how many words can be switched."""
+        """The number of words that can be switched."""
         return len(self.entry_starts) - 1
 
     @property
     def nbytes(self) -> int:
-        """Return the memory the arrays take, in bytes."""
+        """The memory the arrays take, in bytes."""
         return sum(array.nbytes for array in self.arrays())
 
 
@@ -150,7 +150,7 @@ def encode_lexicon(lexicon: Lexicon, encode: Encoder, languages: Languages = (No
 def encoded_lexicon(
     path: PathLike, settings: Mapping[str, object], vocabulary: Sequence[str], make: Callable[[], EncodedLexicon]
 ) -> EncodedLexicon:
-    """Return the lexicon at ``path`` encoded, kept beside it in ``<path>.encoded/<key>/`` from the first time on.
+    """The lexicon at ``path`` encoded, kept beside it in ``<path>.encoded/<key>/`` from the first time on.
 
     The arrays are mapped from there, so that a run starts at once and all processes share one copy in memory. The key
     is a hash of the lexicon's bytes, the settings and the vocabulary: nothing stale is ever read. Where the folder
@@ -196,13 +196,13 @@ def _write_arrays(folder: Path, arrays: Mapping[str, np.ndarray], n_unencodable:
 
 
 def _encode_forms(words: Sequence[str], encode: Encoder, language: str | None) -> list[list[int]]:
-    """Return the six forms of each word, word by word."""
+    """The six forms of each word, word by word."""
     columns = [encode([case(word, language) for word in words], spaced) for case in CASES for spaced in (False, True)]
     return [form for forms in zip(*columns, strict=True) for form in forms]
 
 
 def _encode_small(words: Sequence[str], encode: Encoder, language: str | None) -> list[list[int]]:
-    """Return two forms in small letters of each word that has capitals, and four or six empty ones."""
+    """Two forms in small letters of each word that has capitals, and four or six empty ones."""
     small = [lower(word, language) for word in words]
     columns = [encode(small, spaced) for spaced in (False, True)]
     rows = zip(words, small, *columns, strict=True)

@@ -19,7 +19,7 @@ def _hash(pieces, start, end):  # type: ignore[no-untyped-def]
 
 @jit
 def build_slots(form_starts, form_pieces):  # type: ignore[no-untyped-def]
-    """Return an open-addressing hash table of the forms, at most half full."""
+    """An open-addressing hash table of the forms, at most half full."""
     n = len(form_starts) - 1
     size = 16
     while size < 2 * n:

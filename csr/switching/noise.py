@@ -33,11 +33,11 @@ class Policy(Protocol):
     """Chooses the words to replace."""
 
     def choose(self, available: Sequence[bool], rate: float, stream: Stream) -> Chosen:
-        """Return what to replace among the words that are available (have a candidate), for a rate in [0, 1]."""
+        """Choose among the words that are available (have a candidate), for a rate in [0, 1]."""
 
     @property
     def rate(self) -> float:
-        """Return the share of words to replace unless a schedule says otherwise."""
+        """The share of words to replace unless a schedule says otherwise."""
 
 
 def _budget(rate: float, n_words: int) -> int:
@@ -67,7 +67,7 @@ class PoissonSpans:
             raise ValueError(f"mean_span must be positive, got {self.mean_span}")
 
     def choose(self, available: Sequence[bool], rate: float, stream: Stream) -> Chosen:
-        """Return what to replace."""
+        """Choose the words; see ``Policy``."""
         budget = min(_budget(rate, len(available)), sum(available))
         chosen: set[int] = set()
         inserted = []
@@ -99,7 +99,7 @@ class FixedSpans:
             raise ValueError(f"span must be at least 1, got {self.span}")
 
     def choose(self, available: Sequence[bool], rate: float, stream: Stream) -> Chosen:
-        """Return what to replace."""
+        """Choose the words; see ``Policy``."""
         budget = min(_budget(rate, len(available)), sum(available))
         chosen: set[int] = set()
         for start in stream.permutation(len(available)):
@@ -141,7 +141,7 @@ class IndependentWords:
             raise ValueError(f"share_of must be {' or '.join(get_args(ShareOf))}, got {self.share_of!r}")
 
     def choose(self, available: Sequence[bool], rate: float, stream: Stream) -> Chosen:
-        """Return what to replace."""
+        """Choose the words; see ``Policy``."""
         left = [i for i, can in enumerate(available) if can]
         if stream.random() >= self.gate or not left or rate == 0:
             return Chosen([], [])
@@ -175,7 +175,7 @@ class Schedule:
             raise ValueError(f"updates must be at least 1, got {self.updates}")
 
     def rate(self, update: int) -> float:
-        """Return the rate of the batches of an update, counted from 0."""
+        """The rate of the batches of an update, counted from 0."""
         if self.shape == "constant":
             return self.start
         done = min(update / self.updates, 1.0)
@@ -199,7 +199,7 @@ class Noised:
 
     @property
     def n_replaced(self) -> int:
-        """Return how many words were replaced."""
+        """The number of words replaced."""
         return len(self.words) + sum(end - start for start, end in self.masked)
 
 
@@ -260,7 +260,7 @@ def covered(word: str, lexicon: Lexicon) -> bool:
 
 
 def switch(words: Sequence[str], lexicon: Lexicon, policy: Policy, stream: Stream) -> dict[int, str]:
-    """Return the translations that replace words of a sentence, by position; see ``add_noise``."""
+    """The translations that replace words of a sentence, by position; see ``add_noise``."""
     return add_noise(words, lexicon, policy, stream).words
 
 
@@ -273,14 +273,14 @@ def one_of(lexicons: Sequence[Lexicon], stream: Stream) -> Lexicon:
 
 
 def permuted(sentences: Sequence[str], stream: Stream) -> list[str]:
-    """Return the sentences of an instance in random order (Liu et al. 2020, section 2.2); one takes no draw."""
+    """The sentences of an instance in random order (Liu et al. 2020, section 2.2); one takes no draw."""
     if len(sentences) < 2:
         return list(sentences)
     return [sentences[i] for i in stream.permutation(len(sentences))]
 
 
 def runs(positions: Sequence[int]) -> list[tuple[int, int]]:
-    """Return the runs of neighbouring positions, from and up to."""
+    """The runs of neighbouring positions, from and up to."""
     runs: list[tuple[int, int]] = []
     for i in positions:
         if runs and runs[-1][1] == i:
@@ -327,7 +327,7 @@ class SwitchedLine:
     positions: tuple[int, ...]  # the replaced words, counted among the words
 
     def text(self, pattern: str = "{}") -> str:
-        """Return the switched line, each replacement written into a pattern.
+        """The switched line, each replacement written into a pattern.
 
         Words that touch, as in Chinese, get a space between their translations.
         """

@@ -145,7 +145,7 @@ class Noise:
             )
 
     def make_policy(self) -> Policy:
-        """Return what chooses the words."""
+        """The policy, which chooses the words."""
         match self.policy:
             case "poisson":
                 return PoissonSpans(self.rate, self.mean_span, self.zero_spans == "insert")
@@ -155,28 +155,28 @@ class Noise:
                 return IndependentWords(self.rate, self.gate, self.share_of)
 
     def make_schedule(self) -> Schedule | None:
-        """Return how the rate moves; None where it stays."""
+        """The rate over the updates; None where it stays."""
         if self.schedule == "constant":
             return None
         return Schedule(self.schedule, self.rate, self.rate_end, self.schedule_updates)
 
     def rate_at(self, update: int) -> float:
-        """Return the rate of the batches of an update, counted from 0."""
+        """The rate of the batches of an update, counted from 0."""
         schedule = self.make_schedule()
         return schedule.rate(update) if schedule else self.rate
 
     @property
     def mask_probability(self) -> float:
-        """Return the probability that a run of replaced words becomes a ``<mask>``."""
+        """The probability that a run of replaced words becomes a ``<mask>``."""
         return {"translation": 0.0, "mask": 1.0, "mixture": self.mask_share}[self.replace]
 
     @property
     def reversed(self) -> Noise:
-        """Return the settings for words of the second language: the stop words of the two change places."""
+        """The settings for words of the second language: the stop words of the two change places."""
         return dataclasses.replace(self, stop_words=self.stop_words and self.stop_words[::-1])
 
     def resolved(self, kind: Kind) -> Noise:
-        """Return the settings with those left open as the kind of a lexicon asks for.
+        """The settings with those left open as the kind of a lexicon asks for.
 
         Similarities (VecMap) are drawn uniformly among the three nearest (Zan et al., section 4.1, which leaves the
         number open; 3 as in its released code). Probabilities (IBM Model 1) as they are, from 2 % on, without stop

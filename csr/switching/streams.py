@@ -15,14 +15,14 @@ MASK = (1 << 64) - 1
 
 
 def mix(z: int) -> int:
-    """Return SplitMix64's output function of a state: a bijection on 64 bits."""
+    """SplitMix64's output function of a state: a bijection on 64 bits."""
     z = ((z ^ (z >> 30)) * MIX_1) & MASK
     z = ((z ^ (z >> 27)) * MIX_2) & MASK
     return z ^ (z >> 31)
 
 
 def start_state(seed: int, epoch: int, index: int) -> int:
-    """Return the state in which the stream of one sentence starts."""
+    """The state in which the stream of one sentence starts."""
     state = 0
     for part in (seed, epoch, index):
         state = mix((state + part + 1) * STEP & MASK)
@@ -36,16 +36,16 @@ class Stream:
         self.state = start_state(seed, epoch, index)
 
     def random(self) -> float:
-        """Return a float in [0, 1) with 53 random bits."""
+        """A float in [0, 1) with 53 random bits."""
         self.state = (self.state + STEP) & MASK
         return (mix(self.state) >> 11) * 2.0**-53
 
     def below(self, n: int) -> int:
-        """Return an integer in [0, n)."""
+        """An integer in [0, n)."""
         return int(self.random() * n)
 
     def poisson(self, exp_minus_mean: float) -> int:
-        """Return a Poisson number, given exp(-mean): how many uniforms multiply to stay above it (Knuth)."""
+        """A Poisson number, given exp(-mean): how many uniforms multiply to stay above it (Knuth)."""
         count, product = 0, self.random()
         while product > exp_minus_mean:
             count += 1
@@ -53,7 +53,7 @@ class Stream:
         return count
 
     def permutation(self, n: int) -> list[int]:
-        """Return 0 .. n-1 in random order (Fisher and Yates)."""
+        """0 .. n-1 in random order (Fisher and Yates)."""
         order = list(range(n))
         for i in range(n - 1, 0, -1):
             j = self.below(i + 1)

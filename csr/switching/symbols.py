@@ -44,7 +44,7 @@ class Unit(IntEnum):
 
 
 def piece_roles(pieces: Sequence[str], special: int = 4) -> np.ndarray:
-    """Return the role flags of each piece of a vocabulary, uint8 [n_pieces].
+    """The role flags of each piece of a vocabulary, uint8 [n_pieces].
 
     A vocabulary with the space sign is SentencePiece's; else ``@@`` at a piece's end continues a word; else every
     piece is a word. The first ``special`` pieces and those in ``<>`` or ``[]`` are outside of words.

@@ -25,7 +25,7 @@ def _lists() -> dict[str, str]:
 
 
 def stop_words(language_or_file: str) -> frozenset[str]:
-    """Return the stop words of a language (``de``, from stopwords-iso) or of a file of one word a line, lower-cased.
+    """The stop words of a language (``de``, from stopwords-iso) or of a file of one word a line, lower-cased.
 
     stopwords-iso has every language of both papers but isiXhosa. Its English list is broad: it holds ``work``, a word
     that Visser et al. do switch (Table 1). A file replaces it.

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def running_forms(lines: Iterable[str], language: str | None = None) -> dict[str, str]:
-    """Return the most frequent form of each word where no sentence starts, by the word as lexicons hold it.
+    """The most frequent form of each word where no sentence starts, by the word as lexicons hold it.
 
     The first word of a line, and one after punctuation that may end a sentence or open one, counts only where more of
     it than its first letter is in capitals. Words never seen elsewhere have no form here. Of forms equally frequent
@@ -39,7 +39,7 @@ def running_forms(lines: Iterable[str], language: str | None = None) -> dict[str
 
 
 def running_forms_of(path: PathLike, language: str | None = None) -> dict[str, str]:
-    """Return the running forms of a file's words; none, with a warning, of a pipe, which is read but once."""
+    """The running forms of a file's words; none, with a warning, of a pipe, which is read but once."""
     if not Path(path).is_file():
         logger.warning(f"{path}: is no file that can be read again to learn capitals from; words stay in lower case")
         return {}

@@ -16,7 +16,7 @@ import numpy as np
 import csr
 from csr.errors import DataError
 from csr.files import PathLike, is_stream, read_json, read_lines, sha256, write_json, write_text
-from csr.text.forms import CASES, LOOKUPS, is_visible, lower, normalized, spellings
+from csr.text.forms import CASES, LOOKUPS, is_visible, lower, normalized, spellings, upper
 
 logger = logging.getLogger(__name__)
 
@@ -132,6 +132,23 @@ class Lexicon:
             swapped = {word: Lexicon(swapped).probs(word) for word in swapped}
         return Lexicon({word: dict(sorted(c.items(), key=lambda item: -item[1])) for word, c in swapped.items()})
 
+    def distinct(self, language: str | None = None) -> Lexicon:
+        """Let candidates of a word that are the same in capitals be one, as the first is written; weights add up.
+
+        So that they stay apart in every case (``cased``).
+
+        >>> Lexicon({"weg": {"Straße": 0.5, "Pfad": 0.3, "strasse": 0.2}}).distinct().entries
+        {'weg': {'Straße': 0.7, 'Pfad': 0.3}}
+        """
+        entries: dict[str, dict[str, float]] = {}
+        for word, candidates in self.entries.items():
+            written: dict[str, str] = {}
+            options = entries.setdefault(word, {})
+            for candidate, weight in candidates.items():
+                form = written.setdefault(upper(candidate, language), candidate)
+                options[form] = options.get(form, 0.0) + weight
+        return Lexicon(entries)
+
     def cased(self, languages: Languages = (None, None)) -> Lexicon:
         """Add each word in Title and UPPER case, with its candidates in that case; words as written go first.
 
@@ -145,14 +162,14 @@ class Lexicon:
         """
         source, target = languages
         entries: dict[str, dict[str, float]] = {}
-        words = list(self.entries)
+        options = self.distinct(target).entries
+        words = list(options)
         for lookup, case in LOOKUPS:
             for i, form in spellings(words, lookup, source):
                 if form not in entries:
                     entries[form] = {}
-                    for candidate, weight in self.entries[words[i]].items():
-                        written = CASES[case](candidate, target)
-                        entries[form][written] = entries[form].get(written, 0.0) + weight
+                    for candidate, weight in options[words[i]].items():
+                        entries[form][CASES[case](candidate, target)] = weight
         return Lexicon(entries)
 
     def rewritten(self, word_form: Callable[[str], str], candidate_form: Callable[[str], str]) -> Lexicon:

@@ -28,7 +28,7 @@ from csr.text.words import switchable
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 4  # of the arrays on disk
+_FORMAT = 5  # of the arrays on disk
 
 # Encodes words to piece ids; the flag says whether the word follows a space (True) or another piece (False).
 # A word that cannot be encoded without unknown pieces gives an empty list.
@@ -90,6 +90,7 @@ def encode_lexicon(lexicon: Lexicon, encode: Encoder, languages: Languages = (No
     Raises:
         DataError: nothing is left: no word or no candidate can be written with this vocabulary.
     """
+    lexicon = lexicon.distinct(languages[1])
     sources = [word for word in lexicon.entries if switchable(word)]
     targets = list(dict.fromkeys(c for word in sources for c in lexicon.entries[word]))
     target_forms = _encode_forms(targets, encode, languages[1])

@@ -111,7 +111,7 @@ def architecture(state: Mapping[str, Any]) -> Architecture:
     weights, settings = state["model"], model_settings(state)
 
     def size(name: str, axis: int = 0) -> int | None:
-        return weights[name].shape[axis] if name in weights else None
+        return weights[name].shape[axis] if name in weights and weights[name].ndim > axis else None
 
     positions = size("encoder.embed_positions.weight")
     return Architecture(

@@ -125,8 +125,10 @@ def load(path: PathLike) -> Any:
     if not Path(path).is_file():
         raise DataError(f"{path}: no such file")
     try:
-        return sentencepiece.SentencePieceProcessor(model_file=str(path))
-    except (RuntimeError, OSError):
+        model = sentencepiece.SentencePieceProcessor(model_file=str(path))
+        model.id_to_piece(list(range(len(model))))  # in a damaged file they may be no text
+        return model
+    except (RuntimeError, OSError, UnicodeDecodeError):
         raise DataError(f"{path}: expected a SentencePiece model, found something else or a part of one") from None
 
 
@@ -312,8 +314,9 @@ def read_rows(prefix: PathLike) -> tuple[np.ndarray, np.ndarray]:
             raise DataError(f"{path}: no such file")
     head = np.fromfile(f"{prefix}.idx", np.uint8, _HEAD.size).tobytes()
     name, version, number, n_rows = _HEAD.unpack(head) if len(head) == _HEAD.size else (b"", 0, 0, 0)
-    sizes = np.fromfile(f"{prefix}.idx", np.int32, n_rows, offset=_HEAD.size)
-    if (name, version) != (b"MMIDIDX\x00\x00", 1) or number not in _TYPES or len(sizes) < n_rows:
+    whole = n_rows <= (Path(f"{prefix}.idx").stat().st_size - _HEAD.size) // np.dtype(np.int32).itemsize
+    sizes = np.fromfile(f"{prefix}.idx", np.int32, n_rows if whole else 0, offset=_HEAD.size)
+    if (name, version) != (b"MMIDIDX\x00\x00", 1) or number not in _TYPES or not whole or (sizes < 0).any():
         raise DataError(f"{prefix}.idx: expected fairseq's memory-mapped format, found another or a part of it")
     expected, found = int(sizes.sum()) * np.dtype(_TYPES[number]).itemsize, Path(f"{prefix}.bin").stat().st_size
     if expected != found or not found:

@@ -114,7 +114,10 @@ def _json(
         row = parse_object(line, f"{path}:{number}")
         if not all(isinstance(row.get(key), str) for key in ("document", "summary")):
             raise DataError(f"{path}:{number}: expected a document and a summary as text, found {line[:60]!r}")
-        yield Summary(row["document"], row["summary"]), (row.get("source_lang"), row.get("target_lang"))
+        direction = row.get("source_lang"), row.get("target_lang")
+        if not all(isinstance(code, str | None) for code in direction):
+            raise DataError(f"{path}:{number}: expected codes of languages as text, found {direction}")
+        yield Summary(row["document"], row["summary"]), direction
 
 
 def _ncls(

@@ -45,6 +45,8 @@ class WordPiece:
         model = tokenizer.model
         if not isinstance(model, models.WordPiece) or model.continuing_subword_prefix != CONTINUES:
             raise DataError(f"{path}: expected WordPiece with {CONTINUES}, found {type(model).__name__}")
+        if model.unk_token != UNKNOWN or model.token_to_id(UNKNOWN) is None:
+            raise DataError(f"{path}: expected the piece {UNKNOWN} for what is unknown, found {model.unk_token!r}")
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
         pieces = [tokenizer.id_to_token(i) for i in range(tokenizer.get_vocab_size())]

@@ -10,8 +10,6 @@ import hashlib
 import itertools
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -19,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from csr.errors import DataError
-from csr.files import PathLike, sha256
+from csr.errors import ConfigError, DataError
+from csr.files import PathLike, new_folder, sha256
 from csr.lexicon import Languages, Lexicon
 from csr.switching.forms import build_slots
 from csr.text.forms import CASES, LOOKUPS, lower, spellings
@@ -177,23 +175,19 @@ def encoded_lexicon(
             name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)) for name in names
         }
         return EncodedLexicon(**arrays, n_unencodable=int(np.load(folder / "n_unencodable.npy")))
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, TypeError, EOFError) as error:
         raise DataError(f"{folder}: expected an encoded lexicon, found a damaged one ({error}); delete it") from None
 
 
 def _write_arrays(folder: Path, arrays: Mapping[str, np.ndarray], n_unencodable: int) -> None:
-    folder.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".part-", dir=folder.parent) as name:
-        part = Path(name, "arrays")
-        part.mkdir()
-        for array_name, array in {**arrays, "n_unencodable": np.array(n_unencodable)}.items():
-            np.save(part / f"{array_name}.npy", array, allow_pickle=False)
-        try:
-            os.rename(part, folder)
-        except OSError as error:
-            # Another process was first: its arrays are the same.
-            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                raise
+    try:
+        with new_folder(folder) as part:
+            for name, array in {**arrays, "n_unencodable": np.array(n_unencodable)}.items():
+                np.save(part / f"{name}.npy", array, allow_pickle=False)
+    except (ConfigError, OSError) as error:
+        # Another process was first: its arrays are the same.
+        if isinstance(error, OSError) and error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
 
 
 def _encode_forms(words: Sequence[str], encode: Encoder, language: str | None) -> list[list[int]]:

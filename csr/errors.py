@@ -4,6 +4,10 @@
 class CsrError(Exception):
     """Base of the errors that say what was found and what was expected."""
 
+    def __str__(self) -> str:
+        """The message in one line: what is found in a file may hold line ends and codes that a terminal obeys."""
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in super().__str__())
+
 
 class DataError(CsrError):
     """A file does not hold what it should: ``train.de:17: expected ..., found ...``."""

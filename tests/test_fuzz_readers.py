@@ -341,7 +341,7 @@ def test_checkpoints(folder: Path) -> None:
 
     def read(path: Path) -> None:
         found = read_checkpoint(path)
-        str(architecture(found))
+        architecture(found)
         model_settings(found), str(task_settings(found).get("langs")).split(",")
 
     @settings(max_examples=60)
@@ -400,7 +400,7 @@ def test_run_folders(folder: Path) -> None:
     run = make_run(folder / "run", seeds=(1,), n=4)
     files = [path for path in sorted(run.rglob("*")) if path.suffix in (".json", ".yaml", ".log", ".tsv")]
 
-    @settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=6, suppress_health_check=[HealthCheck.too_slow])
     @given(st.data())
     def reads(data: st.DataObject) -> None:
         path = data.draw(st.sampled_from(files))

@@ -26,7 +26,8 @@ import numpy as np
 import regex
 
 from csr.files import read_lines, read_parallel
-from csr.induction.ibm1 import Model1, read_bitext
+from csr.induction.bitext import read_bitext
+from csr.induction.ibm1 import Model1
 from csr.text.words import tokenize
 
 Links = list[set[tuple[int, int]]]

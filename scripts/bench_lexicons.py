@@ -105,6 +105,7 @@ def main() -> None:
         "vecmap seed": [*vecmap, "--start", "seed", "--seed-dictionary", str(folder / "seed.tsv")],
         "vecmap auto": vecmap,
         "ibm1": ["ibm1", *corpus],
+        "align": ["align", *corpus],
     }
     print(*HEADER, sep=" | ")
     print(*["---"] * len(HEADER), sep=" | ", flush=True)

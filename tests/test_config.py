@@ -45,7 +45,10 @@ def test_defaults_are_the_papers_values():
         (_with(finetune={"lr": 0}), "finetune.lr: expected more than 0, found 0"),
         (_with(noise={"rate": 1.5}), "noise.rate: expected at least 0 and at most 1, found 1.5"),
         (_with(noise=None), "noise: expected settings such as noise: {key: value}, found nothing"),
-        (_with(lexicon={"method": "vecmpa"}), "expected vecmap or ibm1 or file, found 'vecmpa', did you mean vecmap?"),
+        (
+            _with(lexicon={"method": "vecmpa"}),
+            "expected vecmap or ibm1 or align or file, found 'vecmpa', did you mean vecmap?",
+        ),
         (
             _with(lexicon={"method": "file"}),
             "lexicon.files: expected with lexicon.method file, and there alone; found none",

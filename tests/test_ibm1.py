@@ -18,7 +18,8 @@ from scipy.special import digamma
 
 from csr.cli import main
 from csr.errors import DataError
-from csr.induction.ibm1 import Model1, _digamma, read_bitext, train
+from csr.induction.bitext import read_bitext
+from csr.induction.ibm1 import Model1, _digamma, train
 from csr.lexicon import read_lexicon
 
 Pairs = list[tuple[list[str], list[str]]]

@@ -97,6 +97,7 @@ VARIANTS: list[dict[str, Any]] = [
     {"noise": {"schedule": "linear"}},
     {"noise": {"replace": "mixture"}},
     {"lexicon": {"method": "ibm1"}},
+    {"lexicon": {"method": "align"}},
     {"lexicon": {"method": "file", "files": FILES}},
     {"backbone": {"texts": TEXTS}},
     {"backbone": GIVEN},

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from csr.commands import lexicon_edit, lexicon_judge, lexicon_vecmap
+from csr.commands import lexicon_align, lexicon_edit, lexicon_judge, lexicon_vecmap
 from csr.commands.lexicon_files import add_out, add_truecasing, options_of, record_of, truecased, write
 from csr.commands.options import add_languages, positive, positive_number
 from csr.errors import ConfigError
@@ -28,6 +28,7 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     sub = parser.add_subparsers(dest="subcommand", metavar="SUBCOMMAND", required=True)
     lexicon_vecmap.register(sub)
     _register_ibm1(sub.add_parser("ibm1", help="IBM Model 1 from parallel text"))
+    lexicon_align.register(sub)
     _register_muse(sub.add_parser("muse", help="a MUSE dictionary, from a file or a folder of them"))
     _register_import(sub.add_parser("import", help="a table made by another tool"))
     lexicon_judge.register_stats(sub.add_parser("stats", help="how good a lexicon is"))
@@ -71,7 +72,8 @@ def _register_ibm1(parser: argparse.ArgumentParser) -> None:
 
 def ibm1(arguments: argparse.Namespace) -> None:
     """Train Model 1 in one direction or both."""
-    from csr.induction.ibm1 import Model1, read_bitext
+    from csr.induction.bitext import read_bitext
+    from csr.induction.ibm1 import Model1
 
     languages = arguments.source_lang, arguments.target_lang
     bitext = read_bitext(arguments.src, arguments.tgt, arguments.tokenized, *languages)

@@ -27,14 +27,19 @@ VECMAP = ("method", ("vecmap",))
 
 @dataclass(frozen=True)
 class Lexicon:
-    """Word translations: Zan et al., section 4.1, or IBM Model 1 as Visser et al., section 3.1, or the user's files."""
+    """Word translations: Zan et al., section 4.1; IBM Model 1 as Visser et al., section 3.1; an HMM; or files."""
 
-    method: Literal["vecmap", "ibm1", "file"] = "vecmap"
+    method: Literal["vecmap", "ibm1", "align", "file"] = "vecmap"
     dim: int = setting(512, low=1, needs=VECMAP, help="word2vec: dimensions of the vectors")
     window: int = setting(10, low=1, needs=VECMAP, help="word2vec: words of context on either side")
     min_count: int = setting(5, low=1, needs=VECMAP, help="word2vec: rarer words are left out")
     epochs: int = setting(10, low=1, needs=VECMAP, help="word2vec: passes over the text")
-    iterations: int = setting(5, low=1, needs=("method", ("ibm1",)), help="IBM Model 1: iterations of EM")
+    iterations: int = setting(
+        5,
+        low=1,
+        needs=("method", ("ibm1", "align")),
+        help="IBM Model 1, and the HMM of align: iterations of EM of each",
+    )
     files: tuple[Text, ...] = setting((), help="method file: the translations into each of the two languages")
     folder: Path | None = setting(None, help="where the relative paths among the files of this section start")
 

@@ -235,7 +235,7 @@ def induced_step(lexicon: Lexicon, source: str, target: str) -> Step:
     """The lexicons of both directions, made from the training pairs."""
     inputs: list[FilePath] = [f"data/text/train.{source}", f"data/text/train.{target}"]
     outputs: list[FilePath] = [lexicon_file(source, target), lexicon_file(target, source)]
-    names = ("iterations",) if lexicon.method == "ibm1" else ("dim", "window", "min_count", "epochs")
+    names = ("dim", "window", "min_count", "epochs") if lexicon.method == "vecmap" else ("iterations",)
     command = ["lexicon", lexicon.method, *flags(src=inputs[0], tgt=inputs[1], source_lang=source, target_lang=target)]
     command += flags(out=outputs[0], reverse_out=outputs[1], **{name: getattr(lexicon, name) for name in names})
     return Step(f"lexicon {lexicon.method}", command, inputs, outputs)

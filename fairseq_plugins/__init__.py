@@ -14,6 +14,7 @@ from fairseq_plugins import (
     restore,
     sentence_pair,
     tagging,
+    text_labels,
     translation,
 )
 
@@ -26,6 +27,7 @@ __all__ = [
     "restore",
     "sentence_pair",
     "tagging",
+    "text_labels",
     "translation",
 ]
 

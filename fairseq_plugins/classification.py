@@ -1,9 +1,12 @@
-"""Labels from a BERT encoder: the head, its loss, and what the tasks csr_tagging and csr_sentence_pair share."""
+"""Labels from a BERT encoder: the head, its loss, and what csr_tagging, csr_sentence_pair and csr_text share."""
 
+import functools
+import itertools
+import logging
 import os
 from argparse import Namespace
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, Optional
 
 import numpy as np
@@ -19,9 +22,18 @@ from omegaconf import II, MISSING
 from torch import nn
 
 from csr.data.labelled import Example, Pieces
+from csr.data.switched import LabelledSwitcher, labelled_switcher
 from csr.errors import ConfigError, DataError
+from csr.switching.settings import LABELLED, Labelled
 from fairseq_plugins.datasets import NoisyDataset
 from fairseq_plugins.encoder import CsrBert
+from fairseq_plugins.fields import read_fields, settings_fields
+
+logger = logging.getLogger(__name__)
+
+# The settings of switching that every task has; csr_tagging has one more.
+SWITCHING = tuple(item.name for item in fields(Labelled) if item.name != "entities")
+_SEEN = 1000  # examples that tell how many words a lexicon has
 
 
 class LabelDataset(NoisyDataset):
@@ -49,6 +61,19 @@ class LabelDataset(NoisyDataset):
             "net_input": {"src_tokens": rows, "positions": torch.from_numpy(np.concatenate(positions))},
             "target": torch.from_numpy(np.concatenate([example.labels for example in examples])),
         }
+
+
+class SwitchedDataset(LabelDataset):
+    """Examples that are made anew each epoch, from (epoch, number); their lengths count as those given."""
+
+    def __init__(
+        self, examples: Sequence[Example], make: Callable[[int, int], Example], pad: int, seed: int, shuffle: bool
+    ) -> None:
+        super().__init__(examples, pad, seed, shuffle)
+        self._make = make
+
+    def __getitem__(self, index: int) -> tuple[int, Example]:
+        return int(index), self._make(self.epoch, int(index))
 
 
 class Head(nn.Module):
@@ -126,6 +151,7 @@ class ClassificationCriterion(FairseqCriterion):
 
 
 @dataclass
+@settings_fields(LABELLED, SWITCHING)
 class ClassificationConfig(FairseqDataclass):
     data: str = field(default=MISSING, metadata={"help": "folder with the encoder's dictionary, dict.txt"})
     sentencepiece_model: str = field(
@@ -134,6 +160,16 @@ class ClassificationConfig(FairseqDataclass):
     train: Optional[str] = field(default=None, metadata={"help": "file to train on"})
     valid: Optional[str] = field(default=None, metadata={"help": "file to validate on"})
     max_length: int = field(default=128, metadata={"help": "ids of an example (Visser et al., Table 2)"})
+    lexicon: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "lexicon out of the language of the training file, TSV: source<TAB>target<TAB>weight; several, "
+            "with : between them, to switch into several languages (default: nothing is switched)"
+        },
+    )
+    language: Optional[str] = field(
+        default=None, metadata={"help": "language of the training file, for segmenter (zh, ja, th ...) and stop words"}
+    )
     seed: int = II("common.seed")
 
 
@@ -178,12 +214,49 @@ class ClassificationTask(FairseqTask):
         path = {"train": self.cfg.train, "valid": self.cfg.valid}.get(split)
         if path is None:
             raise ConfigError(f"--{split}: expected a file, found none")
-        self.datasets[split] = self.as_dataset(self.examples(path), split == "train")
+        rows = self.rows(path)
+        examples = self.encode(rows)
+        if split != "train" or self.cfg.lexicon is None:
+            self.datasets[split] = self.as_dataset(examples, split == "train")
+            return
+
+        def make(epoch: int, index: int) -> Example:
+            found = self.encode([self.switched(rows[index], epoch, index)])
+            # A sentence that grows past the limit would be cut: it stays.
+            return found[0] if len(found) == 1 else examples[index]
+
+        seen = itertools.islice(rows, _SEEN)
+        share = self.switcher.coverage(text for row in seen for text in self.texts_of(row))
+        logger.info(f"{self.cfg.lexicon}: translations of {share:.1%} of the words of {path}")
+        self.datasets[split] = SwitchedDataset(examples, make, self.dictionary.pad(), self.cfg.seed, shuffle=True)
+
+    @functools.cached_property
+    def switcher(self) -> LabelledSwitcher:
+        """Return what switches the words of examples."""
+        assert self.cfg.lexicon is not None
+        return labelled_switcher(self.cfg.lexicon.split(":"), self.switching, self.cfg.seed, self.cfg.language)
+
+    @property
+    def switching(self) -> Labelled:
+        """Return the settings of switching, checked."""
+        return read_fields(self.cfg, LABELLED, SWITCHING)
 
     def as_dataset(self, examples: Sequence[Example], shuffle: bool = False) -> LabelDataset:
         """Return examples as fairseq takes them."""
         return LabelDataset(examples, self.dictionary.pad(), self.cfg.seed, shuffle)
 
-    def examples(self, path: str) -> list[Example]:
-        """Read a file of labelled text."""
+    def rows(self, path: str) -> Sequence[Any]:
+        """Read a file of labelled text; each row gives one example."""
+        raise NotImplementedError
+
+    def encode(self, rows: Sequence[Any]) -> list[Example]:
+        """Return the examples of rows."""
+        raise NotImplementedError
+
+    def switched(self, row: Any, epoch: int, index: int) -> Any:
+        """Return a row with words switched, its labels with them."""
+        raise NotImplementedError
+
+    def texts_of(self, row: Any) -> Sequence[str]:
+        """Return the texts of a row."""
         raise NotImplementedError

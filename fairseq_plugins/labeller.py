@@ -1,11 +1,11 @@
-"""A finetuned encoder, ready to tag tokens and to label sentence pairs."""
+"""A finetuned encoder, ready to tag tokens and to label sentence pairs and texts."""
 
 from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 from csr.backbone.checkpoints import read_checkpoint
 from csr.backbone.saved_settings import model_settings, task_settings
-from csr.data.labelled import Example, pair_examples, unlabelled_examples
+from csr.data.labelled import Example, unlabelled_examples
 from csr.data.nli import NliExample
+from csr.data.text_labels import LabelledText
 from csr.errors import ConfigError, DataError
 from csr.files import PathLike
 from fairseq_plugins.checkpoints import check_finite, of_checkpoint
@@ -23,6 +24,9 @@ from fairseq_plugins.classification import ClassificationConfig, ClassificationT
 from fairseq_plugins.models import MAX_TOKENS
 from fairseq_plugins.sentence_pair import SentencePairTask
 from fairseq_plugins.tagging import TaggingConfig, TaggingTask
+from fairseq_plugins.text_labels import TextConfig, TextTask
+
+_TASKS = ("csr_tagging", "csr_sentence_pair", "csr_text")
 
 
 @dataclass(frozen=True)
@@ -34,9 +38,9 @@ class Labeller:
     device: torch.device
 
     @property
-    def tags(self) -> bool:
-        """Whether it labels tokens rather than sentence pairs."""
-        return isinstance(self.task, TaggingTask)
+    def kind(self) -> Literal["ner", "nli", "text"]:
+        """What it labels: tokens, sentence pairs or texts."""
+        return "ner" if isinstance(self.task, TaggingTask) else "text" if isinstance(self.task, TextTask) else "nli"
 
     def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
         """Return a tag for each token of each sentence; long ones are read in overlapping runs."""
@@ -45,10 +49,9 @@ class Labeller:
         labels = iter(self._labels([run for of_sentence in runs for run in of_sentence]))
         return [[self.task.labels[i] for _ in of_sentence for i in next(labels)] for of_sentence in runs]
 
-    def classify(self, pairs: Sequence[NliExample]) -> list[str]:
-        """Return a label for each pair; its own is not looked at."""
-        examples = pair_examples(pairs, self.task.pieces, self.task.cfg.max_length)
-        return [self.task.labels[int(label[0])] for label in self._labels(examples)]
+    def classify(self, rows: Sequence[NliExample | LabelledText]) -> list[str]:
+        """Return a label for each pair or text; its own is not looked at."""
+        return [self.task.labels[int(label[0])] for label in self._labels(self.task.encode(rows))]
 
     @torch.inference_mode()
     def _labels(self, examples: Sequence[Example]) -> list[np.ndarray]:
@@ -71,7 +74,7 @@ class Labeller:
 def read_labeller(
     checkpoint: PathLike, data: PathLike, sentencepiece_model: PathLike, device: str | None = None
 ) -> Labeller:
-    """Read a model that was trained by csr_tagging or csr_sentence_pair.
+    """Read a model that was trained by csr_tagging, csr_sentence_pair or csr_text.
 
     Args:
         data: folder with the encoder's ``dict.txt``.
@@ -87,16 +90,17 @@ def read_labeller(
     state = read_checkpoint(checkpoint)
     trained = task_settings(state)
     name, max_length = trained.get("_name"), trained.get("max_length")
-    if name not in ("csr_tagging", "csr_sentence_pair") or not max_length:
+    if name not in _TASKS or not max_length:
         raise DataError(
-            f"{checkpoint}: expected a model trained by csr_tagging or csr_sentence_pair, found one of "
-            f"{name or 'another program'}"
+            f"{checkpoint}: expected a model trained by {' or '.join(_TASKS)}, found one of {name or 'another program'}"
         )
     given: dict[str, Any] = {"data": str(data), "sentencepiece_model": str(sentencepiece_model), "seed": 1}
     given["max_length"] = max_length
     task: ClassificationTask
     if name == "csr_tagging":
         task = TaggingTask(TaggingConfig(**given, types=trained.get("types") or ""))
+    elif name == "csr_text":
+        task = TextTask(TextConfig(**given, labels=trained.get("labels") or ""))
     else:
         task = SentencePairTask(ClassificationConfig(**given))
     with of_checkpoint(checkpoint):

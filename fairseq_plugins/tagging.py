@@ -1,16 +1,20 @@
 """``--task csr_tagging``: a tag for each token, read at its first piece (Devlin et al. 2019, section 5.3)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fairseq.tasks import register_task
 
-from csr.data.labelled import Example, tag_examples, tag_names
-from csr.data.ner import read_ner
+from csr.data.labelled import Example, cut_sentences, tag_examples, tag_names
+from csr.data.ner import Sentence, read_ner
 from csr.errors import ConfigError
+from csr.switching.settings import LABELLED, Labelled
 from fairseq_plugins.classification import ClassificationConfig, ClassificationTask
+from fairseq_plugins.fields import read_fields, settings_fields
 
 
 @dataclass
+@settings_fields(LABELLED, ["entities"])
 class TaggingConfig(ClassificationConfig):
     types: str = field(
         default="LOC,ORG,PER", metadata={"help": "comma-separated types of entities, in the order of the head's tags"}
@@ -31,7 +35,24 @@ class TaggingTask(ClassificationTask):
             raise ConfigError(f"--types: expected each type once, found {cfg.types!r}")
         self.labels = tag_names(self.types)
 
-    def examples(self, path: str) -> list[Example]:
+    def rows(self, path: str) -> list[Sentence]:
         """Read tokens and tags; long sentences are cut between entities."""
         sentences, _ = read_ner(path, self.types)
-        return tag_examples(sentences, self.pieces, self.labels, self.cfg.max_length)
+        return cut_sentences(sentences, self.pieces, self.cfg.max_length)
+
+    def encode(self, rows: Sequence[Sentence]) -> list[Example]:
+        """Return the examples of sentences; one that is too long gives several."""
+        return tag_examples(rows, self.pieces, self.labels, self.cfg.max_length)
+
+    def switched(self, row: Sentence, epoch: int, index: int) -> Sentence:
+        """Return a sentence with words switched, each with the tag of its word."""
+        return self.switcher.sentence(row, epoch, index)
+
+    def texts_of(self, row: Sentence) -> Sequence[str]:
+        """Return the tokens."""
+        return row.tokens
+
+    @property
+    def switching(self) -> Labelled:
+        """Return the settings of switching, checked."""
+        return read_fields(self.cfg, LABELLED)

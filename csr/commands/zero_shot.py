@@ -12,9 +12,11 @@ from csr.commands.options import named
 from csr.commands.run import guarded
 from csr.errors import ConfigError
 from csr.files import write_json
+from csr.options import add_options, read_options
+from csr.switching.settings import LABELLED
 
 # Named here again, since importing csr.experiments.encoders loads numpy, which no --help should wait for.
-EPOCHS = {"nli": 4, "ner": 3}
+EPOCHS = {"nli": 4, "ner": 3, "text": 3}
 DESCRIPTION = "Fine-tune an encoder on one language and score it on others; score how it predicts masked pieces."
 
 
@@ -29,14 +31,20 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "finetune",
         help="train on labelled text",
         description="Train RUN/model.pt on a file of labelled text, with the hyper-parameters of Visser et al., "
-        "Table 2. After a kill the same command continues from the last checkpoint.",
+        "Table 2; with --lexicon, its words are switched into other languages, anew each epoch, and the labels go with "
+        "them. After a kill the same command continues from the last checkpoint.",
     )
     add = found.add_argument
-    add("task", choices=tuple(EPOCHS), help="inference between sentences, or named entities")
+    add("task", choices=tuple(EPOCHS), help="inference between sentences, named entities, or texts with labels")
     _model(found, "pretrained encoder: a checkpoint of csr_masked_lm, or of csr import-hf")
-    add("--train", required=True, metavar="FILE", help="XNLI or MultiNLI; or tokens and tags as PAN-X and CoNLL")
+    add(
+        "--train",
+        required=True,
+        metavar="FILE",
+        help="XNLI or MultiNLI; tokens and tags as PAN-X and CoNLL; or text<TAB>label, also JSON lines",
+    )
     add("--out", required=True, metavar="RUN", help="folder to make")
-    add("--epochs", type=int, help="(default: 4 for nli, 3 for ner)")
+    add("--epochs", type=int, help="(default: 4 for nli, 3 for the others)")
     add("--lr", type=float, default=5e-5, help="highest learning rate (default: %(default)s)")
     add("--batch", type=int, default=32, help="examples in a batch (default: %(default)s)")
     add("--warmup-ratio", type=float, default=0.25, help="share of the updates it rises in (default: %(default)s)")
@@ -45,13 +53,22 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("--types", default="LOC,ORG,PER", help="types of entities, for ner (default: %(default)s)")
     add("--seed", type=int, default=1, help="of head, order and dropout (default: %(default)s)")
     add("--threads", type=int, default=1, metavar="N", help="(default: %(default)s)")
+    group = found.add_argument_group("switching")
+    group.add_argument(
+        "--lexicon",
+        nargs="+",
+        metavar="TSV",
+        help="out of the language of the text, source<TAB>target<TAB>weight; of several, each example draws one",
+    )
+    group.add_argument("--language", metavar="CODE", help="language of the text: segmenter and stop words")
+    add_options(group, LABELLED)
     found.set_defaults(run=guarded(finetune))
 
     found = sub.add_parser(
         "evaluate",
         help="score test sets",
-        description="Write RUN/predictions/NAME.txt and RUN/scores.json, and print a table: accuracy, or entity F1 by "
-        "seqeval, micro, macro and by type, 0 to 100.",
+        description="Write RUN/predictions/NAME.txt and RUN/scores.json, and print a table: accuracy, of texts also "
+        "macro F1, or entity F1 by seqeval, micro, macro and by type; 0 to 100.",
     )
     _model(found, "model.pt of csr zero-shot finetune")
     found.add_argument(
@@ -111,9 +128,22 @@ def finetune(arguments: argparse.Namespace) -> None:
     settings = build({"epochs": epochs, **raw}, encoders.Finetuning)
     paths = (arguments.checkpoint, arguments.data, arguments.sentencepiece_model)
     encoder = encoders.Encoder(*map(Path, paths))
-    types = arguments.types.split(",")
+    switching = None
+    chosen = read_options(arguments, LABELLED)
+    if arguments.lexicon:
+        switching = encoders.Switching(tuple(map(Path, arguments.lexicon)), arguments.language, chosen)
+    elif chosen != LABELLED:
+        raise ConfigError("--lexicon: expected beside the settings of switching, found none")
     encoders.finetune(
-        arguments.task, encoder, arguments.train, arguments.out, settings, arguments.seed, types, arguments.threads
+        arguments.task,
+        encoder,
+        arguments.train,
+        arguments.out,
+        settings,
+        arguments.seed,
+        arguments.types.split(","),
+        arguments.threads,
+        switching,
     )
 
 

@@ -1,7 +1,7 @@
 """Labelled text as examples for a BERT encoder: ids between <s> and </s>, and the positions that get a label.
 
-Rows are RoBERTa's: ``<s> premise </s></s> hypothesis </s>`` with the label at ``<s>``, and ``<s> sentence </s>`` with
-a tag at the first piece of each token.
+Rows are RoBERTa's: ``<s> premise </s></s> hypothesis </s>`` or ``<s> text </s>`` with the label at ``<s>``, and
+``<s> sentence </s>`` with a tag at the first piece of each token.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from csr.data.ner import Sentence, spans, windows
 from csr.data.nli import LABELS, NliExample
 from csr.data.subwords import load, read_dictionary
+from csr.data.text_labels import LabelledText
 from csr.files import PathLike
 from csr.text.forms import normalized
 
@@ -64,6 +65,15 @@ def pair_examples(pairs: Sequence[NliExample], pieces: Pieces, limit: int) -> li
     return examples
 
 
+def text_examples(texts: Sequence[LabelledText], pieces: Pieces, names: Sequence[str], limit: int) -> list[Example]:
+    """Return the example of each text; one of more than ``limit`` ids loses its end."""
+    number = {name: i for i, name in enumerate(names)}
+    return [
+        Example(np.concatenate([[BOS], ids[: limit - 2], [EOS]]), np.zeros(1, np.int64), np.array([number[text.label]]))
+        for text, ids in zip(texts, pieces([text.text for text in texts]), strict=True)
+    ]
+
+
 def tag_names(types: Iterable[str]) -> list[str]:
     """Return the tags of a head, in its order.
 
@@ -71,6 +81,15 @@ def tag_names(types: Iterable[str]) -> list[str]:
     ['O', 'B-LOC', 'I-LOC', 'B-PER', 'I-PER']
     """
     return ["O", *(f"{mark}-{name}" for name in types for mark in "BI")]
+
+
+def cut_sentences(sentences: Iterable[Sentence], pieces: Pieces, limit: int) -> list[Sentence]:
+    """Return sentences to train on: one of more than ``limit`` ids gives several, cut between entities."""
+    return [
+        Sentence(sentence.tokens[start:end], sentence.tags[start:end])
+        for sentence in sentences
+        for start, end in spans(list(map(len, pieces(sentence.tokens))), sentence.tags, limit - 2)
+    ]
 
 
 def tag_examples(sentences: Iterable[Sentence], pieces: Pieces, names: Sequence[str], limit: int) -> list[Example]:

@@ -76,6 +76,19 @@ def accuracy(hyp: Sequence[str], ref: Sequence[str]) -> Accuracy:
     return Accuracy(sum(a == b for a, b in zip(hyp, ref, strict=True)), len(ref))
 
 
+def macro_f1(hyp: Sequence[str], ref: Sequence[str]) -> float:
+    """The mean of the labels' F1, in [0, 1], over those that occur in outputs or references.
+
+    >>> round(macro_f1(["a", "a", "b"], ["a", "b", "b"]), 4)  # F1 of a: 2/3, of b: 2/3
+    0.6667
+    """
+    if importlib.util.find_spec("sklearn") is None:
+        raise ConfigError("macro F1 needs scikit-learn: pip install 'csr[eval]'")
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(list(ref), list(hyp), average="macro", zero_division=0))
+
+
 def entity_f1(hyp: Sequence[Sequence[str]], ref: Sequence[Sequence[str]]) -> EntityScores:
     """Return entity-level F1 of BIO tags as conlleval and seqeval count: type and both ends must be right.
 

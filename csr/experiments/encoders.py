@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from csr import options
 from csr.backbone.checkpoints import dictionary_hash, fingerprint, read_checkpoint
 from csr.backbone.presets import MASK, SPECIAL
 from csr.backbone.saved_settings import model_settings
@@ -16,14 +17,17 @@ from csr.data.labelled import Pieces, tag_examples, tag_names
 from csr.data.ner import read_ner
 from csr.data.nli import read_nli
 from csr.data.subwords import read_dictionary
-from csr.errors import DataError
+from csr.data.text_labels import label_names, read_texts
+from csr.errors import ConfigError, DataError
 from csr.experiments import commands
 from csr.experiments.commands import flags
 from csr.files import PathLike
 from csr.running import fairseq
 from csr.settings import setting
+from csr.switching.settings import LABELLED, Labelled
 
-Task = Literal["nli", "ner"]
+Task = Literal["nli", "ner", "text"]
+_TASKS: dict[Task, str] = {"nli": "csr_sentence_pair", "ner": "csr_tagging", "text": "csr_text"}
 TYPES = ("LOC", "ORG", "PER")  # of PAN-X
 _EMBEDDING = "encoder.sentence_encoder.embed_tokens.weight"
 _SIZES = (
@@ -45,7 +49,7 @@ class Finetuning:
 
 
 # "NER achieved the best performance when running for 3 epochs while NLI performed best after 4" (section 3.4).
-PAPER: dict[Task, Finetuning] = {"nli": replace(Finetuning(), epochs=4), "ner": Finetuning()}
+PAPER: dict[Task, Finetuning] = {"nli": replace(Finetuning(), epochs=4), "ner": Finetuning(), "text": Finetuning()}
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,15 @@ class Encoder:
     sentencepiece: Path
 
 
+@dataclass(frozen=True)
+class Switching:
+    """Lexicons out of the language of the labelled text, that language, and how words are switched."""
+
+    lexicons: tuple[Path, ...]
+    language: str | None = None
+    settings: Labelled = LABELLED
+
+
 def finetune(
     task: Task,
     encoder: Encoder,
@@ -66,8 +79,13 @@ def finetune(
     seed: int = 1,
     types: Sequence[str] = TYPES,
     threads: int = 1,
+    switching: Switching | None = None,
 ) -> None:
     """Train ``out/model.pt`` on a file of labelled text, from the last checkpoint if there is one.
+
+    Args:
+        types: of entities, for ``ner``.
+        switching: words of the text are switched anew each epoch; None for the text as it is.
 
     Raises:
         DataError: an input is missing or broken, or is not what the encoder was trained with.
@@ -77,13 +95,16 @@ def finetune(
     encoder = Encoder(*(Path(path).resolve() for path in (encoder.checkpoint, encoder.data, encoder.sentencepiece)))
     dictionary = encoder.data / "dict.txt"
     sizes = _sizes(encoder.checkpoint, dictionary)
-    updates = settings.epochs * math.ceil(_n_examples(task, train, encoder, settings, types) / settings.batch)
+    n_examples, head = _head(task, train, encoder, settings, types)
+    updates = settings.epochs * math.ceil(n_examples / settings.batch)
+    lexicons = [path.resolve() for path in switching.lexicons] if switching else []
     command = commands.fairseq(
         "fairseq-train",
         encoder.data,
-        flags(task={"nli": "csr_sentence_pair", "ner": "csr_tagging"}[task], criterion="csr_classification"),
+        flags(task=_TASKS[task], criterion="csr_classification"),
         flags(sentencepiece_model=encoder.sentencepiece, train=train),
-        flags(types=",".join(types)) if task == "ner" else [],
+        head,
+        _switching(task, switching, lexicons) if switching else [],
         flags(max_length=settings.max_length, arch="csr_bert_base", **sizes),
         flags(finetune_from_model=encoder.checkpoint, seed=seed),
         # The paper leaves the constants open: those of the Hugging Face library.
@@ -94,7 +115,7 @@ def finetune(
         flags(num_workers=0),
         commands.log(updates),
     )
-    inputs = [dictionary, encoder.sentencepiece, train]
+    inputs = [dictionary, encoder.sentencepiece, train, *lexicons]
     job = fairseq.Job(command, Path(), updates, inputs, start=encoder.checkpoint)
     fairseq.train(job, out, threads)
 
@@ -123,11 +144,31 @@ def _sizes(checkpoint: Path, dictionary: Path) -> dict[str, Any]:
     return {name: settings[name] for name in (*_SIZES, "layer_norm_eps") if name in settings}
 
 
-def _n_examples(task: Task, train: Path, encoder: Encoder, settings: Finetuning, types: Sequence[str]) -> int:
+def _switching(task: Task, switching: Switching, lexicons: Sequence[Path]) -> list[str]:
+    """Return the flags of the task that say how words are switched."""
+    settings = switching.settings
+    if task != "ner" and settings.entities != LABELLED.entities:
+        raise ConfigError(f"--entities: expected with ner alone, found {settings.entities} with {task}")
+    return [
+        *flags(lexicon=":".join(map(str, lexicons)), language=switching.language),
+        *options.flags(settings, LABELLED),
+    ]
+
+
+def _head(
+    task: Task, train: Path, encoder: Encoder, settings: Finetuning, types: Sequence[str]
+) -> tuple[int, list[str]]:
+    """Return how many examples there are, and the flags that say what labels they have."""
     if task == "nli":
-        return len(read_nli(train))
+        return len(read_nli(train)), []
+    if task == "text":
+        texts = read_texts(train)
+        if len(labels := label_names(texts)) < 2:
+            raise DataError(f"{train}: expected texts of two labels or more, found only {labels[0]}")
+        return len(texts), flags(labels=",".join(labels))
     sentences, counts = read_ner(train, types)
     if counts["repaired"]:
         print(f"{train}: {counts['repaired']:,} I- tags that continue nothing, read as B-", file=sys.stderr)
     pieces = Pieces(encoder.sentencepiece, encoder.data / "dict.txt")
-    return len(tag_examples(sentences, pieces, tag_names(types), settings.max_length))
+    n_examples = len(tag_examples(sentences, pieces, tag_names(types), settings.max_length))
+    return n_examples, flags(types=",".join(types))

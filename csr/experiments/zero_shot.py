@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from csr.data.ner import Sentence, read_ner, write_ner
-from csr.data.nli import read_nli
-from csr.evaluation.classification import accuracy, entity_f1
+from csr.data.nli import NliExample, read_nli
+from csr.data.text_labels import LabelledText, read_texts
+from csr.evaluation.classification import accuracy, entity_f1, macro_f1
 from csr.files import PathLike, file_name, write_json, write_text
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def evaluate(
     folder = Path(out) / "predictions"
     scores = {
         name: _tagged(labeller, test.file, outside, folder / f"{name}.txt")
-        if labeller.tags
+        if labeller.kind == "ner"
         else _classified(labeller, test, folder / f"{name}.txt")
         for name, test in tests.items()
     }
@@ -64,11 +65,13 @@ def _tagged(labeller: Labeller, path: PathLike, outside: Collection[str], out: P
 
 
 def _classified(labeller: Labeller, test: TestSet, out: Path) -> dict[str, Any]:
-    pairs = read_nli(test.file, test.language)
-    labels = labeller.classify(pairs)
+    rows: Sequence[NliExample | LabelledText]
+    rows = read_nli(test.file, test.language) if labeller.kind == "nli" else read_texts(test.file, labeller.task.labels)
+    labels = labeller.classify(rows)
     with write_text(out) as stream:
         stream.writelines(f"{label}\n" for label in labels)
-    truth = [pair.label for pair in pairs]
+    truth = [row.label for row in rows]
     found = accuracy(labels, truth)
     majority = Counter(truth).most_common(1)[0][1] / len(truth)
-    return {"accuracy": found.value, **dataclasses.asdict(found), "majority": majority}
+    scores = {"accuracy": found.value, **dataclasses.asdict(found), "majority": majority}
+    return scores | ({"macro": macro_f1(labels, truth)} if labeller.kind == "text" else {})

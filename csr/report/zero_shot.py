@@ -1,4 +1,4 @@
-"""Tables of zero-shot transfer: accuracy of inference and entity F1, by test set."""
+"""Tables of zero-shot transfer: accuracy of inference and of texts, and entity F1, by test set."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from csr.report.table import Cell, Column, Number, Table
 def scores_table(scores: Mapping[str, Mapping[str, Any]]) -> Table:
     """Return the scores of one model: a row for each test set, in percent."""
     if all("accuracy" in found for found in scores.values()):
-        columns = [Column("test set"), Column("accuracy", 1), Column("majority"), Column("pairs")]
-        rows: list[list[Cell]] = [
-            [name, _percent(found["accuracy"]), _percent(found["majority"]), Number((found["total"],), 0)]
-            for name, found in scores.items()
-        ]
+        of_texts = all("macro" in found for found in scores.values())
+        columns = [Column("test set"), Column("accuracy", 1), *([Column("macro F1", 1)] if of_texts else [])]
+        columns += [Column("majority"), Column("texts" if of_texts else "pairs")]
+        rows: list[list[Cell]] = []
+        for name, found in scores.items():
+            shares = ("accuracy", "macro", "majority") if of_texts else ("accuracy", "majority")
+            rows.append([name, *(_percent(found[share]) for share in shares), Number((found["total"],), 0)])
         note = "Majority: the share of the most frequent label."
-        return Table("zero_shot", "Accuracy of inference between sentences (%)", columns, rows, note)
+        what = "classification of texts" if of_texts else "inference between sentences"
+        return Table("zero_shot", f"Accuracy of {what} (%)", columns, rows, note)
     types = sorted({name for found in scores.values() for name in found["types"]})
     columns = [Column("test set"), Column("micro F1", 1), Column("macro F1", 1), *map(Column, types)]
     rows = []

@@ -230,3 +230,46 @@ class Pretraining:
 
 
 PRETRAINING = Pretraining()
+
+
+# Word translation of labelled text: every word that has a translation (Yong, Menghini and Bach 2024, LexC-Gen).
+_TRANSLATION = Noise(policy="independent", rate=1.0, gate=1.0, share_of="switchable")
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The settings of switching labelled text: every word that a lexicon has, in half of the examples, by default."""
+
+    originals: float = setting(
+        0.5,
+        low=0,
+        high=1,
+        help="share of the examples that stay as they are, drawn anew each epoch, 0 to 1",
+        source="originals have to stay in: Yong et al. 2024",
+    )
+    entities: Literal["keep", "switch"] = setting(
+        "keep", help="words of named entities stay (keep), or are switched like others (switch)"
+    )
+    rate: float = like(_TRANSLATION, "rate")
+    gate: float = like(_TRANSLATION, "gate")
+    share_of: Literal["words", "switchable"] = like(_TRANSLATION, "share_of")
+    lexicon_draw: Literal["sentence", "word"] = like(_TRANSLATION, "lexicon_draw")
+    top_k: int | None = like(_TRANSLATION, "top_k")
+    temperature: float | None = like(_TRANSLATION, "temperature")
+    min_weight: float | None = like(_TRANSLATION, "min_weight")
+    min_length: int = like(_TRANSLATION, "min_length")
+    stop_words: tuple[str, ...] | None = like(_TRANSLATION, "stop_words")
+    keep_identical: bool = like(_TRANSLATION, "keep_identical")
+
+    def check(self, prefix: str) -> None:
+        """Raise ConfigError for stop words of three languages."""
+        self.noise.check(prefix)
+
+    @property
+    def noise(self) -> Noise:
+        """The same as settings of switching."""
+        own = {name: value for name, value in vars(self).items() if name not in ("originals", "entities")}
+        return dataclasses.replace(_TRANSLATION, **own)
+
+
+LABELLED = Labelled()

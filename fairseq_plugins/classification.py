@@ -159,6 +159,7 @@ class ClassificationConfig(FairseqDataclass):
     )
     train: Optional[str] = field(default=None, metadata={"help": "file to train on"})
     valid: Optional[str] = field(default=None, metadata={"help": "file to validate on"})
+    examples: Optional[int] = field(default=None, metadata={"help": "train on the first so many examples"})
     max_length: int = field(default=128, metadata={"help": "ids of an example (Visser et al., Table 2)"})
     lexicon: Optional[str] = field(
         default=None,
@@ -214,7 +215,7 @@ class ClassificationTask(FairseqTask):
         path = {"train": self.cfg.train, "valid": self.cfg.valid}.get(split)
         if path is None:
             raise ConfigError(f"--{split}: expected a file, found none")
-        rows = self.rows(path)
+        rows = self.rows(path)[: self.cfg.examples if split == "train" else None]
         examples = self.encode(rows)
         if split != "train" or self.cfg.lexicon is None:
             self.datasets[split] = self.as_dataset(examples, split == "train")

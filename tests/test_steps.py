@@ -82,6 +82,12 @@ WHOLE: dict[str, dict[str, Any]] = {
         "nli": TASK,
         "ner": TASK,
     },
+    "zero_shot": {
+        "task": "ner",
+        "encoders": [{"folder": "e"}],
+        "data": {"lang": "en", **TASK},
+        "lexicon": {"files": FILES[1:]},
+    },
 }
 GIVEN = {
     "checkpoint": "m.pt",
@@ -144,6 +150,7 @@ def others(kind: Any, value: Any, name: str) -> Iterator[Any]:
     elif origin is tuple and value and dataclasses.is_dataclass(value[0]):
         yield [*_plain(value), {**_plain(value)[0], "lang": "fr"}]
         yield [{**item, "file": "another"} for item in _plain(value)]
+        yield [{**item, "checkpoint": "another"} for item in _plain(value)]
     elif origin is tuple:
         items = list(value or ())
         yield from (items[:-1], [*items, 7], ["fr", "none"], ["fr"], ["de", "en", "fr"], [0.5])

@@ -116,7 +116,8 @@ def placebo(arguments: argparse.Namespace) -> None:
     from csr.induction import placebo as exchange
     from csr.text.stopwords import has_list, stop_words
 
-    lexicon = read_lexicon(arguments.lexicon)
+    # Switching leaves out words equal to their translation: exchanged, they would be switched.
+    lexicon = read_lexicon(arguments.lexicon).without_identical()
     record = record_of(arguments.lexicon, lexicon)
     language = record.languages[1]
     stops = arguments.tgt_stop_words or (language and base(language))

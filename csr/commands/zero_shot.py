@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from csr.commands.options import named
+from csr.commands.options import named, positive
 from csr.commands.run import guarded
 from csr.errors import ConfigError
 from csr.files import write_json
@@ -51,8 +51,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("--weight-decay", type=float, default=0.01, help="(default: %(default)s)")
     add("--max-length", type=int, default=128, metavar="N", help="ids of an example (default: %(default)s)")
     add("--types", default="LOC,ORG,PER", help="types of entities, for ner (default: %(default)s)")
+    add("--examples", type=positive, metavar="N", help="train on the first so many examples (default: all)")
     add("--seed", type=int, default=1, help="of head, order and dropout (default: %(default)s)")
     add("--threads", type=int, default=1, metavar="N", help="(default: %(default)s)")
+    add("--workers", type=int, default=0, metavar="N", help="loader processes (default: %(default)s)")
     group = found.add_argument_group("switching")
     group.add_argument(
         "--lexicon",
@@ -144,6 +146,8 @@ def finetune(arguments: argparse.Namespace) -> None:
         arguments.types.split(","),
         arguments.threads,
         switching,
+        arguments.examples,
+        arguments.workers,
     )
 
 

@@ -133,6 +133,36 @@ def paired_bootstrap(system: Statistics, baseline: Statistics, samples: int = 10
     return _comparison(system, baseline, differences - differences.mean(), f"bs:{samples}|seed:{seed}")
 
 
+def paired_bootstrap_over_seeds(
+    systems: Sequence[Statistics], baselines: Sequence[Statistics], samples: int = 1000, seed: int = SEED
+) -> Comparison:
+    """Test the mean over seeds by drawing sentences and seeds with replacement, the same for both systems.
+
+    A difference so counts only if it holds for other sentences and for other seeds. With few seeds their spread is
+    estimated low, by the factor sqrt((n - 1) / n); with one, this is ``paired_bootstrap``.
+
+    Args:
+        systems, baselines: of each seed, in one order.
+    """
+    for system, baseline in zip(systems, baselines, strict=True):
+        _check_paired(system, baseline)
+    by_seed = np.stack(
+        [
+            _scores(system, resampled(system.rows, samples, seed))
+            - _scores(baseline, resampled(baseline.rows, samples, seed))
+            for system, baseline in zip(systems, baselines, strict=True)
+        ]
+    )  # [n_seeds, samples]
+    n = len(systems)
+    draws = np.random.default_rng(seed).integers(n, size=(n, samples))
+    differences = np.abs(np.take_along_axis(by_seed, draws, axis=0).mean(axis=0))
+    score, reference = (float(np.mean([one.value for one in of])) for of in (systems, baselines))
+    differ = [(a.rows != b.rows).any(axis=1) for a, b in zip(systems, baselines, strict=True)]
+    n_different = int(np.any(differ, axis=0).sum())
+    p_value = _p_value(differences - differences.mean(), score - reference, n_different)
+    return Comparison(score, reference, p_value, f"bs:{samples}|seeds:{n}|seed:{seed}")
+
+
 def paired_approximate_randomization(
     system: Statistics, baseline: Statistics, samples: int = 10000, seed: int = SEED
 ) -> Comparison:
@@ -194,9 +224,14 @@ def _check_paired(system: Statistics, baseline: Statistics) -> None:
 
 def _comparison(system: Statistics, baseline: Statistics, differences: np.ndarray, signature: str) -> Comparison:
     score, reference = system.value, baseline.value
-    p_value = (np.count_nonzero(differences > abs(score - reference)) + 1) / (len(differences) + 1)
+    n_different = int((system.rows != baseline.rows).any(axis=1).sum())
+    return Comparison(score, reference, _p_value(differences, score - reference, n_different), signature)
+
+
+def _p_value(differences: np.ndarray, difference: float, n_different: int) -> float:
+    """The share of samples whose difference is larger, where so many sentences differ at all."""
+    p_value = (np.count_nonzero(differences > abs(difference)) + 1) / (len(differences) + 1)
     # Deviation: sacrebleu counts no ties, and so finds a system different from itself at p = 1 / (samples + 1).
     # Where k sentences differ no swapping test can go below 2^(1 - k); from 15 sentences on this changes nothing.
-    n_different = int((system.rows != baseline.rows).any(axis=1).sum())
-    floor = 1.0 if score == reference else min(1.0, 2.0 ** (1 - n_different))
-    return Comparison(score, reference, float(max(p_value, floor)), signature)
+    floor = 1.0 if difference == 0 else min(1.0, 2.0 ** (1 - n_different))
+    return float(max(p_value, floor))

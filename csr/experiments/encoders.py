@@ -80,44 +80,71 @@ def finetune(
     types: Sequence[str] = TYPES,
     threads: int = 1,
     switching: Switching | None = None,
+    examples: int | None = None,
+    workers: int = 0,
 ) -> None:
     """Train ``out/model.pt`` on a file of labelled text, from the last checkpoint if there is one.
 
     Args:
         types: of entities, for ``ner``.
         switching: words of the text are switched anew each epoch; None for the text as it is.
+        examples: only the first so many are trained on.
+        workers: loader processes.
 
     Raises:
         DataError: an input is missing or broken, or is not what the encoder was trained with.
         StepError: fairseq fails otherwise.
     """
-    train, out = Path(train).resolve(), Path(out)
     encoder = Encoder(*(Path(path).resolve() for path in (encoder.checkpoint, encoder.data, encoder.sentencepiece)))
+    if switching:
+        switching = replace(switching, lexicons=tuple(path.resolve() for path in switching.lexicons))
+    job = finetuning_job(task, encoder, Path(train).resolve(), settings, seed, types, switching, examples, workers)
+    fairseq.train(job, Path(out), threads)
+
+
+def finetuning_job(
+    task: Task,
+    encoder: Encoder,
+    train: Path,
+    settings: Finetuning,
+    seed: int,
+    types: Sequence[str] = TYPES,
+    switching: Switching | None = None,
+    examples: int | None = None,
+    workers: int = 0,
+    folder: Path = Path(),
+    run: Path = Path(),
+) -> fairseq.Job:
+    """The fairseq command of a fine-tuning; it reads the text, for the number of its updates and the labels.
+
+    Args:
+        folder: of the model, within the run folder.
+        run: where the path of that folder in the command starts.
+    """
     dictionary = encoder.data / "dict.txt"
     sizes = _sizes(encoder.checkpoint, dictionary)
     n_examples, head = _head(task, train, encoder, settings, types)
-    updates = settings.epochs * math.ceil(n_examples / settings.batch)
-    lexicons = [path.resolve() for path in switching.lexicons] if switching else []
+    updates = settings.epochs * math.ceil(min(n_examples, examples or n_examples) / settings.batch)
+    lexicons = list(switching.lexicons) if switching else []
     command = commands.fairseq(
         "fairseq-train",
         encoder.data,
         flags(task=_TASKS[task], criterion="csr_classification"),
-        flags(sentencepiece_model=encoder.sentencepiece, train=train),
+        flags(sentencepiece_model=encoder.sentencepiece, train=train, examples=examples),
         head,
-        _switching(task, switching, lexicons) if switching else [],
+        _switching(task, switching) if switching else [],
         flags(max_length=settings.max_length, arch="csr_bert_base", **sizes),
         flags(finetune_from_model=encoder.checkpoint, seed=seed),
         # The paper leaves the constants open: those of the Hugging Face library.
         commands.bert_adam(settings.weight_decay, 1e-8),
         commands.polynomial(settings.lr, round(settings.warmup_ratio * updates), updates),
         flags(batch_size=settings.batch),
-        commands.checkpoints(Path(), 1000, validate=False),
-        flags(num_workers=0),
+        commands.checkpoints(run / folder, 1000, validate=False),
+        flags(num_workers=workers),
         commands.log(updates),
     )
     inputs = [dictionary, encoder.sentencepiece, train, *lexicons]
-    job = fairseq.Job(command, Path(), updates, inputs, start=encoder.checkpoint)
-    fairseq.train(job, out, threads)
+    return fairseq.Job(command, folder, updates, inputs, start=encoder.checkpoint)
 
 
 def _sizes(checkpoint: Path, dictionary: Path) -> dict[str, Any]:
@@ -144,13 +171,13 @@ def _sizes(checkpoint: Path, dictionary: Path) -> dict[str, Any]:
     return {name: settings[name] for name in (*_SIZES, "layer_norm_eps") if name in settings}
 
 
-def _switching(task: Task, switching: Switching, lexicons: Sequence[Path]) -> list[str]:
+def _switching(task: Task, switching: Switching) -> list[str]:
     """Return the flags of the task that say how words are switched."""
     settings = switching.settings
     if task != "ner" and settings.entities != LABELLED.entities:
         raise ConfigError(f"--entities: expected with ner alone, found {settings.entities} with {task}")
     return [
-        *flags(lexicon=":".join(map(str, lexicons)), language=switching.language),
+        *flags(lexicon=":".join(map(str, switching.lexicons)), language=switching.language),
         *options.flags(settings, LABELLED),
     ]
 

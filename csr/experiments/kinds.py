@@ -23,6 +23,7 @@ EXPERIMENTS = {
     "summarization": "csr.experiments.summarization",
     "nli": "csr.experiments.nli",
     "pretraining": "csr.experiments.pretraining",
+    "zero_shot": "csr.experiments.crosslingual",
 }
 
 

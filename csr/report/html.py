@@ -30,6 +30,7 @@ _TASK_CURVES = {
         ("valid", "loss", "Validation loss, finetuning (bits per pair)"),
         ("train", "loss", "Training loss, finetuning (bits per pair)"),
     ),
+    "zero_shot": (),
     "pretraining": (
         ("train", "accuracy", "Accuracy of masked pieces in training (share)"),
         ("train", "loss", "Loss in pretraining (bits per masked piece)"),

@@ -23,6 +23,9 @@ ARM_NAMES = {
     "none": "No CS",
     "ibm": "IBM",
     "muse": "MUSE",
+    "zero_shot": "Zero-shot",
+    "switched": "Switched",
+    "switched_originals": "Switched and originals",
     "backbone": "Backbone, not finetuned",
 }
 

@@ -1,0 +1,330 @@
+"""Zero-shot transfer of published encoders, fine-tuned on switched text or on text as it is, under ``csr run``.
+
+``seed-S/ENCODER/ARM/lr-L-epochs-E`` is one fine-tuned model's scores and predictions; the model itself goes once it is
+scored. Every arm makes the same number of updates.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from csr import options
+from csr.backbone.presets import CHECKPOINT, DICTIONARY
+from csr.data.ner import read_ner
+from csr.data.nli import read_nli
+from csr.data.subwords import model_file
+from csr.data.text_labels import read_texts
+from csr.errors import ConfigError
+from csr.evaluation.classification import entity_statistics, read_tags
+from csr.evaluation.significance import Statistics, means, paired_bootstrap_over_seeds
+from csr.experiments import encoders
+from csr.experiments.commands import flags, number
+from csr.experiments.encoders import PAPER, TYPES, Finetuning, Task
+from csr.experiments.settings import Experiment, Text
+from csr.experiments.stages import dictionary_step
+from csr.files import file_name, read_lines, read_object
+from csr.running.fairseq import Job
+from csr.running.steps import Step
+from csr.settings import as_mapping, expect_default, expect_unique, setting
+from csr.switching.settings import LABELLED, Labelled
+
+Arm = Literal["zero_shot", "switched", "switched_originals", "placebo"]
+STAGES = ARMS = ("zero_shot", "switched", "switched_originals", "placebo")
+
+
+@dataclass(frozen=True)
+class PretrainedEncoder:
+    """An encoder to fine-tune: what ``csr import-hf`` or ``csr trim`` wrote."""
+
+    folder: Path
+    checkpoint: Path | None = setting(
+        None, help="in place of the folder's model.pt: a model that was pretrained further, of the same vocabulary"
+    )
+    name: str = setting("encoder", help="what tables and folders call it")
+
+    def __post_init__(self) -> None:
+        if self.checkpoint is None:
+            object.__setattr__(self, "checkpoint", self.folder / CHECKPOINT)
+
+    def check(self, prefix: str) -> None:
+        """Raise ConfigError for a name that cannot be that of a folder."""
+        file_name(self.name, f"{prefix}name")
+
+    @property
+    def model(self) -> Path:
+        """The checkpoint."""
+        assert self.checkpoint is not None
+        return self.checkpoint
+
+    @property
+    def pieces(self) -> Path:
+        """The model of its vocabulary."""
+        return model_file(self.folder)
+
+
+@dataclass(frozen=True)
+class LabelledTest:
+    """A test set in one language; ``name`` is what tables call it, the language if there is none."""
+
+    lang: str
+    file: Path
+    name: str | None = None
+    outside: tuple[str, ...] = setting((), help="types of entities that the model does not know, to be read as none")
+
+    @property
+    def label(self) -> str:
+        """Its name in tables and files."""
+        return self.name or self.lang
+
+
+@dataclass(frozen=True)
+class LabelledData:
+    """Labelled text in one language to train on, and test sets in others."""
+
+    lang: str
+    train: Path
+    dev: Path
+    tests: tuple[LabelledTest, ...]
+    types: tuple[str, ...] = setting(TYPES, help="ner: types of entities")
+    examples: int | None = setting(None, low=1, help="train on the first so many examples (default: all)")
+    folder: Path | None = setting(None, help="where the relative paths among the files of this section start")
+    origin: str | None = setting(None, help="where the data set is published; shown when a file is missing")
+
+    def check(self, prefix: str) -> None:
+        """Raise ConfigError for two test sets of a name."""
+        names = [test.label for test in self.tests]
+        expect_unique(f"{prefix}tests", names)
+        if "dev" in names:
+            raise ConfigError(f"{prefix}tests: expected other names than dev, that of {prefix}dev")
+        expect_unique(f"{prefix}types", self.types)
+
+
+@dataclass(frozen=True)
+class Dictionaries:
+    """Word translations out of the language of training; an example draws one of the files."""
+
+    files: tuple[Text, ...] = ()
+    folder: Path | None = setting(None, help="where the relative paths among the files of this section start")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Fine-tuning: Visser et al., Table 2; the pair of rate and epochs that is best on dev, over all arms, counts."""
+
+    lrs: tuple[float, ...] = setting((Finetuning.lr,), low=0)
+    epochs: tuple[int, ...] = setting((Finetuning.epochs,), low=1)
+    batch: int = setting(Finetuning.batch, low=1)
+    warmup_ratio: float = setting(Finetuning.warmup_ratio, low=0, high=1)
+    weight_decay: float = setting(Finetuning.weight_decay, low=0)
+    max_length: int = setting(Finetuning.max_length, low=8)
+
+    def check(self, prefix: str) -> None:
+        """Raise ConfigError for lists that name something twice or nothing."""
+        for name in ("lrs", "epochs"):
+            expect_unique(f"{prefix}{name}", getattr(self, name))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Experiment):
+    """One task: its encoders, arms and languages; ``seeds`` are those of fine-tuning."""
+
+    experiment: Literal["zero_shot"] = "zero_shot"
+    task: Task
+    encoders: tuple[PretrainedEncoder, ...]
+    data: LabelledData
+    lexicon: Dictionaries = Dictionaries()
+    switching: Labelled = LABELLED
+    finetune: Grid = Grid()
+    arms: tuple[Arm, ...] = ("zero_shot", "switched", "switched_originals", "placebo")
+
+    def check(self, prefix: str) -> None:
+        """Raise ConfigError for an arm without lexicons, and for settings at odds with each other."""
+        super().check(prefix)
+        expect_unique("encoders", [encoder.name for encoder in self.encoders])
+        switches = set(self.arms) - {"zero_shot"}
+        expect_unique("lexicon.files", [text.lang for text in self.lexicon.files], least=0)
+        if switches and not self.lexicon.files:
+            raise ConfigError(f"lexicon.files: missing, arms has {sorted(switches)[0]}")
+        if self.task != "ner":
+            expect_default(self.data, ["types"], "data.", "expected with task ner alone")
+            expect_default(self.switching, ["entities"], "switching.", "expected with task ner alone")
+            for i, test in enumerate(self.data.tests):
+                expect_default(test, ["outside"], f"data.tests[{i}].", "expected with task ner alone")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One fine-tuning: the encoder it starts from, its arm, seed and settings."""
+
+    encoder: PretrainedEncoder
+    arm: Arm
+    seed: int
+    settings: Finetuning
+
+    @property
+    def folder(self) -> Path:
+        """Its folder within the run folder."""
+        return Path(f"seed-{self.seed}", self.encoder.name, self.arm, self.grid)
+
+    @property
+    def grid(self) -> str:
+        """The point of the grid."""
+        return f"lr-{number(self.settings.lr)}-epochs-{self.settings.epochs}"
+
+
+def runs(config: Config) -> Iterator[Run]:
+    """Every fine-tuning."""
+    grid = config.finetune
+    shared = {name: getattr(grid, name) for name in ("batch", "warmup_ratio", "weight_decay", "max_length")}
+    for lr in grid.lrs:
+        for epochs in grid.epochs:
+            settings = dataclasses.replace(PAPER[config.task], lr=lr, epochs=epochs, **shared)
+            for encoder in config.encoders:
+                for seed in config.seeds:
+                    yield from (Run(encoder, arm, seed, settings) for arm in config.arms)
+
+
+def lexicons(config: Config, arm: Arm) -> list[Path]:
+    """The lexicons of an arm within the run folder."""
+    if arm == "zero_shot":
+        return []
+    stem = "placebo-" if arm == "placebo" else ""
+    return [Path(f"lexicon/{stem}{config.data.lang}-{text.lang}.tsv") for text in config.lexicon.files]
+
+
+def switching(config: Config, arm: Arm) -> Labelled:
+    """How an arm switches; without originals for the arm that has none."""
+    return dataclasses.replace(config.switching, originals=0.0) if arm == "switched" else config.switching
+
+
+def job(config: Config, stage: Any, seed: int, run: Path = Path(), done: Path | None = None) -> Job:
+    """The fairseq command of an arm, of the first encoder and point of the grid; it reads the data."""
+    chosen = next(one for one in runs(config) if (one.arm, one.seed) == (stage, seed))
+    encoder = encoders.Encoder(chosen.encoder.model, chosen.encoder.folder, chosen.encoder.pieces)
+    files = tuple(run / file for file in lexicons(config, stage))
+    switched = encoders.Switching(files, config.data.lang, switching(config, stage)) if files else None
+    data = config.data
+    return encoders.finetuning_job(
+        config.task,
+        encoder,
+        data.train,
+        chosen.settings,
+        seed,
+        data.types,
+        switched,
+        data.examples,
+        config.workers,
+        chosen.folder,
+        run,
+    )
+
+
+def steps(config: Config) -> Iterator[Step]:
+    """The steps of the experiment, the report last."""
+    if set(config.arms) - {"zero_shot"}:
+        for text, out in zip(config.lexicon.files, lexicons(config, "switched"), strict=True):
+            yield dictionary_step(out.stem, text.file, out, "import")
+    if "placebo" in config.arms:
+        for file, out in zip(lexicons(config, "switched"), lexicons(config, "placebo"), strict=True):
+            yield Step(f"lexicon {out.stem}", ["lexicon", "placebo", str(file), *flags(out=out)], [file], [out])
+    scores = []
+    for run in runs(config):
+        yield from _finetuned(config, run)
+        scores.append(run.folder / "scores.json")
+    outputs = ["report.html", "table.md", "results.json"]
+    yield Step("report", ["report", "."], scores, outputs, settings=as_mapping(config))
+
+
+def _finetuned(config: Config, run: Run) -> Iterator[Step]:
+    """Fine-tuning and scoring of one model."""
+    data, encoder, model = config.data, run.encoder, run.folder / "model.pt"
+    files = lexicons(config, run.arm)
+    paths = [*flags(data=encoder.folder, sentencepiece_model=encoder.pieces)]
+    name = f"{run.arm} {encoder.name} {run.grid} seed {run.seed}"
+    command = ["zero-shot", "finetune", config.task, *flags(checkpoint=encoder.model), *paths]
+    command += flags(train=data.train, out=run.folder, threads=config.threads, **vars(run.settings))
+    command += flags(examples=data.examples, types=",".join(data.types) if config.task == "ner" else None)
+    command += flags(seed=run.seed, workers=config.workers)
+    if files:
+        command += ["--lexicon", *map(str, files), *flags(language=data.lang)]
+        command += options.flags(switching(config, run.arm), LABELLED)
+    dictionary = encoder.folder / DICTIONARY
+    inputs = [encoder.model, dictionary, encoder.pieces, data.train, *files]
+    yield Step(f"finetune {name}", command, inputs, [model], threads=config.threads, gpus=1, temporary=True)
+    outside = dict.fromkeys(kind for test in data.tests for kind in test.outside)
+    command = ["zero-shot", "evaluate", *flags(checkpoint=model), *paths, "--discard-model"]
+    command += flags(out=run.folder, outside=",".join(outside) or None)
+    command += ["--test", f"dev:{data.lang}={data.dev}"]
+    command += [f"{test.label}:{test.lang}={test.file}" for test in data.tests]
+    inputs = [model, data.dev, *(test.file for test in data.tests)]
+    yield Step(f"score {name}", command, inputs, [run.folder / "scores.json"], threads=config.threads, gpus=1)
+
+
+def report(config: Config, run: Path) -> None:
+    """Write the tables of a run, finished or not; see ``csr.report.zero_shot``."""
+    from csr.report.zero_shot import write_zero_shot_report
+
+    found = list(runs(config))
+    done = [one for one in found if (run / one.folder / "scores.json").is_file()]
+    measure = "macro" if config.task == "ner" else "accuracy"
+    scores = {one: read_object(run / one.folder / "scores.json") for one in done}
+    points: dict[str, list[float]] = {}
+    for one, score in scores.items():
+        points.setdefault(one.grid, []).append(score["dev"][measure] or 0.0)
+    best = max(points, key=lambda point: sum(points[point]) / len(points[point]), default=None)
+    rows = [
+        {"encoder": one.encoder.name, "arm": one.arm, "seed": one.seed, "test": name, "score": score[measure] or 0.0}
+        for one, by_test in scores.items()
+        if one.grid == best
+        for name, score in by_test.items()
+    ]
+    missing = [str(one.folder / "scores.json") for one in found if one not in scores]
+    compared = _comparisons(config, run, [one for one in done if one.grid == best])
+    write_zero_shot_report(run, rows, compared, {point: sum(v) / len(v) for point, v in points.items()}, missing)
+
+
+def _comparisons(config: Config, run: Path, done: Sequence[Run]) -> list[dict[str, Any]]:
+    """Paired tests over examples and seeds, for each test set: of each arm against zero-shot and the placebo of its
+    encoder, and against the same arm of the first encoder.
+    """
+    found = []
+    tests = {"dev": config.data.dev, **{test.label: test.file for test in config.data.tests}}
+    languages = {"dev": config.data.lang, **{test.label: test.lang for test in config.data.tests}}
+    outside = {kind for test in config.data.tests for kind in test.outside}
+    for name, file in tests.items():
+        truth = _truth(config.task, file, languages[name], outside)
+        counts: dict[tuple[str, str], dict[int, Statistics]] = {}
+        for one in done:
+            path = run / one.folder / "predictions" / f"{name}.txt"
+            counts.setdefault((one.encoder.name, one.arm), {})[one.seed] = _statistics(config.task, path, truth)
+        first = config.encoders[0].name
+        for (encoder, arm), by_seed in counts.items():
+            against = [(encoder, other) for other in ("zero_shot", "placebo") if arm not in ("zero_shot", other)]
+            against += [(first, arm)] if encoder != first else []
+            for other in against:
+                seeds = sorted(by_seed.keys() & counts.get(other, {}).keys())
+                if not seeds:
+                    continue
+                result = paired_bootstrap_over_seeds([by_seed[s] for s in seeds], [counts[other][s] for s in seeds])
+                found.append(
+                    {"encoder": encoder, "arm": arm, "against": list(other), "test": name, "seeds": seeds}
+                    | {"difference": result.difference, "p_value": result.p_value, "signature": result.signature}
+                )
+    return found
+
+
+def _truth(task: Task, file: Path, language: str, outside: set[str]) -> list[Any]:
+    if task == "ner":
+        return [list(sentence.tags) for sentence in read_ner(file, outside=outside)[0]]
+    rows = read_nli(file, language) if task == "nli" else read_texts(file)
+    return [row.label for row in rows]
+
+
+def _statistics(task: Task, predictions: Path, truth: Sequence[Any]) -> Statistics:
+    if task == "ner":
+        return entity_statistics(read_tags(predictions), truth)
+    return means([float(ours == label) for ours, label in zip(read_lines(predictions), truth, strict=True)])

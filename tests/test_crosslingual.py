@@ -1,0 +1,182 @@
+"""Zero-shot transfer of an encoder under ``csr run``: its arms, its tests over examples and seeds, its tables."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from csr.cli import main
+from csr.data import subwords
+from csr.errors import ConfigError
+from csr.evaluation.classification import entity_f1, entity_statistics
+from csr.evaluation.significance import means, paired_bootstrap, paired_bootstrap_over_seeds
+from csr.experiments import crosslingual
+from csr.experiments.kinds import read_config
+from csr.files import read_json
+
+NOUNS = "river mountain village bridge garden market window teacher doctor farmer".split()
+NAMES = "Anna Berlin Nairobi Joseph Kampala Maria".split()
+VERBS = {"good": ("loved", "liked"), "bad": ("hated", "feared")}
+
+
+def test_a_test_over_one_seed_is_that_over_examples() -> None:
+    draw = np.random.default_rng(1)
+    ours, theirs = (means(draw.integers(2, size=200).astype(float)) for _ in range(2))
+    one, plain = paired_bootstrap_over_seeds([ours], [theirs]), paired_bootstrap(ours, theirs)
+    assert (one.score, one.baseline, one.p_value) == (plain.score, plain.baseline, plain.p_value)
+
+
+def test_a_gain_of_one_seed_out_of_three_is_no_gain() -> None:
+    """0.3 more in one seed and nothing in the others: a draw has that seed not at all in 8 of 27 cases.
+
+    The same 0.1 in each of three seeds is one.
+    """
+    base = means([0.0] * 70 + [1.0] * 30)
+    much, some = means([0.0] * 40 + [1.0] * 60), means([0.0] * 60 + [1.0] * 40)
+    uneven = paired_bootstrap_over_seeds([much, base, base], [base] * 3)
+    even = paired_bootstrap_over_seeds([some] * 3, [base] * 3)
+    assert uneven.difference == pytest.approx(even.difference) == pytest.approx(0.1)
+    assert even.p_value < 0.01
+    assert uneven.p_value > 0.05
+    assert paired_bootstrap_over_seeds([base] * 2, [base] * 2).p_value == 1.0
+
+
+TAGS = st.lists(st.sampled_from(["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]), min_size=1, max_size=6)
+
+
+@given(st.lists(st.tuples(TAGS, TAGS), min_size=1, max_size=8))
+@settings(max_examples=60, deadline=None)
+def test_entity_statistics_sum_to_the_macro_f1_of_seqeval(pairs: list[tuple[list[str], list[str]]]) -> None:
+    pairs = [(ours[: len(truth)], truth[: len(ours)]) for ours, truth in pairs]
+    hyp, ref = ([list(side) for side in sides] for sides in zip(*pairs, strict=True))
+    assert entity_statistics(hyp, ref).value == pytest.approx(entity_f1(hyp, ref).macro or 0.0)
+
+
+def test_what_does_not_go_together_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(
+        "experiment: zero_shot\ntask: nli\nencoders: [{folder: e}]\n"
+        "data: {lang: en, train: t, dev: d, tests: [{lang: de, file: x}]}\n"
+    )
+    for changed, message in (
+        ([], "lexicon.files: missing, arms has placebo"),
+        (["arms=[zero_shot]", "switching.entities=switch"], "switching.entities: expected with task ner alone"),
+        (["arms=[zero_shot]", "data.tests=[{lang: dev, file: x}]"], "data.tests: expected other names than dev"),
+        (["arms=[zero_shot]", "encoders=[{folder: e, name: a/b}]"], "name: expected a name that can be part of a file"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            read_config(path, changed)
+    assert read_config(path, ["arms=[zero_shot]"]).encoders[0].model.name == "model.pt"
+
+
+def _texts(n: int, seed: int) -> list[tuple[list[str], str]]:
+    chance = random.Random(seed)
+    found = []
+    for i in range(n):
+        label = ("good", "bad")[i % 2]
+        found.append((["the", chance.choice(NOUNS), chance.choice(VERBS[label]), chance.choice(NAMES), "."], label))
+    return found
+
+
+def _translated(words: list[str]) -> list[str]:
+    """Reversed words make another language; names stay."""
+    return [word if word in (*NAMES, ".") else word[::-1] for word in words]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a run: sentiment, told by a verb, in English and in a language unknown."""
+    from argparse import Namespace
+
+    from encoders import Task
+
+    from fairseq_plugins.encoder import CsrBert
+
+    folder = tmp_path_factory.mktemp("crosslingual")
+    encoder = folder / "encoder"
+    encoder.mkdir()
+    train, dev = _texts(96, 1), _texts(20, 2)
+    lines = [" ".join(words) for words, _ in train] + [" ".join(_translated(words)) for words, _ in train]
+    subwords.train([lines * 5], 150, encoder / "sentence.bpe.model")
+    model = subwords.load(encoder / "sentence.bpe.model")
+    subwords.write_dictionary(subwords.model_pieces(model), {}, encoder / "dict.txt")
+    sizes = {"encoder_layers": 1, "encoder_embed_dim": 64, "encoder_ffn_embed_dim": 64, "encoder_attention_heads": 2}
+    given = {"_name": "csr_bert_base", **sizes, "max_positions": 64, "activation_fn": "gelu", "dropout": 0.0}
+    torch.manual_seed(1)
+    start = CsrBert.build_model(Namespace(**given), Task(encoder / "dict.txt"))
+    state = {"model": start.state_dict(), "cfg": {"model": given, "task": {"_name": "csr_masked_lm"}}}
+    history = [{"num_updates": 0, "lr_scheduler_state": {}, "optimizer_name": "FairseqAdam"}]
+    extra = {"train_iterator": {"epoch": 1, "iterations_in_epoch": 0}}
+    torch.save(state | {"optimizer_history": history, "extra_state": extra}, encoder / "model.pt")
+    for name, rows, foreign in (("train", train, False), ("dev", dev, False), ("test", dev, True)):
+        written = [f"{' '.join(_translated(words) if foreign else words)}\t{label}\n" for words, label in rows]
+        (folder / f"{name}.tsv").write_text("".join(written))
+    words = {word for sentence, _ in train for word in sentence if word not in (*NAMES, ".")}
+    (folder / "en-xx.txt").write_text("".join(f"{word}\t{word[::-1]}\n" for word in sorted(words)))
+    (folder / "run.yaml").write_text(
+        f"""
+experiment: zero_shot
+task: text
+encoders: [{{folder: "{encoder}", name: tiny}}]
+data:
+  folder: "{folder}"
+  lang: en
+  train: train.tsv
+  dev: dev.tsv
+  tests: [{{lang: xx, file: test.tsv}}]
+lexicon: {{folder: "{folder}", files: [{{lang: xx, file: en-xx.txt}}]}}
+finetune: {{lrs: [3.0e-3], epochs: [12], batch: 16, max_length: 32}}
+arms: [zero_shot, switched_originals]
+"""
+    )
+    assert main(["run", str(folder / "run.yaml"), "--out", str(folder / "out"), "--cores", "2"]) == 0
+    return folder / "out"
+
+
+@pytest.mark.slow
+def test_switched_words_teach_a_language_that_the_encoder_does_not_know(finished: Path) -> None:
+    """Two verbs of each label in a language that is not in the text: only the lexicon says which is which."""
+    results = read_json(finished / "results.json")
+    scores = {(row["arm"], row["test"]): row["score"] for row in results["scores"]}
+    assert scores["zero_shot", "dev"] == scores["switched_originals", "dev"] == 1.0
+    assert scores["switched_originals", "xx"] == 1.0
+    assert scores["zero_shot", "xx"] < 1.0
+    (found,) = [row for row in results["comparisons"] if row["test"] == "xx"]
+    assert found["difference"] == pytest.approx(1.0 - scores["zero_shot", "xx"])
+    table = (finished / "table.md").read_text()
+    assert "| tiny | Switched and originals |" in table
+    assert "against" in table
+    assert results["missing"] == []
+
+
+@pytest.mark.slow
+def test_the_command_of_an_arm_is_shown(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = finished.parent / "run.yaml"
+    assert main(["args", str(config), "--out", str(finished), "--stage", "switched_originals"]) == 0
+    command = capsys.readouterr().out
+    assert f"--lexicon {finished}/lexicon/en-xx.tsv" in command
+    assert "--task csr_text" in command
+    assert "--labels bad,good" in command
+
+
+def test_arms_differ_in_lexicon_and_originals_alone(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(
+        "experiment: zero_shot\ntask: ner\nencoders: [{folder: e}]\nlexicon: {files: [{lang: de, file: l}]}\n"
+        "data: {lang: en, train: t, dev: d, tests: [{lang: de, file: x}]}\n"
+    )
+    config = read_config(path)
+    found = {step.name.split()[1]: list(step.command) for step in crosslingual.steps(config) if "finetune" in step.name}
+    plain = [part.replace("zero_shot", "ARM") for part in found["zero_shot"]]
+    for arm, more in (
+        ("switched", ["--lexicon", "lexicon/en-de.tsv", "--language", "en", "--originals", "0"]),
+        ("switched_originals", ["--lexicon", "lexicon/en-de.tsv", "--language", "en"]),
+        ("placebo", ["--lexicon", "lexicon/placebo-en-de.tsv", "--language", "en"]),
+    ):
+        assert [part.replace(f"/{arm}/", "/ARM/") for part in found[arm]] == plain + more

@@ -30,7 +30,6 @@ _TASK_CURVES = {
         ("valid", "loss", "Validation loss, finetuning (bits per pair)"),
         ("train", "loss", "Training loss, finetuning (bits per pair)"),
     ),
-    "zero_shot": (),
     "pretraining": (
         ("train", "accuracy", "Accuracy of masked pieces in training (share)"),
         ("train", "loss", "Loss in pretraining (bits per masked piece)"),
@@ -54,7 +53,7 @@ def task_page(name: str, found: Sequence[Table], run: Run) -> str:
     """The page of a run of another experiment than translation, as ``collect`` gathers it."""
     body = [f"<h1>{escape(name)}</h1>"]
     body += [_section(table.title, table.name, _table(table)) for table in found]
-    if figures := _figures(run, _TASK_CURVES[run["config"]["experiment"]]):
+    if figures := _figures(run, _TASK_CURVES.get(run["config"]["experiment"], ())):
         body.append(_section("Training", "training", figures))
     body.append(_section("How it was made", "settings", _settings(run)))
     return _document(name, body)

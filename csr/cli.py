@@ -12,31 +12,40 @@ from collections.abc import Sequence
 import csr
 from csr.errors import CsrError
 
-# Commands, in the order of ``csr --help``, and the modules of csr.commands that hold them.
+# What ``csr --help`` says of each command, and the module of csr.commands that holds it: help imports none of them.
 COMMANDS = {
-    "run": ("run", "args", "train", "generate", "score"),
-    "data": ("sample", "prepare"),
-    "tasks": ("prepare-text", "prepare-nli", "prepare-summaries", "classify"),
-    "mixture": ("mixture",),
-    "lexicon": ("lexicon",),
-    "backbone": ("import-hf", "export-hf"),
-    "trim": ("trim",),
-    "strip": ("strip",),
-    "estimate": ("estimate",),
-    "switch": ("switch",),
-    "inspect": ("inspect",),
-    "evaluate": ("evaluate",),
-    "zero_shot": ("zero-shot",),
-    "distance": ("distance",),
-    "dynamics": ("dynamics",),
-    "domain": ("domain",),
-    "transfer": ("transfer",),
-    "report": ("report",),
+    "run": ("run", "run an experiment, or go on with it"),
+    "args": ("run", "print the fairseq command of a stage"),
+    "train": ("run", "run one stage of training"),
+    "generate": ("run", "make the outputs on the test set"),
+    "score": ("run", "score the outputs on the test set"),
+    "sample": ("data", "write the embedded bilingual corpus"),
+    "prepare": ("data", "clean, split, encode and binarize a parallel corpus"),
+    "prepare-text": ("tasks", "encode monolingual text to train a backbone on"),
+    "prepare-nli": ("tasks", "clean and encode inference data"),
+    "prepare-summaries": ("tasks", "cut and encode documents with summaries"),
+    "classify": ("tasks", "label inference data with a finetuned model"),
+    "mixture": ("mixture", "sample, encode and binarize monolingual text for pretraining"),
+    "lexicon": ("lexicon", "make, judge and edit lexicons"),
+    "import-hf": ("backbone", "make a backbone of a Hugging Face folder"),
+    "export-hf": ("backbone", "make a Hugging Face folder of a trained model"),
+    "trim": ("trim", "drop the pieces that a text and its lexicons do not need"),
+    "strip": ("strip", "drop the optimiser's state from a checkpoint"),
+    "estimate": ("estimate", "say how much memory an experiment takes"),
+    "switch": ("switch", "print text with words switched, as stage one sees it"),
+    "inspect": ("inspect", "print encoder input, decoder input and target of a few rows"),
+    "evaluate": ("evaluate", "score system outputs"),
+    "zero-shot": ("zero_shot", "fine-tune an encoder on one language, score it on others"),
+    "distance": ("distance", "measure how far apart a checkpoint keeps two languages"),
+    "dynamics": ("dynamics", "distance and BLEU over updates, from saved checkpoints"),
+    "domain": ("domain", "draw where pretraining and downstream text lie"),
+    "transfer": ("transfer", "zero-shot translation: each run's models on every run's test set"),
+    "report": ("report", "tables and an HTML page from runs"),
 }
 
 
-def parser(command: str | None = None) -> argparse.ArgumentParser:
-    """Return the parser of the command line: of one command, which imports what it needs alone, or of all."""
+def parser(command: str | None) -> argparse.ArgumentParser:
+    """Return the parser of one command, which imports what it needs alone; of no command, one that tells them all."""
     root = argparse.ArgumentParser(
         prog="csr",
         description="Code-switching training for cross-lingual models.",
@@ -44,9 +53,11 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"csr {csr.__version__}")
     subparsers = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    modules = [module for module, commands in COMMANDS.items() if command in commands]
-    for module in modules or COMMANDS:
-        importlib.import_module(f"csr.commands.{module}").register(subparsers)
+    if command in COMMANDS:
+        importlib.import_module(f"csr.commands.{COMMANDS[command][0]}").register(subparsers)
+    else:
+        for name, (_, text) in COMMANDS.items():
+            subparsers.add_parser(name, help=text)
     return root
 
 
@@ -55,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     name = "csr"
     try:
-        arguments = parser(argv[0] if argv else None).parse_args(argv)
+        arguments = parser(next((word for word in argv if not word.startswith("-")), None)).parse_args(argv)
         name = f"csr {arguments.command}"
         status: int = arguments.run(arguments) or 0
         sys.stdout.flush()  # here, where an error can still be told

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 import csr
 from csr.errors import DataError
 from csr.files import PathLike, is_stream, read_json, read_lines, sha256, write_json, write_text
@@ -340,6 +338,8 @@ def write_sidecar(
     """
     if is_stream(path):
         return
+    import numpy as np  # here: a lexicon is read without it, in half the time
+
     write_json(
         sidecar(path),
         {

@@ -10,8 +10,8 @@ from csr.files import write_folder
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``csr import-hf`` and ``csr export-hf``."""
-    _register_import(subparsers.add_parser("import-hf", help="make a backbone of a Hugging Face folder"))
-    _register_export(subparsers.add_parser("export-hf", help="make a Hugging Face folder of a trained model"))
+    _register_import(subparsers.add_parser("import-hf"))
+    _register_export(subparsers.add_parser("export-hf"))
 
 
 def _register_import(parser: argparse.ArgumentParser) -> None:

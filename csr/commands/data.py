@@ -12,8 +12,8 @@ from csr.errors import ConfigError
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``csr sample`` and ``csr prepare``."""
-    _register_sample(subparsers.add_parser("sample", help="write the embedded bilingual corpus"))
-    _register_prepare(subparsers.add_parser("prepare", help="clean, split, encode and binarize a parallel corpus"))
+    _register_sample(subparsers.add_parser("sample"))
+    _register_prepare(subparsers.add_parser("prepare"))
 
 
 def _register_sample(parser: argparse.ArgumentParser) -> None:

@@ -17,7 +17,6 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add ``csr distance``."""
     parser = subparsers.add_parser(
         "distance",
-        help="measure how far apart a checkpoint keeps two languages",
         description="Compare vectors of parallel sentences (Zan et al., Eq. 5) by several definitions of distance, "
         "each under its own name, with the share of D^2 that is one offset between the languages.",
     )

@@ -21,7 +21,6 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add ``csr domain``."""
     parser = subparsers.add_parser(
         "domain",
-        help="draw where pretraining and downstream text lie",
         description="Draw sentence features by t-SNE, an ellipse of two standard deviations for each language of the "
         "pretraining text, dots for the downstream text (Zan et al., Figure 1). Writes domain.json, which csr report "
         "shows for a run folder, and domain.svg.",

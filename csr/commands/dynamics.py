@@ -13,7 +13,6 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add ``csr dynamics``."""
     parser = subparsers.add_parser(
         "dynamics",
-        help="distance and BLEU over updates, from saved checkpoints",
         description="Measure every checkpoint in the folder of a stage, and the model that the stage started from, "
         "and write FOLDER/dynamics.json, which csr report shows. csr run does this by itself where the settings name "
         "dynamics.every; it keeps the last checkpoint alone where they do not.",

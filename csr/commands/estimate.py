@@ -15,7 +15,7 @@ _COLUMNS = ("weights", "gradients", "optimizer", "activations", "peak")
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``csr estimate``."""
-    parser = subparsers.add_parser("estimate", help="say how much memory an experiment takes")
+    parser = subparsers.add_parser("estimate")
     parser.description = (
         "Print parameters and memory in GiB of training with the batches of CONFIG, with all pieces of the backbone "
         "and with those that its text and lexicons need, for each precision, with frozen embeddings and with "

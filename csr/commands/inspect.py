@@ -18,7 +18,6 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add ``csr inspect``."""
     parser = subparsers.add_parser(
         "inspect",
-        help="print encoder input, decoder input and target of a few rows",
         description="print the rows a fairseq task of ours trains on, in pieces. The other options are for the task: "
         "csr inspect runs/sample/data/bin --task csr_restore --source-lang qaa --target-lang qab --lexicon FILE",
         parents=[_own_options()],

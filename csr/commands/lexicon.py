@@ -20,7 +20,6 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     """Add ``csr lexicon`` and its subcommands."""
     parser = subparsers.add_parser(
         "lexicon",
-        help="make, judge and edit lexicons",
         description=__doc__,
         epilog="A lexicon is UTF-8 text, source<TAB>target<TAB>weight, gzipped if its name ends in .gz. Every command "
         "that makes one writes FILE.json beside it: how it was made, from what, and how good it is.",

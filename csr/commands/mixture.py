@@ -10,7 +10,7 @@ from csr.commands.options import positive
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``csr mixture``."""
-    parser = subparsers.add_parser("mixture", help="sample, encode and binarize monolingual text for pretraining")
+    parser = subparsers.add_parser("mixture")
     parser.description = (
         "Files are UTF-8, plain, .gz, .xz or .zst: a document a line or, if .json or .jsonl is in the name, JSON lines "
         "with a text (mC4). DIR gets text/, spm.model and spm.vocab or tokenizer.json, bin/ for fairseq-train "

@@ -16,7 +16,6 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add ``csr report``."""
     parser = subparsers.add_parser(
         "report",
-        help="tables and an HTML page from runs",
         description="Print the main table as Markdown and write an HTML page, RUN/results.json and RUN/tables/.",
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a csr run, finished or not")

@@ -23,7 +23,6 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add ``csr run``, ``args``, ``train``, ``generate`` and ``score``."""
     parser = subparsers.add_parser(
         "run",
-        help="run an experiment, or go on with it",
         description="Run the steps of an experiment that are not done, or whose settings or inputs have changed. "
         "After a kill the same command continues from the last checkpoints.",
     )
@@ -45,9 +44,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--dry-run", action="store_true", help="print the steps to do, and why")
     parser.set_defaults(run=guarded(run))
 
-    parser = subparsers.add_parser(
-        "args", help="print the fairseq command of a stage", description="Print the exact command that csr run uses."
-    )
+    parser = subparsers.add_parser("args", description="Print the exact command that csr run uses.")
     _config(parser)
     parser.add_argument("--stage", required=True, help="the stage of training, such as restore, or generate")
     parser.add_argument("--arm", default="csr", help="the arm to generate from (default: %(default)s)")
@@ -59,7 +56,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         ("generate", "make the outputs on the test set", _generate, "arm"),
         ("score", "score the outputs on the test set", _score, "arm"),
     ):
-        parser = subparsers.add_parser(name, help=text, description=f"{text.capitalize()}, in a folder of csr run.")
+        parser = subparsers.add_parser(name, description=f"{text.capitalize()}, in a folder of csr run.")
         parser.add_argument("folder", metavar="RUN", help="folder of csr run, with its config.yaml")
         parser.add_argument(f"--{of}", required=True, metavar="NAME", help=f"which {of}, such as csr")
         parser.add_argument("--seed", type=int, required=True, help="random seed, names the folder")

@@ -7,7 +7,7 @@ import argparse
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``csr strip``."""
-    parser = subparsers.add_parser("strip", help="drop the optimiser's state from a checkpoint")
+    parser = subparsers.add_parser("strip")
     parser.description = (
         "Write a fairseq checkpoint without the state of its optimiser, about a third of the size. It translates and "
         "starts other runs as before (--finetune-from-model); training cannot go on from it as if never stopped."

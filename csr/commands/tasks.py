@@ -10,10 +10,10 @@ from csr.errors import ConfigError
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands."""
-    _register_text(subparsers.add_parser("prepare-text", help="encode monolingual text to train a backbone on"))
-    _register_nli(subparsers.add_parser("prepare-nli", help="clean and encode inference data"))
-    _register_summaries(subparsers.add_parser("prepare-summaries", help="cut and encode documents with summaries"))
-    _register_classify(subparsers.add_parser("classify", help="label inference data with a finetuned model"))
+    _register_text(subparsers.add_parser("prepare-text"))
+    _register_nli(subparsers.add_parser("prepare-nli"))
+    _register_summaries(subparsers.add_parser("prepare-summaries"))
+    _register_classify(subparsers.add_parser("classify"))
 
 
 def _register_text(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,6 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add ``csr transfer``."""
     parser = subparsers.add_parser(
         "transfer",
-        help="zero-shot translation: each run's models on every run's test set",
         description="Translate the test set of each run with the models of all of them, the source marked with the id "
         "of the language it is in, and print matrices of BLEU, COMET if a model is named, and the off-target rate "
         "(Zan et al., Table 5). The runs are translations into one language from one backbone that knows all of "

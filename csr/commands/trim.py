@@ -11,7 +11,7 @@ from csr.switching.settings import Noise
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``csr trim``."""
-    parser = subparsers.add_parser("trim", help="drop the pieces that a text and its lexicons do not need")
+    parser = subparsers.add_parser("trim")
     parser.description = (
         "Write a smaller backbone: its dictionary, model of pieces and embeddings without the pieces that neither the "
         "texts nor the lexicons can produce. Special symbols, languages, <mask> and single characters stay. DIR gets "

@@ -22,9 +22,7 @@ DESCRIPTION = "Fine-tune an encoder on one language and score it on others; scor
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``csr zero-shot`` and its subcommands."""
-    parser = subparsers.add_parser(
-        "zero-shot", help="fine-tune an encoder on one language, score it on others", description=DESCRIPTION
-    )
+    parser = subparsers.add_parser("zero-shot", description=DESCRIPTION)
     sub = parser.add_subparsers(dest="step", metavar="STEP", required=True)
 
     found = sub.add_parser(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from enum import IntEnum
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from csr.text.sentences import ends_sentence
 from csr.text.words import in_words, joins_words
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MARK = "▁"  # SentencePiece's sign for a space
 CONTINUED = "@@"  # subword-nmt's sign that the word goes on in the next piece
@@ -49,6 +51,8 @@ def piece_roles(pieces: Sequence[str], special: int = 4) -> np.ndarray:
     A vocabulary with the space sign is SentencePiece's; else ``@@`` at a piece's end continues a word; else every
     piece is a word. The first ``special`` pieces and those in ``<>`` or ``[]`` are outside of words.
     """
+    import numpy as np  # here: text is switched without it
+
     marked = any(piece.startswith(MARK) for piece in itertools.islice(pieces, special, None))
     roles = np.zeros(len(pieces), np.uint8)
     for i, piece in enumerate(pieces):

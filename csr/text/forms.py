@@ -134,4 +134,4 @@ def _signs(word: str) -> Iterator[str]:
 
 
 def _dotted(language: str | None) -> bool:
-    return language is not None and base(language) in _DOTTED
+    return language is not None and (language in _DOTTED or base(language) in _DOTTED)

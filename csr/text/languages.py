@@ -9,10 +9,10 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Collection, Mapping
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import langcodes
-from langcodes.data_dicts import MACROLANGUAGES
+if TYPE_CHECKING:
+    import langcodes
 
 T = TypeVar("T")
 
@@ -20,16 +20,25 @@ logger = logging.getLogger(__name__)
 
 # Bokmål is what the code of Norwegian stands for in corpora; Nynorsk has its own, and its own words.
 _SAME = {"nb": "no"}
-_WIDER = {code: _SAME.get(group, group) for code, group in MACROLANGUAGES.items()}
 
 
 def _parsed(code: str) -> langcodes.Language | None:
     """The language of a code; None where it is not of a code's form, or of no language known."""
+    import langcodes  # here, since its tables take a tenth of a second, and many a command is given no language
+
     try:
         found = langcodes.Language.get(code.replace("_", "-"))
     except langcodes.LanguageTagError:
         return None
     return found if langcodes.Language.make(found.language).is_valid() and found.language else None
+
+
+@functools.cache
+def _wider() -> dict[str, str]:
+    """The macrolanguage of each language that has one."""
+    from langcodes.data_dicts import MACROLANGUAGES
+
+    return {code: _SAME.get(group, group) for code, group in MACROLANGUAGES.items()}
 
 
 def is_known(code: str) -> bool:
@@ -71,7 +80,7 @@ def entry(table: Mapping[str, T], code: str) -> T | None:
     'jieba'
     """
     language = base(code)
-    return table.get(language, table.get(_WIDER.get(language, "")))
+    return table.get(language, table.get(_wider().get(language, "")))
 
 
 def match(code: str, codes: Collection[str]) -> list[str]:

@@ -81,12 +81,10 @@ def _place(word, word_starts, word_pieces, ids, starts, ends):  # type: ignore[n
             n = word_starts[form + 1] - first
             if n == 0 or n != ends[i] - starts[i]:
                 continue
-            same = True
             for j in range(n):
                 if word_pieces[first + j] != ids[starts[i] + j]:
-                    same = False
                     break
-            if same:
+            else:
                 return i
     return -1
 

@@ -80,3 +80,9 @@ def test_bad_settings_and_files_are_named(tmp_path):
     (tmp_path / "train").write_text("\n")
     with pytest.raises(DataError, match="train: expected training text"):
         frequency.read_counts(tmp_path / "train", "none")
+
+
+def test_cases_are_of_words_that_carry_meaning():
+    ref, hyp, baseline = ["The harbour , 12"], ["The harbour , 12"], ["A b c"]
+    (case,) = frequency.cases(hyp, baseline, ref, {}, "none", frequency.content_words("en"))
+    assert list(case.words) == ["harbour"]

@@ -18,12 +18,16 @@ import yaml
 
 from csr.cli import main
 from csr.errors import DataError
+from csr.experiments.stages import STAGES, restores_first
 from csr.files import write_json, write_text
-from csr.report import html, tables, write_report
+from csr.report import figures, html, tables, write_report
 from csr.report.collect import collect_translation
+from csr.report.measures import STAGE_ONE
 from csr.report.plots import Series, bars, lines, ticks
 from csr.report.published import published
 from csr.report.table import Column, Number, Table
+from csr.report.training import updates_to_baseline
+from csr.report.verdict import verdicts
 from csr.text.words import tokenize
 
 ARMS = ("random", "baseline", "iaft", "csr")
@@ -221,6 +225,9 @@ def test_a_mark_needs_every_seed(run_folder: Path) -> None:
     assert marks == ["**", "*", ""]
     tests[0]["difference"] = -1
     assert not tables.main(run).rows[csr][2].mark
+    tests[1]["difference"] = -1
+    assert tables.main(run).rows[csr][2].mark == "*↓"
+    assert "<sup class=worse>*↓</sup>" in html.page([run])
 
 
 def test_comparisons_agree_with_sacrebleu(run_folder: Path) -> None:
@@ -246,6 +253,81 @@ def test_comparisons_agree_with_sacrebleu(run_folder: Path) -> None:
     tests = collect_translation(run_folder)["comparisons"]
     found = next(t for t in tests if (t["arm"], t["against"], t["seed"], t["metric"]) == ("csr", "baseline", 1, "bleu"))
     assert found["p_value"] == pytest.approx(expected, abs=1e-4)
+
+
+def made_up_tests(*differences: float, p: float = 0.001, chrf: float = 1.1, chrf_p: float = 0.2) -> dict[str, Any]:
+    """What a run knows of CSR against standard finetuning whose differences in BLEU are these, one for each seed."""
+    named = {"arm": "csr", "against": "baseline", "metric": "bleu"}
+    each = [named | {"seed": i, "difference": value, "p_value": p} for i, value in enumerate(differences)]
+    mean = sum(differences) / len(differences)
+    over_seeds = [named | {"difference": mean, "p_value": p, "low": mean - 0.5, "high": mean + 0.5}]
+    over_seeds += [named | {"metric": "chrf", "difference": chrf, "p_value": chrf_p, "low": 0, "high": 2}]
+    return {"comparisons": each, "over_seeds": over_seeds, "scores": []}
+
+
+def test_a_verdict_says_which_way_it_falls_and_what_to_do() -> None:
+    (better,) = verdicts(made_up_tests(1.0, 2.0, 3.0))
+    assert better.headline == "CSR is better than standard finetuning: +2.00 BLEU,"
+    # Student's t of 2 degrees of freedom: 4.303 x 1 / sqrt(3) = 2.484. Kocmi et al.: 1.79 BLEU 75 %, 1.00 chrF 70 %.
+    assert "over 3 seeds +1.00, +2.00, +3.00, 95 % interval of their mean −0.48 to +4.48." in better.details
+    assert "chrF +1.10 (p = 0.200)." in better.details
+    assert "at least 75 of 100 by BLEU, 70 of 100 by chrF of pairs of systems" in better.details
+    assert "mask_restore_ft and placebo" in better.next
+    (worse,) = verdicts(made_up_tests(-1.0, -2.0))
+    assert worse.headline == "CSR is worse than standard finetuning: −1.50 BLEU,"
+    assert "use standard finetuning" in worse.next
+    (one,) = verdicts(made_up_tests(0.2, chrf=0.1))
+    assert "one seed" in one.details
+    assert "a coin toss" in one.details
+    assert "three seeds" in one.next
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        made_up_tests(1.0, 1.0, p=0.06),
+        made_up_tests(-0.1, 2.0),  # the seeds point both ways
+        made_up_tests(1.0, 1.0, chrf=-1.0, chrf_p=0.01),  # chrF points the other way
+    ],
+)
+def test_what_evidence_does_not_tell_apart_is_said_so(found: dict[str, Any]) -> None:
+    (verdict,) = verdicts(found)
+    assert verdict.outcome == "not told apart"
+    assert "larger test set" in verdict.next
+
+
+def test_verdicts_head_the_page_and_follow_the_printed_table(run_folder: Path) -> None:
+    run = collect_translation(run_folder)
+    found = verdicts(run)
+    assert (found[0].arm, found[0].against) == ("csr", "baseline")
+    test = next(t for t in run["over_seeds"] if (t["arm"], t["metric"]) == ("csr", "bleu"))
+    assert test["low"] < test["difference"] < test["high"]
+    each = [t["difference"] for t in run["comparisons"] if (t["arm"], t["metric"]) == ("csr", "bleu")]
+    assert test["difference"] == pytest.approx(sum(each) / 3)
+    write_report([run_folder], run_folder / "report.html")
+    assert (run_folder / "table.md").read_text().splitlines()[-len(found) :] == [f"* {verdict}" for verdict in found]
+    page = html.page([run])
+    assert page.index('<p class="verdict') < page.index("<table>")
+
+
+def test_finetuning_is_drawn_after_its_stage_one(run_folder: Path) -> None:
+    for arm, stage in STAGE_ONE.items():
+        assert STAGES[arm].start == stage
+    assert STAGE_ONE.keys() == {arm for arm in STAGES if not STAGES[arm].restore and restores_first(arm)}
+    run = collect_translation(run_folder)
+    csr = next(log for log in run["logs"] if log["arm"] == "csr")
+    assert figures.curves_of(run, "csr", "valid", "bleu")[0][0][0] == csr["valid"]["bleu"][0][0] == 250
+    assert figures.curves_of(run, "csr", "valid", "bleu", shift=True)[0][0][0] == 250 + 500
+
+
+def test_an_arm_that_ends_worse_does_not_reach_the_baseline() -> None:
+    def log(arm: str, losses: list[tuple[float, float]]) -> dict[str, Any]:
+        return {"arm": arm, "seed": 1, "valid": {"loss": losses}, "train": {}}
+
+    run = {"logs": [log("baseline", [(100, 4.0)]), log("csr", [(50, 3.9), (100, 4.1)])]}
+    assert updates_to_baseline(run, "csr") == ()
+    run["logs"][1]["valid"]["loss"][1] = (100, 4.0)
+    assert updates_to_baseline(run, "csr") == (50,)
 
 
 def test_published_tables_say_what_the_papers_print(run_folder: Path) -> None:

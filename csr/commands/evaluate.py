@@ -182,7 +182,8 @@ def words(arguments: argparse.Namespace) -> None:
     cases = []
     if arguments.baseline:
         baseline, _ = _pairs(arguments.baseline, arguments.ref)
-        cases = frequency.cases(hyp, baseline, ref, counts, tokenizer, cutoffs[0])[: arguments.cases]
+        words = frequency.content_words(arguments.language)
+        cases = frequency.cases(hyp, baseline, ref, counts, tokenizer, words, cutoffs[0])[: arguments.cases]
     result = {
         "buckets": [
             dataclasses.asdict(b) | {"name": b.name, "precision": b.precision, "recall": b.recall, "f1": b.f1}

@@ -8,7 +8,6 @@ from pathlib import Path
 from csr import report
 from csr.experiments.kinds import kind_of, read_config
 from csr.files import write_text
-from csr.report import tables
 from csr.settings import read_yaml
 
 
@@ -16,7 +15,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add ``csr report``."""
     parser = subparsers.add_parser(
         "report",
-        description="Print the main table as Markdown and write an HTML page, RUN/results.json and RUN/tables/.",
+        description="Print the main table and the verdicts as Markdown and write an HTML page, RUN/results.json and "
+        "RUN/tables/.",
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a csr run, finished or not")
     parser.add_argument("--out", type=Path, metavar="FILE", help="HTML page (default: report.html in the first folder)")
@@ -24,17 +24,16 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Write the report and print the main table of each run."""
+    """Write the report and print the main table of each run, and what it says."""
     translations = [folder for folder in arguments.runs if _kind(folder) == "translation"]
     for folder in arguments.runs:
         if folder not in translations:
             config = read_config(folder / "config.yaml")
             kind_of(config).report(config, folder)
-            print((folder / "table.md").read_text(encoding="utf-8"))
     if translations:
-        runs = report.write_report(translations, arguments.out or translations[0] / "report.html")
-        with write_text("-") as stream:
-            stream.write("\n".join(tables.main(run).markdown() for run in runs))
+        report.write_report(translations, arguments.out or translations[0] / "report.html")
+    with write_text("-") as stream:
+        stream.write("\n".join((folder / "table.md").read_text(encoding="utf-8") for folder in arguments.runs))
 
 
 def _kind(folder: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,9 @@ from csr.errors import ConfigError, DataError
 from csr.evaluation.significance import SEED, Interval, interval, resampled
 from csr.evaluation.translation import check_sides, tokenize
 from csr.files import PathLike, read_lines
+from csr.text.forms import lower
+from csr.text.stopwords import has_list, stop_words
+from csr.text.words import switchable
 
 CUTOFFS = (100, 1000)  # Zan et al., section 6.2: low below 100, high from 1,000 on
 
@@ -90,6 +93,16 @@ def read_counts(path: PathLike, tokenizer: str) -> Counter[str]:
     return counts
 
 
+def content_words(language: str) -> Callable[[str], bool]:
+    """What tells words that carry meaning from punctuation, numbers and the language's stop words, in any case.
+
+    >>> [word for word in ("The", "harbour", ",", "1998") if content_words("en")(word)]
+    ['harbour']
+    """
+    listed = stop_words(language) if has_list(language) else frozenset()
+    return lambda token: switchable(token) and lower(token, language) not in listed
+
+
 def word_scores(
     hyp: Sequence[str],
     ref: Sequence[str],
@@ -131,20 +144,26 @@ def cases(
     ref: Sequence[str],
     counts: Mapping[str, int],
     tokenizer: str,
+    counts_as_word: Callable[[str], bool] = lambda token: True,
     below: int = CUTOFFS[0],
 ) -> list[Case]:
     """Return the sentences where ``hyp`` has low-frequency words right that ``baseline`` has wrong, most words first.
 
     Args:
+        counts_as_word: what to look at of the tokenizer's tokens, such as ``content_words``.
         below: words with a smaller training frequency count as low-frequency.
     """
     check_sides(hyp, ref)
     check_sides(baseline, ref)
     found = []
+
+    def rare(token: str) -> bool:
+        return counts.get(token, 0) < below and counts_as_word(token)
+
     sides = (tokenize(lines, tokenizer) for lines in (hyp, baseline, ref))
     for index, (ours, theirs, truth) in enumerate(zip(*sides, strict=True)):
         gained = (Counter(ours) & Counter(truth)) - Counter(theirs)
-        words = {word: counts.get(word, 0) for word in sorted(gained) if counts.get(word, 0) < below}
+        words = {word: counts.get(word, 0) for word in sorted(gained) if rare(word)}
         if words:
             found.append(Case(index, words, *(_marked(side, words) for side in (ours, theirs, truth))))
     return sorted(found, key=lambda case: (-len(case.words), case.index))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.stats import t as student
 
 from csr.errors import ConfigError, DataError
 
@@ -92,12 +93,14 @@ class Comparison:
         difference: the system's score minus the baseline's.
         p_value: probability of a difference at least as large if the systems were equally good.
         signature: test, number of samples and seed.
+        interval: of the difference, over bootstrap samples of the sentences; None where the test draws none.
     """
 
     score: float
     baseline: float
     p_value: float
     signature: str
+    interval: Interval | None = None
 
     @property
     def difference(self) -> float:
@@ -119,6 +122,20 @@ def mark(p_value: float) -> str:
     return "**" if p_value < 0.01 else "*" if p_value < 0.05 else ""
 
 
+@dataclass(frozen=True)
+class Sampled:
+    """What a system's score is made of, and its scores over bootstrap samples of the sentences, float64 [samples]."""
+
+    statistics: Statistics
+    scores: np.ndarray
+    signature: str
+
+
+def sampled(system: Statistics, samples: int = 1000, seed: int = SEED) -> Sampled:
+    """The scores of a system over bootstrap samples; the same sentences are drawn for every system of a test set."""
+    return Sampled(system, _scores(system, resampled(system.rows, samples, seed)), f"bs:{samples}|seed:{seed}")
+
+
 def paired_bootstrap(system: Statistics, baseline: Statistics, samples: int = 1000, seed: int = SEED) -> Comparison:
     """Test by drawing sentences with replacement, the same ones for both systems (Koehn 2004).
 
@@ -126,11 +143,7 @@ def paired_bootstrap(system: Statistics, baseline: Statistics, samples: int = 10
     as ``sacrebleu --paired-bs`` does.
     """
     _check_paired(system, baseline)
-    differences = np.abs(
-        _scores(system, resampled(system.rows, samples, seed))
-        - _scores(baseline, resampled(baseline.rows, samples, seed))
-    )
-    return _comparison(system, baseline, differences - differences.mean(), f"bs:{samples}|seed:{seed}")
+    return compared([(sampled(system, samples, seed), sampled(baseline, samples, seed))])
 
 
 def paired_bootstrap_over_seeds(
@@ -138,29 +151,29 @@ def paired_bootstrap_over_seeds(
 ) -> Comparison:
     """Test the mean over seeds by drawing sentences and seeds with replacement, the same for both systems.
 
-    A difference so counts only if it holds for other sentences and for other seeds. With few seeds their spread is
-    estimated low, by the factor sqrt((n - 1) / n); with one, this is ``paired_bootstrap``.
-
     Args:
         systems, baselines: of each seed, in one order.
     """
-    for system, baseline in zip(systems, baselines, strict=True):
-        _check_paired(system, baseline)
-    by_seed = np.stack(
-        [
-            _scores(system, resampled(system.rows, samples, seed))
-            - _scores(baseline, resampled(baseline.rows, samples, seed))
-            for system, baseline in zip(systems, baselines, strict=True)
-        ]
-    )  # [n_seeds, samples]
-    n = len(systems)
-    draws = np.random.default_rng(seed).integers(n, size=(n, samples))
-    differences = np.abs(np.take_along_axis(by_seed, draws, axis=0).mean(axis=0))
-    score, reference = (float(np.mean([one.value for one in of])) for of in (systems, baselines))
-    differ = [(a.rows != b.rows).any(axis=1) for a, b in zip(systems, baselines, strict=True)]
-    n_different = int(np.any(differ, axis=0).sum())
-    p_value = _p_value(differences - differences.mean(), score - reference, n_different)
-    return Comparison(score, reference, p_value, f"bs:{samples}|seeds:{n}|seed:{seed}")
+    both = ([sampled(one, samples, seed) for one in side] for side in (systems, baselines))
+    return compared(list(zip(*both, strict=True)), seed)
+
+
+def compared(pairs: Sequence[tuple[Sampled, Sampled]], seed: int = SEED) -> Comparison:
+    """The mean over seeds of a system against that of a baseline, from the samples of each seed's two models.
+
+    Each sample draws seeds too, with replacement: a difference so counts only if it holds for other sentences and for
+    other seeds. With few seeds their spread is estimated low, by the factor sqrt((n - 1) / n); with one, this is
+    ``paired_bootstrap``.
+    """
+    for system, baseline in pairs:
+        _check_paired(system.statistics, baseline.statistics)
+    by_seed = np.stack([system.scores - baseline.scores for system, baseline in pairs])  # [n_seeds, samples]
+    draws = np.random.default_rng(seed).integers(len(pairs), size=by_seed.shape)
+    differences = np.take_along_axis(by_seed, draws, axis=0).mean(axis=0)
+    absolute = np.abs(differences)
+    signature = pairs[0][0].signature + (f"|seeds:{len(pairs)}" if len(pairs) > 1 else "")
+    statistics = [(system.statistics, baseline.statistics) for system, baseline in pairs]
+    return replace(_comparison(statistics, absolute - absolute.mean(), signature), interval=interval(differences))
 
 
 def paired_approximate_randomization(
@@ -179,7 +192,7 @@ def paired_approximate_randomization(
     differences = _scores(system, system.rows.sum(axis=0) + moved) - _scores(
         baseline, baseline.rows.sum(axis=0) - moved
     )
-    return _comparison(system, baseline, np.abs(differences), f"ar:{samples}|seed:{seed}")
+    return _comparison([(system, baseline)], np.abs(differences), f"ar:{samples}|seed:{seed}")
 
 
 @dataclass(frozen=True)
@@ -206,6 +219,21 @@ def over_seeds(values: Sequence[float]) -> Spread:
     return Spread(float(np.mean(values)), deviation, len(values))
 
 
+def seed_interval(differences: Sequence[float]) -> tuple[float, float] | None:
+    """The 95 % interval of a mean difference over seeds by Student's t; None for a single seed.
+
+    >>> low, high = seed_interval([1.0, 2.0, 3.0])  # 2 ± 4.303 / √3
+    >>> round(low, 2), round(high, 2)
+    (-0.48, 4.48)
+    """
+    if len(differences) < 2:
+        return None
+    spread = over_seeds(differences)
+    assert spread.deviation is not None
+    half = float(student.ppf(0.975, spread.n - 1)) * spread.deviation / spread.n**0.5
+    return spread.mean - half, spread.mean + half
+
+
 def _scores(system: Statistics, sums: np.ndarray) -> np.ndarray:
     return np.array([system.score(row) for row in sums])
 
@@ -222,16 +250,11 @@ def _check_paired(system: Statistics, baseline: Statistics) -> None:
         )
 
 
-def _comparison(system: Statistics, baseline: Statistics, differences: np.ndarray, signature: str) -> Comparison:
-    score, reference = system.value, baseline.value
-    n_different = int((system.rows != baseline.rows).any(axis=1).sum())
-    return Comparison(score, reference, _p_value(differences, score - reference, n_different), signature)
-
-
-def _p_value(differences: np.ndarray, difference: float, n_different: int) -> float:
-    """The share of samples whose difference is larger, where so many sentences differ at all."""
-    p_value = (np.count_nonzero(differences > abs(difference)) + 1) / (len(differences) + 1)
+def _comparison(pairs: Sequence[tuple[Statistics, Statistics]], differences: np.ndarray, signature: str) -> Comparison:
+    score, reference = (float(np.mean([pair[side].value for pair in pairs])) for side in (0, 1))
+    p_value = (np.count_nonzero(differences > abs(score - reference)) + 1) / (len(differences) + 1)
     # Deviation: sacrebleu counts no ties, and so finds a system different from itself at p = 1 / (samples + 1).
     # Where k sentences differ no swapping test can go below 2^(1 - k); from 15 sentences on this changes nothing.
-    floor = 1.0 if difference == 0 else min(1.0, 2.0 ** (1 - n_different))
-    return float(max(p_value, floor))
+    differs = [(system.rows != baseline.rows).any(axis=1) for system, baseline in pairs]
+    floor = 1.0 if score == reference else min(1.0, 2.0 ** (1 - int(np.any(differs, axis=0).sum())))
+    return Comparison(score, reference, float(max(p_value, floor)), signature)

@@ -11,6 +11,7 @@ from csr.report import html, tables
 from csr.report.collect import Run, collect_translation, of_run
 from csr.report.published import published
 from csr.report.table import Table
+from csr.report.verdict import verdicts
 
 
 def write_report(folders: Sequence[PathLike], out: PathLike) -> list[Run]:
@@ -24,7 +25,7 @@ def write_report(folders: Sequence[PathLike], out: PathLike) -> list[Run]:
             run = collect_translation(folder)
             found, main = [*tables.run_tables(run), *published([run])], [tables.main(run)]
             html.page([run])  # what cannot be shown is told before anything is written
-            write_results(folder, run, found, main)
+            write_results(folder, run, found, main, list(map(str, verdicts(run))))
         runs.append(run)
     if len(runs) > 1:
         write_table(tables.overview(runs), Path(out).parent / "tables")
@@ -32,13 +33,16 @@ def write_report(folders: Sequence[PathLike], out: PathLike) -> list[Run]:
     return runs
 
 
-def write_results(folder: Path, results: Any, found: Sequence[Table], main: Sequence[Table]) -> None:
-    """Write ``results.json``, ``tables/`` and, with the main tables, ``table.md`` into a folder."""
+def write_results(
+    folder: Path, results: Any, found: Sequence[Table], main: Sequence[Table], told: Sequence[str] = ()
+) -> None:
+    """Write ``results.json``, ``tables/`` and, with the main tables and what they tell, ``table.md`` into a folder."""
     write_json(folder / "results.json", results)
     for table in found:
         write_table(table, folder / "tables")
     with write_text(folder / "table.md") as stream:
-        stream.write("\n".join(table.markdown() for table in main))
+        stream.write("\n".join([table.markdown() for table in main]) + "".join(f"\n* {line}" for line in told))
+        stream.write("\n" if told else "")
 
 
 def write_page(out: PathLike, page: str) -> None:

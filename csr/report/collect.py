@@ -73,12 +73,14 @@ def collect_translation(folder: Path) -> Run:
     except (KeyError, TypeError):
         path = folder / "config.yaml"
         raise DataError(f"{path}: expected data with source_lang and target_lang, as translation has it") from None
+    each, over_seeds = comparisons(folder, arms, seeds, tgt)
     backbones = sorted(folder.glob("seed-*/backbone/distance.json"))
     return run | {
         "src": src,
         "tgt": tgt,
         "scores": [*run["scores"], *(_place(path) | {"distance": read_object(path)} for path in backbones)],
-        "comparisons": comparisons(folder, arms, seeds, tgt),
+        "comparisons": each,
+        "over_seeds": over_seeds,
         "cases": case_studies(folder, "csr", seeds[0], src, tgt),
         "checkpoints": [_place(path) | read_object(path) for path in sorted(folder.glob("seed-*/*/dynamics.json"))],
         "domain": _optional(folder / "domain.json"),

@@ -12,29 +12,12 @@ from typing import Any
 import yaml
 
 import csr
-from csr.report import plots, switching, tables, training
-from csr.report.measures import Measure, Run, arm_name, bleu, direction, eq5, gains, logs
+from csr.report import figures, plots, switching, tables, training
+from csr.report.measures import Run, arm_name, bleu, direction, eq5
+from csr.report.outputs import BASELINE
 from csr.report.published import published
-from csr.report.table import Cell, Column, Number, Table
-
-# What is drawn over updates, by experiment: part of the log, name there, title.
-_CURVES = (
-    ("valid", "loss", "Validation loss, finetuning (bits per token)"),
-    ("valid", "bleu", "Validation BLEU, finetuning"),
-    ("train", "loss", "Training loss, finetuning (bits per token)"),
-)
-_TASK_CURVES = {
-    "summarization": _CURVES,
-    "nli": (
-        ("valid", "accuracy", "Validation accuracy, finetuning (%)"),
-        ("valid", "loss", "Validation loss, finetuning (bits per pair)"),
-        ("train", "loss", "Training loss, finetuning (bits per pair)"),
-    ),
-    "pretraining": (
-        ("train", "accuracy", "Accuracy of masked pieces in training (share)"),
-        ("train", "loss", "Loss in pretraining (bits per masked piece)"),
-    ),
-}
+from csr.report.table import Cell, Column, Table
+from csr.report.verdict import Verdict, verdicts
 
 
 def page(runs: Sequence[Run]) -> str:
@@ -53,8 +36,8 @@ def task_page(name: str, found: Sequence[Table], run: Run) -> str:
     """The page of a run of another experiment than translation, as ``collect`` gathers it."""
     body = [f"<h1>{escape(name)}</h1>"]
     body += [_section(table.title, table.name, _table(table)) for table in found]
-    if figures := _figures(run, _TASK_CURVES.get(run["config"]["experiment"], ())):
-        body.append(_section("Training", "training", figures))
+    if drawn := _figures(run, figures.TASK_CURVES.get(run["config"]["experiment"], ())):
+        body.append(_section("Training", "training", drawn))
     body.append(_section("How it was made", "settings", _settings(run)))
     return _document(name, body)
 
@@ -104,7 +87,7 @@ def _section(title: str, name: str, body: str) -> str:
 
 
 def _results(run: Run) -> str:
-    parts = [_verdict(run)]
+    parts = [_verdicts(run)]
     if run["missing"]:
         parts.append(_paragraph(f"Not finished, and missing below: {', '.join(run['missing'])}.", "warning"))
     parts.append(_table(tables.main(run)))
@@ -119,99 +102,52 @@ def _results(run: Run) -> str:
     return "\n".join(parts)
 
 
-def _verdict(run: Run) -> str:
-    """Say how CSR compares with standard finetuning, seed by seed, whichever way it falls."""
-    found = Number(gains(run, bleu), 2, signed=True)
-    if not found.values:
-        return _paragraph("CSR and standard finetuning are not both finished for any seed yet.", "verdict")
-    mean, sd = found.shown()
-    each = ", ".join(Number((gain,), 2, signed=True).shown()[0] for gain in found.values)
-    spread = f" ± {sd} over {len(found.values)} seeds (each: {each})" if sd else " (one seed)"
-    return _paragraph(f"CSR against standard finetuning with as many updates: {mean}{spread} BLEU.", "verdict")
+def _verdicts(run: Run) -> str:
+    """Say how the arms compare, CSR with standard finetuning first, whichever way it falls."""
+    found = verdicts(run)
+    if not any((verdict.arm, verdict.against) == ("csr", BASELINE) for verdict in found):
+        text = "CSR and standard finetuning are not both finished for any seed yet."
+        found_first = _paragraph(text, "verdict") if "csr" in run["arms"] else ""
+    else:
+        found_first = ""
+    return found_first + "".join(_verdict(verdict) for verdict in found)
+
+
+def _verdict(verdict: Verdict) -> str:
+    sign = {"better": "▲", "worse": "▼", "not told apart": "="}[verdict.outcome]
+    kind = verdict.outcome.replace(" ", "-")
+    head = f'<b><span aria-hidden="true">{sign}</span> {escape(verdict.headline)}</b>'
+    after = f"<br><b>{escape(verdict.next)}</b>" if verdict.next else ""
+    return f'<p class="verdict {kind}">{head} {escape(verdict.details)}{after}</p>'
 
 
 def _training(run: Run) -> str:
     checkpoints = [
-        _checkpoints(run, eq5, "Distance D (Eq. 5) at saved checkpoints"),
-        _checkpoints(run, bleu, "BLEU at saved checkpoints"),
+        figures.checkpoints(run, eq5, "Distance D (Eq. 5) at saved checkpoints"),
+        figures.checkpoints(run, bleu, "BLEU at saved checkpoints"),
     ]
-    figures = _figures(run, _CURVES, checkpoints)
-    return figures and figures + "".join(_table(table) for table in (training.dynamics(run), training.checkpoints(run)))
+    drawn = _figures(run, figures.CURVES, checkpoints)
+    return drawn and drawn + "".join(_table(table) for table in (training.dynamics(run), training.checkpoints(run)))
 
 
-def _figures(run: Run, curves: Sequence[tuple[str, str, str]], others: Sequence[str] = ()) -> str:
+def _figures(run: Run, curves: Sequence[figures.Curve], others: Sequence[str] = ()) -> str:
     """Return the curves of the arms, then the losses of the stages before, then other figures."""
-    arms = run["arms"]
-    stages = [arm for arm in dict.fromkeys(log["arm"] for log in run["logs"]) if arm not in arms]
-    figures = [*(_curves(run, arms, *curve) for curve in curves), *(_stage_loss(run, stage) for stage in stages)]
-    drawn = [figure for figure in (*figures, *others) if figure]
+    drawn = [figure for figure in (*figures.training(run, curves), *others) if figure]
     if not drawn:
         return ""
     note = "Thick: mean over seeds; thin: each seed."
     if any("per token" in figure for figure in drawn):
         note += " Losses per token include label smoothing."
     if any(title.startswith("Validation loss") for _, _, title in curves):
-        note += " Updates count from the start of the stage: CSR's finetuning follows its restore stage."
-    if curves is _CURVES:
-        note += " Standard finetuning gets the updates of both."
+        note += " The finetuning of an arm with a stage one, such as CSR, is drawn after the updates of that stage."
+    if curves is figures.CURVES:
+        note += " Standard finetuning gets as many updates as both together."
     return f'<div class="plots">{"".join(drawn)}</div>{_paragraph(note, "note")}'
-
-
-def _curves(run: Run, arms: Sequence[str], part: str, key: str, title: str) -> str:
-    series = [plots.Series(f"arm-{arm}", arm_name(arm), _curves_of(run, arm, part, key)) for arm in arms]
-    return _lines(series, title, settle=key == "loss")
-
-
-def _stage_loss(run: Run, stage: str) -> str:
-    series = [
-        plots.Series(f"arm-{stage}", "training", _curves_of(run, stage, "train", "loss")),
-        plots.Series(f"arm-{stage} dashed", "validation", _curves_of(run, stage, "valid", "loss")),
-    ]
-    return _lines(series, f"Loss, stage {stage} (bits per token)", settle=True)
-
-
-def _checkpoints(run: Run, measure: Measure, title: str) -> str:
-    """Plot a measure of the arms and of the restore stages over their saved checkpoints."""
-    series = []
-    for stage in dict.fromkeys(one["arm"] for one in run["checkpoints"]):
-        found = [
-            [(point["updates"], value) for point in one["points"] if (value := measure(point)) is not None]
-            for one in run["checkpoints"]
-            if one["arm"] == stage
-        ]
-        style = f"arm-{stage}" + (" dashed" if stage not in run["arms"] else "")
-        series.append(plots.Series(style, arm_name(stage), [curve for curve in found if curve]))
-    return _lines(series, title, settle=False)
-
-
-def _curves_of(run: Run, arm: str, part: str, key: str) -> list[plots.Points]:
-    return [log[part][key] for log in logs(run, arm) if log[part].get(key)]
-
-
-def _lines(series: Sequence[plots.Series], title: str, settle: bool) -> str:
-    drawn = [one for one in series if one.curves]
-    if not drawn:
-        return ""
-    return _figure(title, plots.lines(drawn, title, "updates", settle), [(one.style, one.label) for one in drawn])
-
-
-def _figure(title: str, svg: str, legend: Iterable[tuple[str, str]]) -> str:
-    keys = "".join(f'<span class="{escape(style)}">{escape(label)}</span>' for style, label in legend)
-    return f'<figure><figcaption>{escape(title)}</figcaption>{svg}<div class="legend">{keys}</div></figure>'
 
 
 def _words(run: Run) -> str:
     table = tables.words(run)
-    if not table.rows:
-        return ""
-    groups = [column.label.removeprefix("F ").removesuffix(" %") for column in table.columns[1:]]
-    arms = [
-        (f"arm-{arm}", arm_name(arm), [cell if isinstance(cell, Number) else Number(()) for cell in row[1:]])
-        for arm, row in zip(run["arms"], table.rows, strict=True)
-    ]
-    title = "Word F-measure (%) by frequency in the training text"
-    figure = _figure(title, plots.bars(groups, arms, title), [(style, label) for style, label, _ in arms])
-    return f'<div class="plots">{figure}</div>{_table(table)}'
+    return f'<div class="plots">{figures.words(run, table)}</div>{_table(table)}' if table.rows else ""
 
 
 def _cases(run: Run) -> str:
@@ -263,7 +199,7 @@ def _domain(run: Run) -> str:
     title = f"Sentence features ({drawn['features']}) by t-SNE, seed {drawn['seed']}"
     note = "Ellipses: two standard deviations of the pretraining text; dots: sentences of the task. t-SNE keeps "
     note += "neighbours together; distances between clusters and sizes of clusters mean little."
-    return f'<div class="plots">{_figure(title, plots.domain(drawn), ())}</div>{_paragraph(note, "note")}'
+    return f'<div class="plots">{figures.figure(title, plots.domain(drawn), ())}</div>{_paragraph(note, "note")}'
 
 
 def _lexicons(run: Run) -> str:
@@ -383,7 +319,8 @@ def _cell(cell: Cell, tag: str, number: str) -> str:
         return f'<{tag} class="number missing">missing</{tag}>'
     text = f"<b>{mean}</b>" if cell.best else mean
     text += f" <small>± {sd}</small>" if sd else ""
-    text += f"<sup>{cell.mark}</sup>" if cell.mark else ""
+    worse = " class=worse" if cell.mark.endswith(tables.WORSE) else ""
+    text += f"<sup{worse}>{escape(cell.mark)}</sup>" if cell.mark else ""
     return f"<{tag}{number}>{text}</{tag}>"
 
 

@@ -30,9 +30,30 @@ ARM_NAMES = {
 }
 
 
-def arm_name(arm: str) -> str:
-    """Return an arm's or stage's name for people."""
-    return ARM_NAMES.get(arm, arm.replace("_", " ").capitalize())
+# The stage one of an arm: its finetuning goes on from there.
+STAGE_ONE = {"csr": "restore", "mask_restore_ft": "mask_restore", "placebo": "placebo_restore"}
+
+
+def arm_name(arm: str, inside: bool = False) -> str:
+    """An arm's or stage's name for people, to stand alone or ``inside`` a sentence.
+
+    >>> arm_name("baseline", inside=True), arm_name("csr", inside=True)
+    ('standard finetuning', 'CSR')
+    """
+    name = ARM_NAMES.get(arm, arm.replace("_", " ").capitalize())
+    return name[0].lower() + name[1:] if inside and name[1:2].islower() else name
+
+
+def frequencies(bucket: str) -> str:
+    """The range of training frequencies of a bucket, as people write it.
+
+    >>> frequencies("<100"), frequencies("[100,1000)"), frequencies(">=1000")
+    ('<100×', '100–999×', '≥1,000×')
+    """
+    low, _, high = bucket.strip("[)<>=").rpartition(",")
+    if bucket[:1] == "[":
+        return f"{int(low):,}–{int(high) - 1:,}×"
+    return f"{'<' if bucket[:1] == '<' else '≥'}{int(high):,}×" if high.isdigit() else bucket
 
 
 def bleu(score: dict[str, Any]) -> float | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from csr.evaluation.frequency import Case, cases, read_counts
-from csr.evaluation.significance import Statistics, means, paired_bootstrap
+from csr.evaluation.frequency import Case, cases, content_words, read_counts
+from csr.evaluation.significance import Sampled, Statistics, compared, means, sampled
 from csr.evaluation.translation import statistics, tokenizer_for
 from csr.files import read_lines
 
@@ -18,34 +19,53 @@ METRICS = ("bleu", "chrf", "comet")
 _SHOWN = 4  # cases of each kind
 
 
-def comparisons(folder: Path, arms: Sequence[str], seeds: Sequence[int], tgt: str) -> list[dict[str, Any]]:
-    """Tests of every finished arm against the references of its seed, by paired bootstrap (as Zan et al., Table 4).
+def comparisons(
+    folder: Path, arms: Sequence[str], seeds: Sequence[int], tgt: str
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Tests of every finished arm against the references, by paired bootstrap (as Zan et al., Table 4).
 
-    BLEU and chrF, and COMET where the scores of the sentences are in ``test.comet``. Two references are compared once.
+    BLEU and chrF, and COMET where the scores of the sentences are in ``test.comet``; two references are compared once.
+
+    Returns:
+        The tests of each seed, and those of the means over the seeds that both arms have finished.
     """
-    found = []
-    for seed in seeds:
-        finished = [arm for arm in arms if _hyp(folder, seed, arm).exists()]
-        for metric in METRICS if set(REFERENCES) & set(finished) else ():
-            counts = _statistics(folder, seed, finished, metric, tgt)
-            for i, against in enumerate(REFERENCES):
-                for arm in counts.keys() - set(REFERENCES[: i + 1]) if against in counts else ():
-                    result = paired_bootstrap(counts[arm], counts[against])
-                    found.append(
-                        {"arm": arm, "against": against, "seed": seed, "metric": metric}
-                        | {"difference": result.difference, "p_value": result.p_value, "signature": result.signature}
-                    )
-    order = {arm: i for i, arm in enumerate(arms)}
-    return sorted(found, key=lambda item: (item["seed"], order[item["arm"]], order[item["against"]], item["metric"]))
+    scores = {
+        (metric, seed, arm): sampled(counts)
+        for seed in seeds
+        for metric in METRICS
+        for arm, counts in _statistics(folder, seed, arms, metric, tgt).items()
+    }
+    each: list[dict[str, Any]] = []
+    over_seeds: list[dict[str, Any]] = []
+    for metric, arm, against in itertools.product(METRICS, arms, REFERENCES):
+        if arm in REFERENCES[: REFERENCES.index(against) + 1]:
+            continue
+        both = [seed for seed in seeds if {(metric, seed, arm), (metric, seed, against)} <= scores.keys()]
+        pairs = {seed: (scores[metric, seed, arm], scores[metric, seed, against]) for seed in both}
+        named = {"arm": arm, "against": against, "metric": metric}
+        each += [named | {"seed": seed} | _tested([pair]) for seed, pair in pairs.items()]
+        if pairs:
+            over_seeds.append(named | {"seeds": both} | _tested(list(pairs.values())))
+    return each, over_seeds
+
+
+def _tested(pairs: Sequence[tuple[Sampled, Sampled]]) -> dict[str, Any]:
+    result = compared(pairs)
+    around = result.interval
+    found = {"difference": result.difference, "p_value": result.p_value, "signature": result.signature}
+    return found | {"low": around and around.low, "high": around and around.high}
 
 
 def _statistics(folder: Path, seed: int, arms: Sequence[str], metric: str, tgt: str) -> dict[str, Statistics]:
-    """The statistics that a metric is made of, for each arm that has it."""
+    """The statistics that a metric is made of, for each arm that has its outputs; none where there is no reference."""
+    finished = [arm for arm in arms if output(folder, seed, arm).exists()]
+    if not set(REFERENCES) & set(finished):
+        return {}
     if metric == "comet":
-        scored = {arm: path for arm in arms if (path := _hyp(folder, seed, arm).with_suffix(".comet")).exists()}
+        scored = {arm: path for arm in finished if (path := output(folder, seed, arm).with_suffix(".comet")).exists()}
         return {arm: means([float(line) for line in read_lines(path)]) for arm, path in scored.items()}
-    ref = list(read_lines(_text(folder, "test", tgt)))
-    return {arm: statistics(metric, list(read_lines(_hyp(folder, seed, arm))), ref, tgt) for arm in arms}
+    ref = list(read_lines(text(folder, "test", tgt)))
+    return {arm: statistics(metric, list(read_lines(output(folder, seed, arm))), ref, tgt) for arm in finished}
 
 
 def case_studies(folder: Path, arm: str, seed: int, src: str, tgt: str) -> dict[str, Any] | None:
@@ -53,13 +73,14 @@ def case_studies(folder: Path, arm: str, seed: int, src: str, tgt: str) -> dict[
 
     As Zan et al., Table 9, but for both directions, each with the number of such sentences in the test set.
     """
-    if not all(_hyp(folder, seed, name).exists() for name in (arm, BASELINE)):
+    if not all(output(folder, seed, name).exists() for name in (arm, BASELINE)):
         return None
     tokenizer = tokenizer_for(tgt)
-    counts = read_counts(_text(folder, "train", tgt), tokenizer)
-    source, ref = (list(read_lines(_text(folder, "test", language))) for language in (src, tgt))
-    ours, theirs = (list(read_lines(_hyp(folder, seed, name))) for name in (arm, BASELINE))
-    gained, lost = cases(ours, theirs, ref, counts, tokenizer), cases(theirs, ours, ref, counts, tokenizer)
+    counts = read_counts(text(folder, "train", tgt), tokenizer)
+    source, ref = (list(read_lines(text(folder, "test", language))) for language in (src, tgt))
+    ours, theirs = (list(read_lines(output(folder, seed, name))) for name in (arm, BASELINE))
+    judged = (ref, counts, tokenizer, content_words(tgt))
+    gained, lost = cases(ours, theirs, *judged), cases(theirs, ours, *judged)
     return {
         "arm": arm,
         "seed": seed,
@@ -76,9 +97,11 @@ def _case(case: Case, source: Sequence[str], arm: str, baseline: str) -> dict[st
     return {"src": source[case.index], "ref": case.ref, "baseline": baseline, "arm": arm, "words": words}
 
 
-def _hyp(folder: Path, seed: int, arm: str) -> Path:
+def output(folder: Path, seed: int, arm: str) -> Path:
+    """The translations of an arm."""
     return folder / f"seed-{seed}" / arm / "test.hyp"
 
 
-def _text(folder: Path, split: str, language: str) -> Path:
+def text(folder: Path, split: str, language: str) -> Path:
+    """A side of a split, one sentence a line."""
     return folder / "data" / "text" / f"{split}.{language}"

@@ -16,6 +16,34 @@ LEFT, RIGHT, TOP, BOTTOM = 42, 438, 10, 240  # the frame of the data, in units o
 # Okabe and Ito's, which can be told apart with any color vision, on light and dark.
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#7f7f7f")
 _POINTS = 240  # drawn per curve; longer ones are averaged over neighbours
+_MARKED = 7  # points of a mean curve that carry the mark of its arm, at most
+
+# What tells arms apart beside colour: a mark of about 8 units around the origin, by style.
+_SQUARE, _DIAMOND, _UP, _DOWN = (
+    "M-3.5 -3.5h7v7h-7z",
+    "M0 -4.6L4.6 0L0 4.6L-4.6 0z",
+    "M0 -4.6L4.4 3.4H-4.4z",
+    "M0 4.6L4.4 -3.4H-4.4z",
+)
+_CIRCLE, _CROSS, _PLUS = (
+    "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0z",
+    "M-3.6 -3.6L3.6 3.6M-3.6 3.6L3.6 -3.6",
+    "M-4.4 0H4.4M0 -4.4V4.4",
+)
+MARKS = {
+    "arm-csr": _CIRCLE,
+    "arm-restore": _CIRCLE,
+    "arm-baseline": _SQUARE,
+    "arm-random": _CROSS,
+    "arm-iaft": _DIAMOND,
+    "arm-mask_restore_ft": _UP,
+    "arm-mask_restore": _UP,
+    "arm-placebo": _DOWN,
+    "arm-placebo_restore": _DOWN,
+    "arm-none": _SQUARE,
+    "arm-ibm": _CIRCLE,
+    "arm-muse": _DIAMOND,
+}
 
 Points = Sequence[tuple[float, float]]
 
@@ -52,7 +80,9 @@ def lines(series: Sequence[Series], title: str, x_label: str, settle: bool = Fal
     for one in series:
         if len(one.curves) > 1:
             body += [_path(curve, x_scale, y_scale, f"seed {one.style}") for curve in one.curves]
-        body.append(_path(_mean(one.curves), x_scale, y_scale, f"mean {one.style}"))
+        mean = _mean(one.curves)
+        body.append(_path(mean, x_scale, y_scale, f"mean {one.style}"))
+        body += [_mark(x_scale(x), y_scale(y), one.style) for x, y in mean[:: math.ceil(len(mean) / _MARKED) or 1]]
     return _svg(title, [*body, "</svg>"])
 
 
@@ -77,6 +107,7 @@ def bars(groups: Sequence[str], arms: Sequence[tuple[str, str, Sequence[Number]]
                 f'<rect class="bar {escape(style)}" x="{x + 1:.1f}" y="{y:.1f}" width="{width - 2:.1f}" '
                 f'height="{BOTTOM - y:.1f}"><title>{text}</title></rect>'
             )
+            body.append(_mark(x + width / 2, BOTTOM - 8, f"on-bar {style}"))
             if number.sd:
                 high, low, middle = y_scale(number.mean + number.sd), y_scale(number.mean - number.sd), x + width / 2
                 body.append(f'<path class="whisker" d="M{middle:.1f} {high:.1f}V{low:.1f}"/>')
@@ -121,6 +152,17 @@ def domain(drawn: dict[str, Any]) -> str:
         body.append(sign + _label(left + 15, HEIGHT - 10, label, "start"))
         left += 32 + 6.2 * len(label)
     return _svg("Sentences of pretraining and downstream text", body, max(WIDTH, math.ceil(left)))
+
+
+def key(style: str, label: str) -> str:
+    """An entry of a legend: the line and the mark of a series, and its name."""
+    line = f'<path class="mean {escape(style)}" d="M0 6H26"/>{_mark(13, 6, style)}'
+    return f'<span><svg viewBox="0 0 26 12" aria-hidden="true">{line}</svg>{escape(label)}</span>'
+
+
+def _mark(x: float, y: float, style: str) -> str:
+    shape = MARKS.get(next((name for name in style.split() if name.startswith("arm-")), ""), _PLUS)
+    return f'<path class="mark {escape(style)}" d="{shape}" transform="translate({x:.1f} {y:.1f})"/>'
 
 
 def standalone(svg: str) -> str:

@@ -19,6 +19,7 @@ from csr.report.measures import (
     direction,
     distance,
     eq5,
+    frequencies,
     off_target,
     rare_f,
     seconds,
@@ -29,6 +30,9 @@ from csr.report.outputs import BASELINE, REFERENCES
 from csr.report.switching import lexicon_starts, lexicons, switching
 from csr.report.table import SPREAD, Cell, Column, Number, Table
 from csr.report.training import checkpoints, cost, dynamics
+
+WORSE = "↓"
+MARKS = f"* p < 0.05, ** p < 0.01 against standard finetuning, {WORSE} where it is worse,"
 
 DISTANCES = {
     "root_sum_squares": ("D (Eq. 5)", -1, 2),
@@ -97,7 +101,7 @@ def main(run: Run) -> Table:
         Column("BLEU", 1),
         Column("chrF", 1),
         *(Column(one.label, one.better) for one in _optional(run)),
-        Column(f"F {_rarest(run)} %", 1),
+        Column(_rare_label(run), 1),
         Column("distance D", -1),
         Column("training s", 0),
     ]
@@ -120,27 +124,29 @@ def main(run: Run) -> Table:
                 Number(values(run, arm, seconds), 0),
             ]
         )
-    note = f"{SPREAD} F: words with that frequency in the training text. D: Eq. 5, decoder output at the last piece."
+    note = f"{SPREAD} F: percent, of words seen so often in training. D: Eq. 5, decoder output at the last piece."
     note += " Training: all stages after the backbone."
     if any(isinstance(cell, Number) and cell.mark for row in rows for cell in row):
-        note += " * p < 0.05, ** p < 0.01 against standard finetuning in every finished seed (paired bootstrap)."
+        note += f" {MARKS} in every finished seed (paired bootstrap)."
     return Table("main", f"{direction(run)}: translation quality and cost", columns, rows, note).with_best()
 
 
-def _rarest(run: Run) -> str:
-    return next((score["words"]["buckets"][0]["name"] for score in run["scores"] if score.get("words")), "rare words")
+def _rare_label(run: Run) -> str:
+    """The heading of the F-measure of rare words."""
+    found = (score["words"]["buckets"][0]["name"] for score in run["scores"] if score.get("words"))
+    return f"F of words seen {frequencies(next(found, '<100'))}"
 
 
 def _mark(run: Run, arm: str, metric: str | None, seed: int | None = None) -> str:
-    """Return the mark of the largest p-value over the seeds, or of one seed; none where seeds point both ways."""
+    """The mark of the largest p-value over the seeds, or of one seed; none where seeds point both ways."""
     tests = [
         test
         for test in run["comparisons"]
         if (test["arm"], test["against"], test["metric"]) == (arm, BASELINE, metric) and seed in (None, test["seed"])
     ]
-    if len({test["difference"] > 0 for test in tests}) != 1:
-        return ""
-    return mark(max(test["p_value"] for test in tests))
+    signs = {test["difference"] > 0 for test in tests}
+    found = mark(max(test["p_value"] for test in tests)) if len(signs) == 1 else ""
+    return f"{found}{WORSE}" if found and signs == {False} else found
 
 
 def per_seed(run: Run) -> Table:
@@ -166,8 +172,8 @@ def per_seed(run: Run) -> Table:
                 ]
             )
     optional = [extra.label for extra in _optional(run)]
-    labels = ("seed", "arm", "BLEU", "chrF", *optional, f"F {_rarest(run)} %", "distance D", "training s")
-    note = "* p < 0.05, ** p < 0.01 against standard finetuning of the same seed (paired bootstrap over sentences)."
+    labels = ("seed", "arm", "BLEU", "chrF", *optional, _rare_label(run), "distance D", "training s")
+    note = f"{MARKS} of the same seed (paired bootstrap over sentences)."
     return Table("seeds", f"{direction(run)}: each seed", [Column(label) for label in labels], rows, note)
 
 
@@ -183,7 +189,7 @@ def controls(run: Run) -> Table:
                 if (test["arm"], test["against"], test["metric"]) == ("csr", against, metric)
             ]
             cells.append(Number(tuple(test["difference"] for test in tests), digits, signed=True))
-            shown = [f"{test['difference']:+.1f}{mark(test['p_value'])}" for test in tests]
+            shown = [f"{test['difference']:+.1f}{mark(test['p_value'])}" for test in tests]  # the sign says which way
             cells.append(", ".join(shown).replace("-", "−") or "–")
         if any(isinstance(cell, Number) and cell.values for cell in cells):
             rows.append([arm_name(against), *cells])
@@ -198,15 +204,16 @@ def words(run: Run) -> Table:
     buckets: list[dict[str, Any]] = next(
         (score["words"]["buckets"] for score in run["scores"] if score.get("words")), []
     )
-    columns = [Column("arm"), *(Column(f"F {bucket['name']} %", 1) for bucket in buckets)]
+    columns = [Column("arm"), *(Column(frequencies(bucket["name"]), 1) for bucket in buckets)]
     rows: list[list[Cell]] = []
     for arm in run["arms"] if buckets else []:
         scored = any(score["arm"] == arm for score in run["scores"])
         found = [values(run, arm, functools.partial(word_f, i)) for i in range(len(buckets))]
         # Of a bucket without words there is no F, which is another thing than an arm that is not finished.
         rows.append([arm_name(arm), *("–" if scored and not f else Number(f) for f in found)])
-    note = f"{SPREAD} Columns: how often the word occurs in the training text."
-    return Table("words", f"{direction(run)}: word F-measure by training frequency", columns, rows, note).with_best()
+    note = f"{SPREAD} Columns: how often the word was seen in the training text; all tokens count, as in compare-mt."
+    title = f"{direction(run)}: word F-measure (%) by training frequency"
+    return Table("words", title, columns, rows, note).with_best()
 
 
 def distances(run: Run, feature: str = DEFAULT) -> Table:

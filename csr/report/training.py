@@ -61,7 +61,8 @@ def dynamics(run: Run) -> Table:
                 ]
             )
     note = "Finetuning only; last logged losses, in bits per token with label smoothing, and best validation BLEU. "
-    note += "Last columns: first validation at or below standard finetuning's last validation loss with the same seed."
+    note += "Last columns: first validation at or below standard finetuning's last validation loss with the same seed, "
+    note += "of the seeds that also end there."
     for arm in run["arms"]:
         for log in logs(run, arm):
             if log["diverged"] is not None:
@@ -85,13 +86,14 @@ def _last_update(log: dict[str, Any]) -> float | None:
 
 
 def updates_to_baseline(run: Run, arm: str) -> tuple[float, ...]:
-    """Return, for the seeds that get there, the updates an arm needs to the baseline's final validation loss."""
+    """The updates an arm needs to the baseline's final validation loss, for the seeds that end no worse than it."""
     targets = {log["seed"]: _last(log["valid"].get("loss")) for log in logs(run, BASELINE)}
     return logged(run, arm, lambda log: _updates_to(log, targets.get(log["seed"])))
 
 
 def _updates_to(log: dict[str, Any], target: float | None) -> float | None:
-    return None if target is None else updates_to_reach(log["valid"].get("loss", []), target)
+    losses = log["valid"].get("loss", [])
+    return updates_to_reach(losses, target) if target is not None and losses and losses[-1][1] <= target else None
 
 
 def checkpoints(run: Run) -> Table:

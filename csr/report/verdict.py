@@ -104,14 +104,14 @@ def _told(
         details += f"95 % interval of their mean {_signed(around[0])} to {_signed(around[1])}."
     else:
         details += "one seed, so its luck is not known."
+    noticed = "" if outcome == "not told apart" else _noticed(run, found, arm, against)
     others = []
     for metric in ("chrf", "comet"):
         if other := found.get((arm, against, metric)):
             label, digits = _LABELS[metric]
             others.append(f"{label} {_signed(other['difference'], digits)} (p = {other['p_value']:.3f})")
-    return headline, " ".join(
-        [details, *([f"{', '.join(others)}."] if others else []), _noticed(run, found, arm, against)]
-    )
+    also = f"{', '.join(others)}." if others else ""
+    return headline, " ".join(part for part in (details, also, noticed) if part)
 
 
 def _noticed(run: Run, found: Mapping[tuple[str, str, str], dict[str, Any]], arm: str, against: str) -> str:
@@ -123,8 +123,9 @@ def _noticed(run: Run, found: Mapping[tuple[str, str, str], dict[str, Any]], arm
             shares[_LABELS[metric][0]] = accuracy(metric, test["difference"])
     if not any(shares.values()):
         return f"People would hardly notice: so small a difference is a coin toss to them ({SOURCE})."
-    told = ", ".join(f"{share} of 100 by {label}" if share else f"a toss by {label}" for label, share in shares.items())
-    return f"People side with differences of this size in at least {told} of pairs of systems ({SOURCE})."
+    told = [f"{share} % by {label}" for label, share in shares.items() if share]
+    told += [f"a coin toss by {label}" for label, share in shares.items() if not share]
+    return f"Of pairs of systems that differ so much, people see the same difference in {', '.join(told)} ({SOURCE})."
 
 
 def _comet_is_known(run: Run) -> bool:

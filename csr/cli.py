@@ -33,6 +33,7 @@ COMMANDS = {
     "strip": ("strip", "drop the optimiser's state from a checkpoint"),
     "estimate": ("estimate", "say how much memory an experiment takes"),
     "switch": ("switch", "print text with words switched, as stage one sees it"),
+    "switch-labels": ("switch_labels", "switch words of labelled files, labels with them"),
     "inspect": ("inspect", "print encoder input, decoder input and target of a few rows"),
     "evaluate": ("evaluate", "score system outputs"),
     "zero-shot": ("zero_shot", "fine-tune an encoder on one language, score it on others"),

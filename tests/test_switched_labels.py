@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fairseq_plugins  # noqa: F401  (registers the tasks)
+from csr.cli import main
 from csr.data import subwords
 from csr.data.ner import Sentence, write_ner
 from csr.data.nli import NliExample, write_nli
@@ -206,3 +207,28 @@ def test_wrong_settings_are_named(folder: Path) -> None:
     task = make_task(folder, "text", lexicon=str(folder / "en-de.tsv"), originals=2.0)
     with pytest.raises(ConfigError, match="--originals: expected at least 0 and at most 1, found 2"):
         task.load_dataset("train")
+
+
+@pytest.mark.parametrize("kind", ["ner", "nli", "text"])
+def test_a_file_is_switched_as_training_sees_it(
+    folder: Path, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both epochs of the file, encoded, are the rows of both epochs of training."""
+    source = folder / ("ner.txt" if kind == "ner" else f"{kind}.tsv")
+    lexicons = [str(folder / name) for name in ("en-de.tsv", "en-sw.tsv")]
+    command = ["switch-labels", kind, "--lexicon", *lexicons, "--input", str(source), "--epochs", "2"]
+    assert main([*command, "--output", str(tmp_path / "out.tsv")]) == 0
+    assert "40 examples, " in capsys.readouterr().err
+    task = make_task(folder, kind, lexicon=":".join(lexicons))
+    task.load_dataset("train")
+    plain = make_task(folder, kind, train=str(tmp_path / "out.tsv"))
+    plain.load_dataset("train")
+    assert rows(plain, 1) == rows(task, 1) + rows(task, 2)
+
+
+def test_texts_are_switched_into_json_lines_too(folder: Path, tmp_path: Path) -> None:
+    command = ["switch-labels", "text", "--lexicon", str(folder / "en-de.tsv"), "--input", str(folder / "text.tsv")]
+    assert main([*command, "--originals", "0", "--output", str(tmp_path / "out.jsonl")]) == 0
+    first, *_ = (tmp_path / "out.jsonl").read_text().splitlines()
+    assert first == '{"text": "Anna VERLIESS STADT", "label": "news"}'
+    assert main([*command, "--entities", "switch"]) == 2

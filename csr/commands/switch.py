@@ -40,7 +40,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Switch words of each line of text by their translations, as the restore task does. "
         "The draws are those of training for the same seed, epoch, side and line of data/text/train.*; only what a "
         "vocabulary decides is not known here, such as sentences that grow too long. Figures of the whole text go to "
-        "stderr.",
+        "stderr. Labelled files: csr switch-labels.",
     )
     add = parser.add_argument
     add(

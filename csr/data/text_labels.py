@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,8 +63,11 @@ def label_names(texts: Iterable[LabelledText]) -> list[str]:
 
 
 def write_texts(texts: Iterable[LabelledText], path: PathLike) -> None:
-    """Write ``text<TAB>label`` lines under that header."""
+    """Write ``text<TAB>label`` lines under that header, or JSON lines to a file that ends in .jsonl."""
     with write_text(path) as stream:
+        if str(path).endswith(".jsonl"):
+            stream.writelines(f"{json.dumps(vars(text), ensure_ascii=False)}\n" for text in texts)
+            return
         stream.write("text\tlabel\n")
         stream.writelines(f"{' '.join(text.text.split())}\t{text.label}\n" for text in texts)
 

@@ -18,7 +18,7 @@ from csr.data.ner import read_ner
 from csr.data.nli import read_nli
 from csr.data.subwords import read_dictionary
 from csr.data.text_labels import label_names, read_texts
-from csr.errors import ConfigError, DataError
+from csr.errors import DataError
 from csr.experiments import commands
 from csr.experiments.commands import flags
 from csr.files import PathLike
@@ -174,8 +174,7 @@ def _sizes(checkpoint: Path, dictionary: Path) -> dict[str, Any]:
 def _switching(task: Task, switching: Switching) -> list[str]:
     """Return the flags of the task that say how words are switched."""
     settings = switching.settings
-    if task != "ner" and settings.entities != LABELLED.entities:
-        raise ConfigError(f"--entities: expected with ner alone, found {settings.entities} with {task}")
+    settings.expect_task(task)
     return [
         *flags(lexicon=":".join(map(str, switching.lexicons)), language=switching.language),
         *options.flags(settings, LABELLED),

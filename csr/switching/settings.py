@@ -265,6 +265,11 @@ class Labelled:
         """Raise ConfigError for stop words of three languages."""
         self.noise.check(prefix)
 
+    def expect_task(self, task: str) -> None:
+        """Raise ConfigError for a setting of named entities beside another task than ``ner``."""
+        if task != "ner" and self.entities != "keep":
+            raise ConfigError(f"--entities: expected with ner alone, found {self.entities} with {task}")
+
     @property
     def noise(self) -> Noise:
         """The same as settings of switching."""

@@ -1,0 +1,91 @@
+"""``csr switch-labels``: labelled files with words switched, for other toolkits to train on."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from csr.commands.options import positive
+from csr.options import add_options, read_options
+from csr.switching.settings import LABELLED
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``csr switch-labels``."""
+    parser = subparsers.add_parser("switch-labels", help="switch words of labelled files, labels with them")
+    parser.description = (
+        "Switch words of labelled text into other languages, as csr zero-shot finetune does on the fly: the draws are "
+        "those of its training for the same seed, epoch and example (it cuts long sentences of entities into several). "
+        "Labels stay with their words; a translation of several words becomes as many tokens inside the same entity. "
+        "Tokens and tags are written with a tab between, pairs and texts as tables with a header, texts as JSON lines "
+        "where --output ends in .jsonl. Example: csr switch-labels ner --lexicon en-sw.tsv en-xh.tsv --language en "
+        "--input train.txt --output switched.txt --epochs 3"
+    )
+    add = parser.add_argument
+    add("task", choices=("ner", "nli", "text"), help="what is labelled: tokens, sentence pairs, or texts")
+    add(
+        "--lexicon",
+        nargs="+",
+        required=True,
+        metavar="TSV",
+        help="out of the language of the text, source<TAB>target<TAB>weight; of several, each example draws one",
+    )
+    add("--language", metavar="CODE", help="language of the text: segmenter and stop words")
+    add("--input", default="-", metavar="FILE", help="tokens and tags, pairs, or text<TAB>label (default: stdin)")
+    add("--output", default="-", metavar="FILE", help="where to write (default: stdout)")
+    add("--seed", type=int, default=1, help="seed of the draws (default: %(default)s)")
+    add(
+        "--epochs",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="write the whole file so many times, each with words drawn anew (default: %(default)s)",
+    )
+    add_options(parser.add_argument_group("switching, as in training"), LABELLED)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Write the file switched; a summary goes to stderr."""
+    from csr.data.ner import read_ner, write_ner
+    from csr.data.nli import read_nli, write_nli
+    from csr.data.switched import labelled_switcher
+    from csr.data.text_labels import read_texts, write_texts
+
+    settings = read_options(arguments, LABELLED)
+    settings.expect_task(arguments.task)
+    switcher = labelled_switcher(arguments.lexicon, settings, arguments.seed, arguments.language)
+    names = {"ner": (), "nli": ("premise", "hypothesis"), "text": ("text",)}[arguments.task]
+    rows: Sequence[Any]
+    write: Callable[[Iterable[Any], str], None]
+    if arguments.task == "ner":
+        rows, write = read_ner(arguments.input)[0], write_ner
+    elif arguments.task == "nli":
+        rows, write = read_nli(arguments.input), write_nli
+    else:
+        rows, write = read_texts(arguments.input), write_texts
+    n_changed = 0
+
+    def switched() -> Iterator[Any]:
+        nonlocal n_changed
+        for epoch in range(1, arguments.epochs + 1):
+            for index, row in enumerate(rows):
+                if arguments.task == "ner":
+                    new = switcher.sentence(row, epoch, index)
+                else:
+                    texts = switcher.texts([getattr(row, name) for name in names], epoch, index)
+                    new = dataclasses.replace(row, **dict(zip(names, texts, strict=True)))
+                n_changed += new != row
+                yield new
+
+    write(switched(), arguments.output)
+    texts = (row.tokens if arguments.task == "ner" else [getattr(row, name) for name in names] for row in rows)
+    covered = switcher.coverage(text for row in texts for text in row)
+    n_rows = len(rows) * arguments.epochs
+    print(
+        f"{n_rows:,} examples, {n_changed:,} of them switched; translations of {covered:.1%} of the words",
+        file=sys.stderr,
+    )

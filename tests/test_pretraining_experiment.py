@@ -199,3 +199,30 @@ def test_each_step_has_its_files(tmp_path: Path) -> None:
         ConfigError, match=r"--until: expected mixture or lexicon or none or masked or ibm .*, found 'muse'"
     ):
         targets(found, "muse")
+
+
+def test_a_published_encoder_is_gone_on_from(tmp_path: Path) -> None:
+    """Its vocabulary makes the mixture; fewer updates, a lower rate; accuracy of masked pieces before and after."""
+    raw = {**MINIMAL, "pretrain": {"start": str(tmp_path)}}
+    config = build(raw, Config)
+    assert config.pretrain.schedule == (10_000, 5e-5, 500, 1_000)
+    assert build(MINIMAL, Config).pretrain.schedule == (1_000_000, 1e-4, 10_000, 10_000)
+    (tmp_path / "sentence.bpe.model").touch()
+    mixture, *others = steps(config)
+    assert f"--sentencepiece-model {tmp_path}/sentence.bpe.model --dict {tmp_path}/dict.txt" in " ".join(
+        mixture.command
+    )
+    assert "--pieces" not in mixture.command
+    before = next(step for step in others if step.name == "masked start")
+    assert before.command[:4] == ["zero-shot", "masked", "--checkpoint", str(tmp_path / "model.pt")]
+    assert before.outputs[0] in others[-1].inputs
+    found = job(config, "ibm", 1)
+    assert found.start == tmp_path / "model.pt"
+    assert f"--finetune-from-model {tmp_path}/model.pt" in " ".join(found.command)
+    (tmp_path / "sentence.bpe.model").unlink()
+    (tmp_path / "tokenizer.json").touch()
+    assert "data/tokenizer.json" in map(str, next(steps(config)).outputs)
+    with pytest.raises(ConfigError, match=r"pretrain.size: given beside pretrain.start, which has its own"):
+        build({**raw, "pretrain": {"start": "e", "size": "tiny"}}, Config)
+    with pytest.raises(ConfigError, match=r"data.pieces: given beside pretrain.start, which has its vocabulary"):
+        build({**raw, "data": {**MINIMAL["data"], "pieces": 100}}, Config)

@@ -113,6 +113,7 @@ VARIANTS: list[dict[str, Any]] = [
     {"data": {"dev": "e", "test": "f"}},
     {"arms": ["none", "ibm"], "lexicon": {"files": []}},
     {"pretrain": {"warmup": 0}},
+    {"pretrain": {"start": "e"}},
     {"restore": SHORT, "finetune": SHORT, "backbone": {"train": SHORT}},
 ]
 # What a person reads, and nothing else: shown where a file is missing, printed below a table.

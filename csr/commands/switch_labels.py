@@ -50,42 +50,45 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> None:
     """Write the file switched; a summary goes to stderr."""
-    from csr.data.ner import read_ner, write_ner
-    from csr.data.nli import read_nli, write_nli
     from csr.data.switched import labelled_switcher
-    from csr.data.text_labels import read_texts, write_texts
 
     settings = read_options(arguments, LABELLED)
     settings.expect_task(arguments.task)
     switcher = labelled_switcher(arguments.lexicon, settings, arguments.seed, arguments.language)
     names = {"ner": (), "nli": ("premise", "hypothesis"), "text": ("text",)}[arguments.task]
-    rows: Sequence[Any]
-    write: Callable[[Iterable[Any], str], None]
-    if arguments.task == "ner":
-        rows, write = read_ner(arguments.input)[0], write_ner
-    elif arguments.task == "nli":
-        rows, write = read_nli(arguments.input), write_nli
-    else:
-        rows, write = read_texts(arguments.input), write_texts
+    rows, write = _read(arguments.task, arguments.input)
     n_changed = 0
 
-    def switched() -> Iterator[Any]:
+    def switched(row: Any, epoch: int, index: int) -> Any:
+        if arguments.task == "ner":
+            return switcher.sentence(row, epoch, index)
+        texts = switcher.texts([getattr(row, name) for name in names], epoch, index)
+        return dataclasses.replace(row, **dict(zip(names, texts, strict=True)))
+
+    def written() -> Iterator[Any]:
         nonlocal n_changed
         for epoch in range(1, arguments.epochs + 1):
             for index, row in enumerate(rows):
-                if arguments.task == "ner":
-                    new = switcher.sentence(row, epoch, index)
-                else:
-                    texts = switcher.texts([getattr(row, name) for name in names], epoch, index)
-                    new = dataclasses.replace(row, **dict(zip(names, texts, strict=True)))
+                new = switched(row, epoch, index)
                 n_changed += new != row
                 yield new
 
-    write(switched(), arguments.output)
+    write(written(), arguments.output)
     texts = (row.tokens if arguments.task == "ner" else [getattr(row, name) for name in names] for row in rows)
     covered = switcher.coverage(text for row in texts for text in row)
-    n_rows = len(rows) * arguments.epochs
     print(
-        f"{n_rows:,} examples, {n_changed:,} of them switched; translations of {covered:.1%} of the words",
+        f"{len(rows) * arguments.epochs:,} examples, {n_changed:,} of them switched; translations of {covered:.1%} of "
+        "the words",
         file=sys.stderr,
     )
+
+
+def _read(task: str, path: str) -> tuple[Sequence[Any], Callable[[Iterable[Any], str], None]]:
+    """Return the rows of a file and what writes such rows."""
+    from csr.data.ner import read_ner, write_ner
+    from csr.data.nli import read_nli, write_nli
+    from csr.data.text_labels import read_texts, write_texts
+
+    if task == "ner":
+        return read_ner(path)[0], write_ner
+    return (read_nli(path), write_nli) if task == "nli" else (read_texts(path), write_texts)

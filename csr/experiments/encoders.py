@@ -122,7 +122,7 @@ def finetuning_job(
         run: where the path of that folder in the command starts.
     """
     dictionary = encoder.data / "dict.txt"
-    sizes = _sizes(encoder.checkpoint, dictionary)
+    sizes = encoder_sizes(encoder.checkpoint, dictionary)
     n_examples, head = _head(task, train, encoder, settings, types)
     updates = settings.epochs * math.ceil(min(n_examples, examples or n_examples) / settings.batch)
     lexicons = list(switching.lexicons) if switching else []
@@ -147,8 +147,8 @@ def finetuning_job(
     return fairseq.Job(command, folder, updates, inputs, start=encoder.checkpoint)
 
 
-def _sizes(checkpoint: Path, dictionary: Path) -> dict[str, Any]:
-    """Return the sizes of a checkpoint's encoder, by fairseq's names.
+def encoder_sizes(checkpoint: Path, dictionary: Path) -> dict[str, Any]:
+    """The sizes of a checkpoint's encoder, by fairseq's names.
 
     Raises:
         DataError: it is no encoder, or one of another vocabulary, which fairseq would not tell.

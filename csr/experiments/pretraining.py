@@ -10,26 +10,28 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from csr import options
+from csr.backbone.presets import CHECKPOINT, DICTIONARY
 from csr.data.mixture import parse_bytes
-from csr.data.subwords import UNIGRAM, WORDPIECE
+from csr.data.subwords import UNIGRAM, WORDPIECE, is_wordpiece, model_file
 from csr.errors import ConfigError
 from csr.experiments import commands
 from csr.experiments.commands import flags, number
-from csr.experiments.encoders import PAPER, TYPES, Finetuning, Task
+from csr.experiments.encoders import PAPER, TYPES, Finetuning, Task, encoder_sizes
 from csr.experiments.settings import Experiment, Text
 from csr.experiments.stages import dictionary_step, stage_folder, train_step
 from csr.running.fairseq import Job
 from csr.running.steps import Step
-from csr.settings import as_mapping, expect_unique, setting
+from csr.settings import as_mapping, expect_default, expect_unique, setting
 from csr.switching.settings import PRETRAINING, Pretraining
 
 Arm = Literal["none", "ibm", "muse"]
 
 STAGES = ARMS = ("none", "ibm", "muse")
 MIXED = Path("data/mixture.json")  # is written last
+BEFORE = Path("start/accuracy.json")  # of the model that pretraining starts from
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,6 @@ class Mixture:
             except ConfigError as error:
                 raise ConfigError(f"{prefix}{name}: {error}") from None
 
-    @property
-    def model(self) -> Path:
-        """Return the model of the vocabulary within the run folder."""
-        return Path("data", WORDPIECE if self.wordpiece else UNIGRAM)
-
 
 @dataclass(frozen=True)
 class Lexicons:
@@ -87,26 +84,62 @@ class Lexicons:
             raise ConfigError(f"{prefix}{'src' if self.src is None else 'tgt'}: missing, the other side is given")
 
 
+class Schedule(NamedTuple):
+    """How long a model is trained, and how fast."""
+
+    updates: int
+    lr: float
+    warmup: int
+    save_every: int
+
+
+_FROM_NOTHING = Schedule(1_000_000, 1e-4, 10_000, 10_000)
+_FURTHER = Schedule(10_000, 5e-5, 500, 1_000)
+
+
 @dataclass(frozen=True)
 class Pretrain:
-    """Pretraining: Visser et al., section 3.3, otherwise Devlin et al. 2019, appendix A.2."""
+    """Pretraining: Visser et al., section 3.3, otherwise Devlin et al. 2019, appendix A.2.
 
+    With ``start`` a published encoder is pretrained further: a hundredth of the updates, at half the learning rate.
+    """
+
+    start: Path | None = setting(
+        None, help="folder of csr import-hf or csr trim: an encoder to go on from, with its vocabulary and sizes"
+    )
     size: Literal["tiny", "mini", "small", "base", "large"] = "base"
-    updates: int = setting(1_000_000, low=1)
-    lr: float = setting(1e-4, low=0)
-    warmup: int = setting(10_000, low=0)
+    updates: int | None = setting(None, low=1, help="(default: 1,000,000; 10,000 with start)")
+    lr: float | None = setting(None, low=0, help="(default: 1e-4; 5e-5 with start)")
+    warmup: int | None = setting(None, low=0, help="updates (default: 10,000; 500 with start)")
     batch: int = setting(64, low=1, help="blocks of a step; the paper's batch of 512 are eight steps")
     update_freq: int = setting(8, low=1)
     length: int = setting(128, low=8)
     dropout: float = setting(0.1, low=0, high=1)
     weight_decay: float = setting(0.01, low=0)
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    save_every: int = setting(10_000, low=1)
+    save_every: int | None = setting(
+        None, low=1, help="updates between checkpoints (default: 10,000; 1,000 with start)"
+    )
+
+    def __post_init__(self) -> None:
+        if self.start and self.start.suffix != ".pt":
+            object.__setattr__(self, "start", self.start / CHECKPOINT)
+
+    @property
+    def schedule(self) -> Schedule:
+        """How long, how fast; what is left open goes by what it starts from."""
+        defaults = _FURTHER if self.start else _FROM_NOTHING
+        given = {name: value for name in Schedule._fields if (value := getattr(self, name)) is not None}
+        return defaults._replace(**given)
 
     def check(self, prefix: str) -> None:
-        """Raise ConfigError for a schedule that cannot be."""
-        if self.warmup > self.updates:
-            raise ConfigError(f"{prefix}warmup: expected at most {prefix}updates ({self.updates}), found {self.warmup}")
+        """Raise ConfigError for a schedule that cannot be, and for a size beside a start, which has its own."""
+        schedule = self.schedule
+        if schedule.warmup > schedule.updates:
+            found = f"({schedule.updates}), found {schedule.warmup}"
+            raise ConfigError(f"{prefix}warmup: expected at most {prefix}updates {found}")
+        if self.start:
+            expect_default(self, ["size"], prefix, f"given beside {prefix}start, which has its own")
 
 
 @dataclass(frozen=True)
@@ -174,6 +207,9 @@ class Config(Experiment):
     def check(self, prefix: str) -> None:
         """Raise ConfigError for an arm without its lexicon, and for settings at odds with each other."""
         super().check(prefix)
+        if self.pretrain.start:
+            names = ("pieces", "wordpiece", "vocabulary_bytes")
+            expect_default(self.data, names, "data.", "given beside pretrain.start, which has its vocabulary")
         if "ibm" in self.arms and self.lexicon.src is None:
             raise ConfigError("lexicon.src: missing, arms has ibm")
         found = [text.lang for text in self.lexicon.files]
@@ -228,26 +264,43 @@ def lexicon_of(arm: str) -> Path | None:
     return None if arm == "none" else Path(f"lexicon/{arm}.tsv")
 
 
+def vocabulary(config: Config) -> Path:
+    """The model of the vocabulary within the run folder."""
+    start = config.pretrain.start
+    wordpiece = is_wordpiece(model_file(start.parent)) if start else config.data.wordpiece
+    return Path("data", WORDPIECE if wordpiece else UNIGRAM)
+
+
 def job(config: Config, stage: str, seed: int, run: Path = Path(), done: Path | None = None) -> Job:
-    """The pretraining of an arm; the paths in its command lie within the folder ``run``."""
+    """The pretraining of an arm; the paths in its command lie within the folder ``run``.
+
+    The sizes of a model to go on from are read, in its checkpoint, once there is a run folder ``done``.
+    """
     settings, folder, lexicon = config.pretrain, stage_folder(stage, seed), lexicon_of(stage)
+    start, schedule, model = settings.start, settings.schedule, vocabulary(config)
+    architecture = flags(arch=f"csr_bert_{settings.size}")
+    if start:
+        sizes = encoder_sizes(start, start.parent / DICTIONARY) if done else {}
+        architecture = flags(arch="csr_bert_base", finetune_from_model=start, **sizes)
     command = commands.fairseq(
         "fairseq-train",
         run / "data/bin",
         flags(task="csr_masked_lm", criterion="csr_masked_lm"),
         flags(languages=f"{config.data.source_lang},{config.data.target_lang}"),
-        flags(sentencepiece_model=run / config.data.model, tokens_per_sample=settings.length),
+        flags(sentencepiece_model=run / model, tokens_per_sample=settings.length),
         flags(lexicon=run / lexicon) + options.flags(config.switching, PRETRAINING) if lexicon else [],
-        flags(arch=f"csr_bert_{settings.size}", dropout=settings.dropout, attention_dropout=settings.dropout),
+        architecture,
+        flags(dropout=settings.dropout, attention_dropout=settings.dropout),
         commands.bert_adam(settings.weight_decay, 1e-6),
-        commands.polynomial(settings.lr, settings.warmup, settings.updates),
+        commands.polynomial(schedule.lr, schedule.warmup, schedule.updates),
         flags(batch_size=settings.batch, update_freq=settings.update_freq),
         commands.numbers(settings.precision),
         flags(seed=seed, num_workers=config.workers),
-        commands.checkpoints(run / folder, settings.save_every),
-        commands.log(settings.updates),
+        commands.checkpoints(run / folder, schedule.save_every),
+        commands.log(schedule.updates),
     )
-    return Job(command, folder, settings.updates, [MIXED, config.data.model, *([lexicon] if lexicon else [])])
+    inputs = [MIXED, model, *([lexicon] if lexicon else [])]
+    return Job(command, folder, schedule.updates, inputs, start)
 
 
 def steps(config: Config) -> Iterator[Step]:
@@ -255,15 +308,15 @@ def steps(config: Config) -> Iterator[Step]:
     yield _mixture(config)
     yield from _lexicons(config)
     accuracies = []
+    if start := config.pretrain.start:
+        accuracies.append(BEFORE)
+        yield _masked(config, "masked start", start, BEFORE)
     for seed in config.seeds:
         for arm in config.arms:
             folder = stage_folder(arm, seed)
             yield train_step(config, job(config, arm, seed), arm, seed)
             accuracies.append(folder / "accuracy.json")
-            command = ["zero-shot", "masked", *flags(checkpoint=folder / "model.pt", data="data/bin")]
-            command += flags(languages=f"{config.data.source_lang},{config.data.target_lang}", out=accuracies[-1])
-            inputs = [folder / "model.pt", MIXED]
-            yield Step(f"masked {arm} seed {seed}", command, inputs, [accuracies[-1]], threads=config.threads, gpus=1)
+            yield _masked(config, f"masked {arm} seed {seed}", folder / "model.pt", accuracies[-1])
     scores = []
     for run in finetunings(config):
         yield from _finetuned(config, run)
@@ -272,17 +325,30 @@ def steps(config: Config) -> Iterator[Step]:
     yield Step("report", ["report", "."], [*accuracies, *scores], outputs, settings=as_mapping(config))
 
 
+def _masked(config: Config, name: str, model: Path, out: Path) -> Step:
+    """The accuracy of masked pieces in the held-out text."""
+    command = ["zero-shot", "masked", *flags(checkpoint=model, data="data/bin")]
+    command += flags(languages=f"{config.data.source_lang},{config.data.target_lang}", out=out)
+    return Step(name, command, [model, MIXED], [out], threads=config.threads, gpus=1)
+
+
 def _mixture(config: Config) -> Step:
-    data = config.data
+    data, start = config.data, config.pretrain.start
     command = ["mixture", "--out", "data"]
     for lang, size, files in (
         (data.source_lang, data.src_bytes, data.src),
         (data.target_lang, data.tgt_bytes, data.tgt),
     ):
         command += ["--text", lang, size, *map(str, files)]
-    command += flags(held_out=data.held_out, deduplicate=data.deduplicate, pieces=data.pieces)
-    command += flags(vocabulary_bytes=data.vocabulary_bytes, wordpiece=data.wordpiece)
-    return Step("mixture", command, [*data.src, *data.tgt], [MIXED, data.model, "data/bin/dict.txt"])
+    command += flags(held_out=data.held_out, deduplicate=data.deduplicate)
+    inputs = [*data.src, *data.tgt]
+    if start:
+        own = [model_file(start.parent), start.parent / DICTIONARY]
+        command += flags(sentencepiece_model=own[0], dict=own[1])
+        inputs += own
+    else:
+        command += flags(pieces=data.pieces, vocabulary_bytes=data.vocabulary_bytes, wordpiece=data.wordpiece)
+    return Step("mixture", command, inputs, [MIXED, vocabulary(config), "data/bin/dict.txt"])
 
 
 def _lexicons(config: Config) -> Iterator[Step]:
@@ -300,7 +366,7 @@ def _finetuned(config: Config, run: Run) -> Iterator[Step]:
     """Fine-tuning and scoring; the model goes once it is scored: a grid with ten seeds would fill a disk."""
     task, pretrained = tasks(config)[run.task], stage_folder(run.arm, run.seed) / "model.pt"
     entities = task if isinstance(task, Entities) else None
-    encoder = flags(data="data/bin", sentencepiece_model=config.data.model)
+    encoder = flags(data="data/bin", sentencepiece_model=vocabulary(config))
     name, model = f"{run.task} {run.arm} {run.grid} seed {run.seed} run {run.run}", run.folder / "model.pt"
     command = ["zero-shot", "finetune", run.task, *flags(checkpoint=pretrained), *encoder, *flags(train=task.train)]
     command += flags(out=run.folder, threads=config.threads, **vars(run.settings))

@@ -64,6 +64,7 @@ def collect_pretraining(folder: Path, finetunings: Sequence[Finetuned]) -> Resul
             for language, found in read_object(path).items():
                 by_arm = scores.setdefault("masked", {}).setdefault(language, {})
                 by_arm.setdefault(arm, []).append(found["accuracy"])
+    before = folder / "start/accuracy.json"
     done: list[tuple[Finetuned, dict[str, Any]]] = []
     for run in finetunings:
         path = folder / run.folder / "scores.json"
@@ -89,6 +90,7 @@ def collect_pretraining(folder: Path, finetunings: Sequence[Finetuned]) -> Resul
     return base | {
         "languages": [data["source_lang"], data["target_lang"]],
         "scores": scores,
+        "before": {name: found["accuracy"] for name, found in read_object(before).items()} if before.is_file() else {},
         "types": types,
         "grids": grids,
         "missing": missing,
@@ -139,9 +141,20 @@ def main_tables(runs: Sequence[Results]) -> list[Table]:
 def detail_tables(results: Results) -> list[Table]:
     """Return entity F1 by type, and the scores on the dev set by learning rate and epochs where there are several."""
     tables = []
+    if results["before"]:
+        rows: list[list[Cell]] = []
+        for language, accuracy in results["before"].items():
+            by_arm = results["scores"].get("masked", {}).get(language, {})
+            after = [_cell(by_arm, arm, results["arms"]) for arm in results["arms"]]
+            rows.append([language, Number((accuracy,), _DIGITS), *after])
+        columns = [Column("language"), Column("before"), *map(Column, map(arm_name, results["arms"]))]
+        note = "The model that pretraining starts from, and those after it. A head that is new knows nothing before."
+        tables.append(
+            Table("before", "Accuracy of masked pieces before and after pretraining further", columns, rows, note)
+        )
     if results["types"]:
         names = sorted({name for found in results["types"] for name in found["types"]})
-        rows: list[list[Cell]] = []
+        rows = []
         for language in dict.fromkeys(found["language"] for found in results["types"]):
             for arm in results["arms"]:
                 mine = [f for f in results["types"] if (f["language"], f["arm"]) == (language, arm)]

@@ -36,7 +36,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("max_positions", "max_source_positions", "max_target_positions", "max_length"), (int,)),
     **dict.fromkeys(("layernorm_embedding", "encoder_normalize_before", "no_scale_embedding"), (bool,)),
     **dict.fromkeys(("layer_norm_eps", "dropout", "attention_dropout"), (int, float)),
-    **dict.fromkeys(("source_lang", "target_lang", "monolingual", "language_ids", "preset", "types"), (str,)),
+    **dict.fromkeys(("source_lang", "target_lang", "monolingual", "language_ids", "preset", "types", "labels"), (str,)),
     **dict.fromkeys(("activation_fn", "finetune_from_model", "arch", "_name"), (str,)),
     "langs": (str, list),
 }

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Checks style and types and runs the tests; arguments go to pytest.
+# Checks style and types and runs the tests, a process for each core; arguments go to pytest.
 set -euo pipefail
 source "$(dirname "$0")/setup.sh"
 cd "$root"
 ruff check .
 ruff format --check .
 mypy
-pytest "$@"
+pytest -n auto "$@"

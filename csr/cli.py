@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -42,6 +43,7 @@ COMMANDS = {
     "domain": ("domain", "draw where pretraining and downstream text lie"),
     "transfer": ("transfer", "zero-shot translation: each run's models on every run's test set"),
     "report": ("report", "tables and an HTML page from runs"),
+    "translate": ("translate", "translate new text with a model of a run"),
 }
 
 
@@ -66,6 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; errors a user can mend become one line and exit status 2, an interrupt 130."""
     argv = sys.argv[1:] if argv is None else argv
     name = "csr"
+    # What fairseq tells of its set-up belongs to the log of a training, which has a process of its own.
+    logging.getLogger("fairseq").setLevel(logging.WARNING)
     try:
         arguments = parser(next((word for word in argv if not word.startswith("-")), None)).parse_args(argv)
         name = f"csr {arguments.command}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -42,7 +43,6 @@ def predict(model: Model, folder: PathLike, split: str, language: str, max_token
     return [LABELS[i] for i in found]
 
 
-@torch.inference_mode()
 def translate(
     model: Model,
     lines: Sequence[str],
@@ -51,7 +51,29 @@ def translate(
     beam: int = 5,
     max_length: int | None = None,
 ) -> list[str]:
-    """Return what a model writes for each line of text, in its target language.
+    """Return what a model writes for each line of text, in its target language; the arguments are ``hypotheses``'."""
+    found = hypotheses(model, lines, language, sentencepiece_model, beam, max_length)
+    return [best.text for best, *_ in found]
+
+
+class Hypothesis(NamedTuple):
+    """What a model may write for a line."""
+
+    score: float
+    """The log probability by piece, in nats, as fairseq's search ranks by."""
+    text: str
+
+
+@torch.inference_mode()
+def hypotheses(
+    model: Model,
+    lines: Sequence[str],
+    language: str,
+    sentencepiece_model: PathLike,
+    beam: int = 5,
+    max_length: int | None = None,
+) -> list[list[Hypothesis]]:
+    """What a model's beam holds for each line of text, best first.
 
     Args:
         language: of the lines, whose id the source carries; one the model knows, not only that it was finetuned on.
@@ -61,14 +83,18 @@ def translate(
     task = model.task
     lengths = {"max_len_a": 2, "max_len_b": 10} if max_length is None else {"max_len_a": 0, "max_len_b": max_length}
     generator = task.build_generator([model.model], GenerationConfig(beam=beam, **lengths))
-    outputs = [""] * len(lines)
+    outputs: list[list[Hypothesis]] = [[] for _ in lines]
     side = model.text_side(lines, language, sentencepiece_model)
+
+    def read(found: dict[str, Any]) -> Hypothesis:
+        ignored = generator.symbols_to_strip_from_output
+        text = task.tgt_dict.string(found["tokens"].int().cpu(), "sentencepiece", extra_symbols_to_ignore=ignored)
+        return Hypothesis(float(found["score"]), text.strip())
+
     for batch, rows in model.batches(side, len(lines), None, f"{language} to {task.cfg.target_lang}"):
         tokens = data_utils.collate_tokens(rows, task.symbols.pad).to(model.device)
         sizes = torch.tensor([len(row) for row in rows], device=model.device)
         sample = {"net_input": {"src_tokens": tokens, "src_lengths": sizes}}
         for i, hyps in zip(batch, task.inference_step(generator, [model.model], sample), strict=True):
-            ids = hyps[0]["tokens"].int().cpu()
-            ignored = generator.symbols_to_strip_from_output
-            outputs[i] = task.tgt_dict.string(ids, "sentencepiece", extra_symbols_to_ignore=ignored).strip()
+            outputs[i] = list(map(read, hyps))
     return outputs

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from sacrebleu import sentence_bleu, sentence_chrf
 
 from csr.cli import main
 from csr.errors import DataError
@@ -25,10 +27,12 @@ from csr.report.collect import collect_translation
 from csr.report.measures import STAGE_ONE
 from csr.report.plots import Series, bars, lines, ticks
 from csr.report.published import published
+from csr.report.sentences import page as sentences_page
 from csr.report.table import Column, Number, Table
 from csr.report.training import updates_to_baseline
 from csr.report.verdict import verdicts
-from csr.text.words import tokenize
+from csr.text.stopwords import stop_words
+from csr.text.words import tokenize, words
 
 ARMS = ("random", "baseline", "iaft", "csr")
 STARTS = {
@@ -533,6 +537,66 @@ def test_what_only_some_runs_measure_is_shown_where_it_is(tmp_path: Path) -> Non
     for shown in ("Distance D (Eq. 5) at saved checkpoints", "de pretraining", "model:tiny", "id:1"):
         assert shown in text
     assert not re.search(r"https?:|url\(", text)
+
+
+def test_a_page_of_every_test_sentence(tmp_path: Path) -> None:
+    """What a sentence holds stays text, and its scores are sacrebleu's."""
+    folder = make_run(tmp_path / "run", seeds=(1, 2), unfinished=("seed-2/csr", "seed-2/iaft"), n=5)
+    hostile = "</script><script>alert(1)</script> <!-- <b> {{style}}"
+    hyps = folder / "seed-1/csr/test.hyp"
+    lines_of_csr = [hostile, *hyps.read_text().splitlines()[1:]]
+    write_lines(hyps, lines_of_csr)
+    write_report([folder], tmp_path / "report.html")
+    assert 'href="run/sentences.html"' in (tmp_path / "report.html").read_text()
+    text = (folder / "sentences.html").read_text()
+    assert text.count("</script>") == 2
+    assert not re.search(r"https?:|url\(|@import", text)
+    found = json.loads(re.search(r'id="data">(.*?)</script>', text)[1])
+    assert [system["name"] for system in found["systems"][2:5]] == ["IAFT, seed 1", "CSR, seed 1", "Random, seed 2"]
+    assert found["pair"] == ["3", "1"]
+    assert found["systems"][3]["hyp"] == lines_of_csr
+    hyp, ref = found["systems"][1]["hyp"][2], found["ref"][2]
+    assert found["systems"][1]["scores"]["chrF"][2] == round(sentence_chrf(hyp, [ref]).score, 1)
+    assert found["systems"][1]["scores"]["BLEU"][2] == round(sentence_bleu(hyp, [ref]).score, 1)
+    counts = Counter(word for line in (folder / "data/text/train.en").read_text().splitlines() for word in words(line))
+    rare = {word for word in words(ref) if counts[word] < 100 and word.lower() not in stop_words("en")}
+    assert dict(found["rare"][2]) == {word: counts[word] for word in rare}
+
+
+def browser_dom(page: str, tmp_path: Path, virtual_time: int = 8000) -> str:
+    """A page as a headless browser has it once its scripts have run."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no headless browser here")
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
+    command += [f"--virtual-time-budget={virtual_time}", "--dump-dom", page]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+
+
+def test_ten_thousand_sentences_in_a_browser(tmp_path: Path) -> None:
+    """Sorted and filtered by what the address says; only the sentences near the window are in the page."""
+    n = 10_000
+    hyps = [f"one two {i}" for i in range(n)]
+    hyps[4321] = '<img src=x onerror="document.title = 1"> </script> two'
+    worse = {"arm": "csr", "name": "CSR", "hyp": hyps, "scores": {"chrF": [50.0] * 4321 + [9.5] + [50.0] * (n - 4322)}}
+    better = {"arm": "baseline", "name": "Standard finetuning", "hyp": ["one two"] * n, "scores": {"chrF": [60.0] * n}}
+    found = {"languages": ["xx", "yy"], "src": [f"eins zwei {i}" for i in range(n)], "ref": ["one two three"] * n}
+    found |= {"rare": [[]] * n, "systems": [better, worse], "scores": ["chrF"], "pair": ["1", "0"]}
+    page = tmp_path / "sentences.html"
+    page.write_text(sentences_page({"name": "many", "src": "xx", "tgt": "yy"}, found))
+    dom = browser_dom(f"{page.as_uri()}#sort=loss", tmp_path)
+    assert "10,000 of 10,000 sentences" in dom
+    first = re.search(r"<article.*?</article>", dom, re.DOTALL)[0]
+    assert "Sentence 4322" in first
+    assert "chrF 9.5 against 60.0: −50.5" in first
+    assert "<del>&lt;img</del>" in first
+    assert "two</dd>" in first  # in the reference: not marked
+    assert "<ins>one</ins> two <ins>three</ins>" in first
+    assert "<img" not in dom
+    assert dom.count("<article") < 400
+    assert 'aria-setsize="10000"' in first
+    dom = browser_dom(f"{page.as_uri()}#text=zwei+777&order=order", tmp_path)
+    assert "11 of 10,000 sentences" in dom  # 777, and 7770 to 7779
 
 
 def test_the_page_opens_in_a_browser(run_folder: Path, tmp_path: Path) -> None:

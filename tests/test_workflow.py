@@ -87,6 +87,26 @@ def test_run_leaves_what_the_report_is_made_of(finished):
 
 
 @pytest.mark.slow
+def test_translating_the_test_set_anew_gives_the_outputs_of_the_run(finished, tmp_path, capsys):
+    hyps = (finished / "seed-1/csr/test.hyp").read_text().splitlines()
+    source = tmp_path / "new.qaa"
+    test = (finished / "data/text/test.qaa").read_text().splitlines()
+    source.write_text("".join(f"{line}\n" for line in ["", *(f"  {line}\t" for line in test)]))
+    command = ["translate", str(finished), "--input", str(source)]
+    assert main([*command, "--out", str(tmp_path / "new.qab")]) == 0
+    assert (tmp_path / "new.qab").read_text().splitlines() == ["", *hyps]
+    assert main([*command, "--nbest", "2"]) == 0
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [row[0] for row in rows] == ["1", *(str(i) for i in range(2, 22) for _ in range(2))]
+    assert [row[2] for row in rows[1::2]] == hyps
+    assert all(float(best[1]) >= float(second[1]) for best, second in zip(rows[1::2], rows[2::2], strict=True))
+    assert main([*command, "--arm", "cst"]) == 2
+    assert "--arm: expected csr, found 'cst', did you mean csr?" in capsys.readouterr().err
+    assert main([*command, "--seed", "7"]) == 2
+    assert "--seed: expected 1, found 7" in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_only_what_a_setting_touches_is_run_again(experiment, finished):
     def planned(*overrides):
         result = _csr("run", experiment / "tiny.yaml", "--out", finished, "--dry-run", *overrides)

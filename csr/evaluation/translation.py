@@ -123,6 +123,19 @@ def score_and_statistics(
     return Score(found.value, f"{scorer.get_signature()}{marks}"), found
 
 
+def segments(metric: str, hyp: Sequence[str], ref: Sequence[str], language: str) -> list[float]:
+    """The score of each sentence by one of ``METRICS``; BLEU with effective order, as sacrebleu's ``sentence_bleu``.
+
+    >>> segments("bleu", ["a cat", "a dog"], ["a cat", "the fox"], "en")
+    [100.0, 0.0]
+    """
+    check_sides(hyp, ref)
+    scorer = _metric(metric, language, None)
+    if metric == "bleu":
+        scorer = _bleu(tokenizer_for(language), effective_order=True)
+    return [scorer.sentence_score(composed(h), [composed(r)]).score for h, r in zip(hyp, ref, strict=True)]
+
+
 def _warn_of_few_words(ref: Sequence[str], language: str) -> None:
     share = share_without_spaces(ref)
     if share > 0.5:
@@ -146,9 +159,9 @@ def _metric(metric: str, language: str, tokenizer: str | None) -> Metric:
     raise ConfigError(f"metric: expected one of {', '.join(METRICS)}, found {metric!r}")
 
 
-def _bleu(tokenizer: str) -> BLEU:
+def _bleu(tokenizer: str, effective_order: bool = False) -> BLEU:
     from sacrebleu.metrics import BLEU
 
     if tokenizer not in BLEU.TOKENIZERS:
         raise ConfigError(f"tokenizer: expected one of {', '.join(sorted(BLEU.TOKENIZERS))}, found {tokenizer!r}")
-    return BLEU(tokenize=tokenizer)
+    return BLEU(tokenize=tokenizer, effective_order=effective_order)

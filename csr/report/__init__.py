@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from csr.files import PathLike, write_json, write_text
-from csr.report import html, tables
+from csr.report import html, sentences, tables
 from csr.report.collect import Run, collect_translation, of_run
 from csr.report.published import published
 from csr.report.table import Table
@@ -15,21 +17,26 @@ from csr.report.verdict import verdicts
 
 
 def write_report(folders: Sequence[PathLike], out: PathLike) -> list[Run]:
-    """Write the page of runs of translation to ``out``, and into each run folder its results.
+    """Write the page of runs of translation to ``out``, and into each run folder its results and its test sentences.
 
     Several runs also get ``tables/overview.*`` beside the page.
     """
-    runs = []
+    runs: list[Run] = []
+    links: list[str | None] = []
     for folder in map(Path, folders):
         with of_run(folder):
             run = collect_translation(folder)
             found, main = [*tables.run_tables(run), *published([run])], [tables.main(run)]
             html.page([run])  # what cannot be shown is told before anything is written
             write_results(folder, run, found, main, list(map(str, verdicts(run))))
+            listed = sentences.sentences(folder, run)
+            if listed:
+                write_page(folder / sentences.NAME, sentences.page(run, listed))
         runs.append(run)
+        links.append(quote(os.path.relpath(folder / sentences.NAME, Path(out).parent)) if listed else None)
     if len(runs) > 1:
         write_table(tables.overview(runs), Path(out).parent / "tables")
-    write_page(out, html.page(runs))
+    write_page(out, html.page(runs, links))
     return runs
 
 

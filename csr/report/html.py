@@ -20,14 +20,19 @@ from csr.report.table import Cell, Column, Table
 from csr.report.verdict import Verdict, verdicts
 
 
-def page(runs: Sequence[Run]) -> str:
-    """The page of one or more runs of translation, as ``collect_translation`` gathers them."""
+def page(runs: Sequence[Run], sentences: Sequence[str | None] = ()) -> str:
+    """The page of one or more runs of translation, as ``collect_translation`` gathers them.
+
+    Args:
+        sentences: of each run the address of the page of its test sentences, if there is one.
+    """
+    links = [*sentences, *[None] * (len(runs) - len(sentences))]
     title = "Code-switching finetuning: " + ", ".join(dict.fromkeys(f"{run['name']} {direction(run)}" for run in runs))
     body = [f"<h1>{escape(title)}</h1>"]
     if len(runs) > 1:
         body += [_section("Overview", "overview", _table(tables.overview(runs)))]
-    for i, run in enumerate(runs):
-        body.append(_run(run, f"run{i + 1}-" if len(runs) > 1 else ""))
+    for i, (run, link) in enumerate(zip(runs, links, strict=True)):
+        body.append(_run(run, f"run{i + 1}-" if len(runs) > 1 else "", link))
     body.append(_section("Published numbers", "published", _published(runs)))
     return _document(title, body)
 
@@ -54,7 +59,7 @@ def _document(title: str, body: Sequence[str]) -> str:
     )
 
 
-def _run(run: Run, prefix: str) -> str:
+def _run(run: Run, prefix: str, sentences: str | None) -> str:
     """Return the sections of one run; ``prefix`` keeps the anchors of several runs apart."""
     sections = [
         ("Results", "results", _results(run)),
@@ -70,6 +75,7 @@ def _run(run: Run, prefix: str) -> str:
     shown = [(title, prefix + name, body) for title, name, body in sections if body]
     links = [*((title, name) for title, name, _ in shown), ("Published numbers", "published")]
     nav = "".join(f'<a href="#{name}">{title}</a>' for title, name in links)
+    nav += f'<a href="{escape(sentences)}">Every test sentence</a>' if sentences else ""
     heading = f"<h2 class=run>{escape(run['name'])} {direction(run)}</h2>" if prefix else ""
     facts = f"{', '.join(map(arm_name, run['arms']))}; seeds {', '.join(map(str, run['seeds']))}"
     return "\n".join(

@@ -13,38 +13,50 @@ from collections.abc import Sequence
 import csr
 from csr.errors import CsrError
 
-# What ``csr --help`` says of each command, and the module of csr.commands that holds it: help imports none of them.
-COMMANDS = {
-    "run": ("run", "run an experiment, or go on with it"),
-    "args": ("run", "print the fairseq command of a stage"),
-    "train": ("run", "run one stage of training"),
-    "generate": ("run", "make the outputs on the test set"),
-    "score": ("run", "score the outputs on the test set"),
-    "sample": ("data", "write the embedded bilingual corpus"),
-    "prepare": ("data", "clean, split, encode and binarize a parallel corpus"),
-    "prepare-text": ("tasks", "encode monolingual text to train a backbone on"),
-    "prepare-nli": ("tasks", "clean and encode inference data"),
-    "prepare-summaries": ("tasks", "cut and encode documents with summaries"),
-    "classify": ("tasks", "label inference data with a finetuned model"),
-    "mixture": ("mixture", "sample, encode and binarize monolingual text for pretraining"),
-    "lexicon": ("lexicon", "make, judge and edit lexicons"),
-    "import-hf": ("backbone", "make a backbone of a Hugging Face folder"),
-    "export-hf": ("backbone", "make a Hugging Face folder of a trained model"),
-    "trim": ("trim", "drop the pieces that a text and its lexicons do not need"),
-    "strip": ("strip", "drop the optimiser's state from a checkpoint"),
-    "estimate": ("estimate", "say how much memory an experiment takes"),
-    "switch": ("switch", "print text with words switched, as stage one sees it"),
-    "switch-labels": ("switch_labels", "switch words of labelled files, labels with them"),
-    "inspect": ("inspect", "print encoder input, decoder input and target of a few rows"),
-    "evaluate": ("evaluate", "score system outputs"),
-    "zero-shot": ("zero_shot", "fine-tune an encoder on one language, score it on others"),
-    "distance": ("distance", "measure how far apart a checkpoint keeps two languages"),
-    "dynamics": ("dynamics", "distance and BLEU over updates, from saved checkpoints"),
-    "domain": ("domain", "draw where pretraining and downstream text lie"),
-    "transfer": ("transfer", "zero-shot translation: each run's models on every run's test set"),
-    "report": ("report", "tables and an HTML page from runs"),
-    "translate": ("translate", "translate new text with a model of a run"),
+# What ``csr --help`` says of each command, by group, and the module of csr.commands that holds it: help imports none.
+GROUPS = {
+    "Experiments": {
+        "run": ("run", "run an experiment, or go on with it"),
+        "report": ("report", "tables and an HTML page from runs"),
+        "translate": ("translate", "translate new text with a model of a run"),
+        "transfer": ("transfer", "zero-shot translation: each run's models on every run's test set"),
+        "estimate": ("estimate", "say how much memory an experiment takes"),
+        "args": ("run", "print the fairseq command of a stage"),
+        "train": ("run", "run one stage of training"),
+        "generate": ("run", "make the outputs on the test set"),
+        "score": ("run", "score the outputs on the test set"),
+        "completion": ("completion", "print what makes a shell complete csr's commands and options"),
+    },
+    "Data": {
+        "sample": ("data", "write the embedded bilingual corpus"),
+        "prepare": ("data", "clean, split, encode and binarize a parallel corpus"),
+        "prepare-text": ("tasks", "encode monolingual text to train a backbone on"),
+        "prepare-nli": ("tasks", "clean and encode inference data"),
+        "prepare-summaries": ("tasks", "cut and encode documents with summaries"),
+        "mixture": ("mixture", "sample, encode and binarize monolingual text for pretraining"),
+    },
+    "Lexicons and switching": {
+        "lexicon": ("lexicon", "make, judge and edit lexicons"),
+        "switch": ("switch", "print text with words switched, as stage one sees it"),
+        "switch-labels": ("switch_labels", "switch words of labelled files, labels with them"),
+        "inspect": ("inspect", "print encoder input, decoder input and target of a few rows"),
+    },
+    "Backbones": {
+        "import-hf": ("backbone", "make a backbone of a Hugging Face folder"),
+        "export-hf": ("backbone", "make a Hugging Face folder of a trained model"),
+        "trim": ("trim", "drop the pieces that a text and its lexicons do not need"),
+        "strip": ("strip", "drop the optimiser's state from a checkpoint"),
+    },
+    "Evaluation": {
+        "evaluate": ("evaluate", "score system outputs"),
+        "classify": ("tasks", "label inference data with a finetuned model"),
+        "zero-shot": ("zero_shot", "fine-tune an encoder on one language, score it on others"),
+        "distance": ("distance", "measure how far apart a checkpoint keeps two languages"),
+        "dynamics": ("dynamics", "distance and BLEU over updates, from saved checkpoints"),
+        "domain": ("domain", "draw where pretraining and downstream text lie"),
+    },
 }
+COMMANDS = {name: found for group in GROUPS.values() for name, found in group.items()}
 
 
 def parser(command: str | None) -> argparse.ArgumentParser:
@@ -52,22 +64,58 @@ def parser(command: str | None) -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(
         prog="csr",
         description="Code-switching training for cross-lingual models.",
-        epilog="Each command reads text and writes text; '-' stands for standard input or output.",
+        usage="csr [-h] [--version] COMMAND ...",
+        epilog=_overview(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     root.add_argument("--version", action="version", version=f"csr {csr.__version__}")
-    subparsers = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    subparsers = root.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, help=argparse.SUPPRESS, prog="csr"
+    )
     if command in COMMANDS:
-        importlib.import_module(f"csr.commands.{COMMANDS[command][0]}").register(subparsers)
+        _register(subparsers, command)
     else:
-        for name, (_, text) in COMMANDS.items():
-            subparsers.add_parser(name, help=text)
+        for name in COMMANDS:
+            subparsers.add_parser(name)
     return root
+
+
+def whole_parser() -> argparse.ArgumentParser:
+    """The parser of all commands, for completion and the reference; it imports every one."""
+    root = parser(None)
+    (subparsers,) = (action for action in root._actions if isinstance(action, argparse._SubParsersAction))
+    subparsers.choices.clear()
+    subparsers.help = None
+    for name, (_, text) in COMMANDS.items():
+        subparsers._choices_actions.append(subparsers._ChoicesPseudoAction(name, (), text))
+        if name not in subparsers.choices:  # a module may hold several
+            _register(subparsers, name)
+    return root
+
+
+def _register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], command: str) -> None:
+    from csr.commands.examples import add_examples
+
+    importlib.import_module(f"csr.commands.{COMMANDS[command][0]}").register(subparsers)
+    for name, found in subparsers.choices.items():
+        add_examples(found, name)
+
+
+def _overview() -> str:
+    lines = []
+    for group, commands in GROUPS.items():
+        lines += [f"{group}:", *(f"  {name:<18} {text}" for name, (_, text) in commands.items()), ""]
+    return "\n".join(
+        [*lines, "csr COMMAND --help explains a command and gives an example; '-' stands for standard input or output."]
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; errors a user can mend become one line and exit status 2, an interrupt 130."""
     argv = sys.argv[1:] if argv is None else argv
     name = "csr"
+    if not argv:
+        argv = ["--help"]
     # What fairseq tells of its set-up belongs to the log of a training, which has a process of its own.
     logging.getLogger("fairseq").setLevel(logging.WARNING)
     try:

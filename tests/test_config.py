@@ -138,6 +138,18 @@ def test_missing_file_says_where_the_data_comes_from(tmp_path):
     )
     with pytest.raises(ConfigError, match=r"data\.src: .*no\.de: no such file .*https://example\.org/set"):
         check_files(config)
+    own = {**MINIMAL["data"], "folder": "published", "src": "/mine/no.de", "origin": "https://example.org/set"}
+    with pytest.raises(ConfigError, match=r"no\.de: no such file \(relative paths start at the current folder\)$"):
+        check_files(build({"data": own}, Config))
+
+
+def test_a_folder_of_hugging_face_is_told_how_to_come_in(tmp_path):
+    corpus = {side: str(tmp_path / side) for side in ("src", "tgt")}
+    for name in ("src", "tgt", "config.json", "pytorch_model.bin"):
+        (tmp_path / name).touch()
+    config = build({"data": MINIMAL["data"] | corpus, "backbone": {"preset": "cc25", "folder": str(tmp_path)}}, Config)
+    with pytest.raises(ConfigError, match=rf"csr import-hf {tmp_path} FOLDER makes a backbone"):
+        check_files(config)
 
 
 def test_every_config_loads():

@@ -19,7 +19,9 @@ ROUGE_METRICS = ("rouge1", "rouge2", "rougeL")
 
 def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     """Add ``csr evaluate`` and its subcommands."""
-    parser = subparsers.add_parser("evaluate", description=__doc__)
+    parser = subparsers.add_parser(
+        "evaluate", description="Score system outputs against references, one sentence a line."
+    )
     sub = parser.add_subparsers(dest="metric", metavar="METRIC", required=True)
     for metric, name in SACREBLEU_METRICS.items():
         found = _add(

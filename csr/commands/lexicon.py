@@ -20,7 +20,7 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     """Add ``csr lexicon`` and its subcommands."""
     parser = subparsers.add_parser(
         "lexicon",
-        description=__doc__,
+        description="Make, judge and edit word-translation tables.",
         epilog="A lexicon is UTF-8 text, source<TAB>target<TAB>weight, gzipped if its name ends in .gz. Every command "
         "that makes one writes FILE.json beside it: how it was made, from what, and how good it is.",
     )

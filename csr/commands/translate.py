@@ -16,7 +16,6 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "translate",
         description="Translate text, a sentence a line, with a model that csr run has trained: its best checkpoint, "
         "its languages, its vocabulary. The run's own test set gives the run's own outputs.",
-        epilog="csr translate runs/mine < new.de > new.en",
     )
     add = parser.add_argument
     add("folder", metavar="RUN", help="folder of csr run")

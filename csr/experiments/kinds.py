@@ -105,12 +105,24 @@ def check_files(config: Any) -> None:
     for name, path in input_files(config):
         if not path.is_file():
             found = "found a folder" if path.is_dir() else "no such file"
-            origin = getattr(config.data, "origin", None) if name.startswith("data.") else None
-            where = f"; the data set: {origin}" if origin else ""
-            raise ConfigError(f"{name}: {path}: {found} (relative paths start at the current folder){where}")
+            raise ConfigError(
+                f"{name}: {path}: {found} (relative paths start at the current folder){_way(config, name, path)}"
+            )
     backbone = getattr(config, "backbone", None)
     if isinstance(backbone, Backbone) and backbone.preset:
         _check_backbone(backbone)
+
+
+def _way(config: Any, name: str, path: Path) -> str:
+    """Where a missing file is to be had from, as the end of a message; nothing of a file that is the user's own."""
+    if name.startswith("backbone.") and (path.parent / "config.json").is_file():
+        return (
+            f"; {path.parent} looks like a folder of Hugging Face: csr import-hf {path.parent} FOLDER makes a backbone"
+        )
+    origin, folder = (getattr(config.data, key, None) for key in ("origin", "folder"))
+    if not name.startswith("data.") or not origin or (folder and not path.is_relative_to(folder)):
+        return ""
+    return f"; the data set: {origin}"
 
 
 def _check_backbone(backbone: Backbone) -> None:

@@ -1,5 +1,16 @@
 """Errors a user can mend. The command line prints them as one line and exits with status 2."""
 
+DISTRIBUTION = "code-switching-training"  # on the package index, where csr is another project
+
+
+def install(extra: str) -> str:
+    """The command that installs what an extra of setup.cfg holds.
+
+    >>> install("eval")
+    "pip install 'code-switching-training[eval]'"
+    """
+    return f"pip install '{DISTRIBUTION}[{extra}]'"
+
 
 class CsrError(Exception):
     """Base of the errors that say what was found and what was expected."""

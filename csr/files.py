@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from csr.errors import ConfigError, DataError
+from csr.errors import ConfigError, DataError, install
 
 PathLike = str | os.PathLike[str]
 _LINKS = 40  # that Linux follows
@@ -31,7 +31,7 @@ def _open_zstd(path: PathLike, mode: str) -> IO[bytes]:
     try:
         import zstandard
     except ImportError:
-        raise ConfigError(f"{path}: expected the package that reads it, found none: pip install zstandard") from None
+        raise ConfigError(f"{path}: expected the package that reads it, found none: {install('zstd')}") from None
     return io.BufferedReader(_Zstd(open(path, mode), zstandard.ZstdDecompressor().decompressobj))
 
 

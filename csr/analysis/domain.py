@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from csr.errors import ConfigError, DataError
+from csr.errors import ConfigError, DataError, install
 from csr.files import PathLike, read_lines
 
 PERPLEXITY = 30.0  # scikit-learn's, lowered for few sentences
@@ -50,7 +50,7 @@ def embed(groups: Sequence[np.ndarray], seed: int) -> list[np.ndarray]:
     try:
         from sklearn.manifold import TSNE
     except ImportError:
-        raise ConfigError("the domain picture needs scikit-learn: pip install 'csr[eval]'") from None
+        raise ConfigError(f"the domain picture needs scikit-learn: {install('eval')}") from None
     vectors = np.concatenate(groups).astype(np.float64)
     if len(vectors) < 3 or np.ptp(vectors, axis=0).max() == 0:
         raise DataError(f"expected at least three sentences that differ, found {len(vectors)}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from csr.data.ner import read_columns
-from csr.errors import ConfigError, DataError
+from csr.errors import ConfigError, DataError, install
 from csr.evaluation.significance import Statistics
 from csr.files import PathLike
 
@@ -86,7 +86,7 @@ def macro_f1(hyp: Sequence[str], ref: Sequence[str]) -> float:
     0.6667
     """
     if importlib.util.find_spec("sklearn") is None:
-        raise ConfigError("macro F1 needs scikit-learn: pip install 'csr[eval]'")
+        raise ConfigError(f"macro F1 needs scikit-learn: {install('eval')}")
     from sklearn.metrics import f1_score
 
     return float(f1_score(list(ref), list(hyp), average="macro", zero_division=0))
@@ -98,7 +98,7 @@ def entity_f1(hyp: Sequence[Sequence[str]], ref: Sequence[Sequence[str]]) -> Ent
     As there, an ``I-`` tag that continues nothing begins an entity.
     """
     if importlib.util.find_spec("seqeval") is None:
-        raise ConfigError("entity F1 needs seqeval: pip install 'csr[eval]'")
+        raise ConfigError(f"entity F1 needs seqeval: {install('eval')}")
     from seqeval.metrics import classification_report
 
     if len(hyp) != len(ref):

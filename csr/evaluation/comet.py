@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from csr.errors import ConfigError, DataError
+from csr.errors import ConfigError, DataError, install
 from csr.evaluation.translation import Score
 
 DEFAULT_MODEL = "Unbabel/wmt22-comet-da"
@@ -103,4 +103,4 @@ def _version() -> str:
     try:
         return importlib.metadata.version("unbabel-comet")
     except importlib.metadata.PackageNotFoundError:
-        raise ConfigError("COMET needs unbabel-comet: pip install 'csr[eval]'") from None
+        raise ConfigError(f"COMET needs unbabel-comet: {install('eval')}") from None

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from csr.errors import ConfigError
+from csr.errors import ConfigError, install
 from csr.text.languages import base, entry
 
 
@@ -46,7 +46,7 @@ def off_target(lines: Sequence[str], language: str) -> OffTarget:
     try:
         import py3langid
     except ImportError:
-        raise ConfigError("the off-target rate needs py3langid: pip install 'csr[eval]'") from None
+        raise ConfigError(f"the off-target rate needs py3langid: {install('eval')}") from None
     known = _known()
     target = entry(known, language)
     if target is None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import regex
 
-from csr.errors import ConfigError
+from csr.errors import ConfigError, install
 from csr.evaluation.significance import Statistics
 from csr.evaluation.translation import Score, check_sides
 
@@ -78,4 +78,4 @@ def _version() -> str:
     try:
         return importlib.metadata.version("rouge-score")
     except importlib.metadata.PackageNotFoundError:
-        raise ConfigError("ROUGE needs rouge-score: pip install 'csr[eval]'") from None
+        raise ConfigError(f"ROUGE needs rouge-score: {install('eval')}") from None

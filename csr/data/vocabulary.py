@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -44,13 +44,18 @@ def word_encoder(pieces: Sequence[str], unknown: int, sentencepiece_model: PathL
             f"{sentencepiece_model}: expected the SentencePiece model of the dictionary, found one of whose "
             f"{len(ids):,} pieces the dictionary lacks {np.sum(ids == unknown):,}"
         )
-    n_stub = len(model.encode([_STUB])[0])
+    return cutting_encoder(lambda texts: [ids[row].tolist() for row in model.encode(texts)], unknown)
+
+
+def cutting_encoder(cut: Callable[[list[str]], list[list[int]]], unknown: int) -> Encoder:
+    """Return how a word is written by what cuts texts into the ids of pieces."""
+    n_stub = len(cut([_STUB])[0])
 
     def encode(words: Sequence[str], spaced: bool) -> list[list[int]]:
-        rows = [ids[row].tolist() for row in model.encode(list(words))]
+        rows = cut(list(words))
         known = [unknown not in row for row in rows]
         if not spaced:
-            rows = [ids[row[n_stub:]].tolist() for row in model.encode([_STUB + word for word in words])]
+            rows = [row[n_stub:] for row in cut([_STUB + word for word in words])]
         return [row if fine else [] for row, fine in zip(rows, known, strict=True)]
 
     return encode

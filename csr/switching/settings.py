@@ -202,6 +202,9 @@ class Noise:
         )
 
 
+# Every word that has a translation becomes one of them: word-for-word translation, as Hu et al. 2019 back-translate.
+WORD_FOR_WORD = Noise(policy="independent", rate=1.0, gate=1.0, stop_words=("none",))
+
 _PAPER = Noise(policy="independent", rate=0.03, temperature=3.0, min_weight=0.02, min_length=4)
 
 

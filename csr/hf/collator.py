@@ -144,18 +144,16 @@ class SwitchingCollator(TrainerCallback):
     def __call__(self, rows: Sequence[Mapping[str, Any]], return_tensors: str | None = None) -> dict[str, Any]:
         """A batch of rows: ``input_ids`` and ``attention_mask`` [n, length], ``labels`` [n, length], -100 where none.
 
-        An encoder-decoder gets ``decoder_input_ids`` too, those that its model would make of the labels; BERT
-        ``token_type_ids``.
+        An encoder-decoder gets ``decoder_input_ids`` too, those that its model would make of the labels.
 
         Raises:
             DataError: a row lacks its id or its text, or the lexicon has none of the words.
         """
         examples = self._examples(rows)
         pad = self.tokenizer.pad_token_id
-        mask = [{"attention_mask": np.ones(len(example["input_ids"]), np.int64)} for example in examples]
+        values = {"input_ids": pad, "attention_mask": 0, "labels": IGNORED, "decoder_input_ids": pad}
         batch = {
-            name: self._padded([{**example, **own}[name] for example, own in zip(examples, mask, strict=True)], value)
-            for name, value in self._fields(examples[0], pad).items()
+            name: self._padded([example[name] for example in examples], values[name]) for name in examples[0]
         }
         tensors = return_tensors or self._return
         return {name: torch.from_numpy(array) for name, array in batch.items()} if tensors == "pt" else batch
@@ -175,7 +173,7 @@ class SwitchingCollator(TrainerCallback):
             self._check_epoch(read[0].id)
         epoch, examples = int(self._epoch), []
         for example, n_words, n_covered in self._task.examples(read, epoch):
-            examples.append(example)
+            examples.append({**example, "attention_mask": np.ones(len(example["input_ids"]), np.int64)})
             self._n_words += n_words
             self._n_covered += n_covered
         if self._n_words >= _MANY and not self._n_covered and self._lexicons[0]:
@@ -194,11 +192,6 @@ class SwitchingCollator(TrainerCallback):
             )
         elif self._first is None:
             self._first = number
-
-    def _fields(self, example: Example, pad: int) -> dict[str, int]:
-        """The fields of a batch and what each is padded with."""
-        fields = {"input_ids": pad, "attention_mask": 0, "labels": IGNORED, "decoder_input_ids": pad}
-        return {name: value for name, value in fields.items() if name in example or name == "attention_mask"}
 
     def _padded(self, rows: Sequence[np.ndarray], value: int) -> np.ndarray:
         length = -(-max(map(len, rows)) // self._multiple) * self._multiple

@@ -85,7 +85,8 @@ class Vocabulary:
         for line, encoding in zip(lines, self._cut(lines), strict=True):
             ids = encoding.ids
             marks = marker(line, [self.pieces[i] for i in ids])
-            rows.append((np.array(ids, np.int64), np.frombuffer(marks, np.uint8)))
+            # Copied, as compiled code takes arrays that may be written for another type than those that may not.
+            rows.append((np.array(ids, np.int64), np.frombuffer(marks, np.uint8).copy()))
         return rows
 
     def texts(self, line: str) -> list[str]:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tokenizers import processors
+
 from csr.backbone.presets import PRESETS
 from csr.backbone.tokenizer import unigram
 from csr.data import subwords, wordpiece_training
@@ -17,13 +19,18 @@ LEXICON = [("hund", "dog"), ("sieht", "sees"), ("alten", "old"), ("baum", "tree"
 LEXICON += [("milch", "milk"), ("kind", "child"), ("buch", "book"), ("buch", "volume"), ("liest", "reads")]
 NLLB = ("deu_Latn", "eng_Latn", "zho_Hans", "zho_Hant")
 
-_NAMES = {"bos_token": "<s>", "eos_token": "</s>", "cls_token": "<s>", "sep_token": "</s>", "unk_token": "<unk>"}
-_NAMES |= {"pad_token": "<pad>", "mask_token": "<mask>"}
-# The class of a tokenizer, the languages it has and other special tokens.
+# What goes around a text and around two, in the files of published models; mBART and NLLB make it of their languages.
+AROUND = {
+    "mt5": ("$A </s>", "$A </s> $B </s>"),
+    "xlmr": ("<s> $A </s>", "<s> $A </s> </s> $B </s>"),
+    "bert": ("[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1"),
+}
+# The class of a tokenizer, and the languages it has.
 KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "cc25": ("MBartTokenizer", PRESETS["cc25"].languages),
     "mbart50": ("MBart50Tokenizer", PRESETS["ml50"].languages),
     "nllb": ("NllbTokenizer", NLLB),
+    "mt5": ("T5Tokenizer", ()),
     "xlmr": ("XLMRobertaTokenizer", ()),
 }
 
@@ -45,22 +52,33 @@ def write_sentencepiece(path: Path, lines: Sequence[str] = (*DE, *EN), pieces: i
 
 def make_tokenizer(kind: str, folder: Path, model: Path | None = None) -> Any:
     """A fast tokenizer of a kind, loaded from a folder of its files as published ones are."""
+    from tokenizers import Tokenizer
     from transformers import AutoTokenizer
 
     folder.mkdir(parents=True)
-    config: dict[str, Any]
+    file = str(folder / "tokenizer.json")
+    config: dict[str, Any] = {"model_max_length": 512}
     if kind == "bert":
         words = [word for pair in LEXICON for word in pair]
-        wordpiece_training.train([*DE, *EN, *words], 150, folder / "tokenizer.json")
-        names = {"cls_token": "[CLS]", "sep_token": "[SEP]", "unk_token": "[UNK]", "pad_token": "[PAD]"}
-        config = {"tokenizer_class": "BertTokenizer", "do_lower_case": False, "mask_token": "[MASK]", **names}
+        wordpiece_training.train([*DE, *EN, *words], 150, file)
+        names = {"cls": "[CLS]", "sep": "[SEP]", "unk": "[UNK]", "pad": "[PAD]", "mask": "[MASK]"}
+        config |= {"tokenizer_class": "BertTokenizer", "do_lower_case": False}
+        tokenizer = Tokenizer.from_file(file)
     else:
-        class_name, languages = KINDS[kind]
-        unigram(model or write_sentencepiece(folder / "spm.model"), (*languages, "<mask>")).save(
-            str(folder / "tokenizer.json")
-        )
-        config = {"tokenizer_class": class_name, "model_max_length": 512, **_NAMES}
+        config["tokenizer_class"], languages = KINDS[kind]
+        names = {"unk": "<unk>", "pad": "<pad>", "eos": "</s>"}
+        if kind == "mt5":
+            config["extra_ids"] = 0
+        else:
+            names |= {"bos": "<s>", "cls": "<s>", "sep": "</s>", "mask": "<mask>"}
         if languages:
             config |= {"src_lang": languages[0], "additional_special_tokens": list(languages)}
+        tokenizer = unigram(model or write_sentencepiece(folder / "spm.model"), (*languages, "<mask>"))
+    if kind in AROUND:
+        symbols = [(name, tokenizer.token_to_id(name)) for name in names.values()]
+        single, pair = AROUND[kind]
+        tokenizer.post_processor = processors.TemplateProcessing(single=single, pair=pair, special_tokens=symbols)
+    tokenizer.save(file)
+    config |= {f"{name}_token": symbol for name, symbol in names.items()}
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
     return AutoTokenizer.from_pretrained(folder)

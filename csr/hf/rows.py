@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from csr.errors import ConfigError, DataError
+from csr.errors import DataError
 from csr.hf.vocabulary import Vocabulary
 from csr.text.languages import match, same
 
@@ -47,8 +48,8 @@ def row_id(row: Mapping[str, Any]) -> int:
     """
     if "id" not in row:
         raise DataError(
-            f"row: expected an id, on which its draws depend, found {', '.join(map(str, row)) or 'nothing'}; number the "
-            'rows (dataset.add_column("id", range(len(dataset)))), and let the trainer keep their columns '
+            f"row: expected an id, on which its draws depend, found {', '.join(map(str, row)) or 'nothing'}; number "
+            'the rows (dataset.add_column("id", range(len(dataset)))), and let the trainer keep their columns '
             "(remove_unused_columns=False)"
         )
     found = row["id"]
@@ -166,17 +167,9 @@ class Rows:
 
 
 def clean(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
-    """A tokenizer as it was before its calls, which leave truncation and padding in it: it pickles the same each time."""
-    import copy
-
+    """A tokenizer without the truncation and padding that its last call left in it: it pickles the same each time."""
     out = copy.deepcopy(tokenizer)
     if out.is_fast:
         out.backend_tokenizer.no_truncation()
         out.backend_tokenizer.no_padding()
     return out
-
-
-def check_pairs(rows: Sequence[Row], why: str) -> None:
-    """Raise ConfigError unless all rows are pairs."""
-    if not all(row.paired for row in rows):
-        raise ConfigError(f"{why}: expected pairs ({_PAIR}), found rows of one text")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -10,14 +9,16 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from csr.data.examples import LanguageIds
-from csr.errors import ConfigError
-from csr.hf.rows import Row, check_pairs
+from csr.errors import ConfigError, DataError
+from csr.hf.rows import Row
 from csr.hf.vocabulary import Vocabulary
 from csr.switching import compiled, compiled_masking
-from csr.switching.compiled import NO_PIECES, Switcher
+from csr.switching.compiled import NO_PIECES, Sometimes, Switcher
 from csr.switching.compiled_masking import MaskingSwitcher
 from csr.switching.compiled_words import NO_MARKS
 from csr.switching.masking import Symbols
+from csr.switching.noise import IndependentWords
+from csr.switching.settings import Noise
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -40,21 +41,20 @@ class Frame:
     """The special symbols around sentences of an encoder-decoder.
 
     Attributes:
-        sources, targets: where a sentence has its language id, as a source and as a target; None: nowhere.
-        languages: ids of the languages of the two sides.
         start: what the decoder starts with, where sentences have no language id.
+        language_ids: where they have one; None: nowhere.
+        languages: ids of the languages of the two sides.
     """
 
     eos: int
     start: int
-    sources: LanguageIds | None
-    targets: LanguageIds | None
+    language_ids: LanguageIds | None
     languages: tuple[int, int]
 
     @property
     def size(self) -> int:
         """How many special symbols a sentence gets."""
-        return 1 if self.targets is None else 2
+        return 1 if self.language_ids is None else 2
 
     def example(self, source: np.ndarray, source_side: int, target: np.ndarray, target_side: int) -> Example:
         """A source and a target, each in the language of a side.
@@ -62,20 +62,16 @@ class Frame:
         The decoder reads the target with its last id in front (``[lang] X </s>`` in mBART-cc25, ``</s> [lang] X`` in
         mBART-50 and NLLB), or after ``start`` where there are no language ids (T5).
         """
-        labels = self._framed(target, self.targets, target_side)
+        labels = self._framed(target, target_side)
         read = np.roll(labels, 1)
-        if self.targets is None:
+        if self.language_ids is None:
             read[0] = self.start
-        return {
-            "input_ids": self._framed(source, self.sources, source_side),
-            "labels": labels,
-            "decoder_input_ids": read,
-        }
+        return {"input_ids": self._framed(source, source_side), "labels": labels, "decoder_input_ids": read}
 
-    def _framed(self, ids: np.ndarray, language_ids: LanguageIds | None, side: int) -> np.ndarray:
-        if language_ids is None:
+    def _framed(self, ids: np.ndarray, side: int) -> np.ndarray:
+        if self.language_ids is None:
             return np.append(ids, self.eos)
-        return language_ids.frame(ids, self.eos, self.languages[side])
+        return self.language_ids.frame(ids, self.eos, self.languages[side])
 
 
 @dataclass(frozen=True)
@@ -83,18 +79,36 @@ class Restore:
     """Noisy sentences to restore, each into its own language (Zan et al., section 4.2): ``csr_restore``."""
 
     frame: Frame
-    switchers: Sequence[Switcher]
-    parallel: bool  # candidates of the other side go first
+    switchers: Sequence[Switcher]  # of each side
+    parallel: bool  # candidates that stand on the other side go first
 
     def examples(self, rows: Sequence[Row], epoch: int) -> Iterator[Counted]:
         """Yield an example for each side of each row."""
-        if self.parallel:
-            check_pairs(rows, "noise.prefer_aligned")
         for row in rows:
+            if self.parallel and not row.paired:
+                raise ConfigError("noise.prefer_aligned: expected rows that are pairs, found a text")
             for side, (ids, marks) in row.sides.items():
                 other = row.sides[1 - side] if self.parallel else (NO_PIECES, NO_MARKS)
                 noisy, stats = self.switchers[side](ids, epoch, row.number(side), marks, *other)
                 yield self.frame.example(noisy, side, ids, side), int(stats[_WORDS]), int(stats[_COVERED])
+
+
+@dataclass(frozen=True)
+class Translation:
+    """Pairs as they are, or some of them with their source masked (Wang et al. 2022): ``csr_translation``."""
+
+    frame: Frame
+    noise: Sometimes | None
+
+    def examples(self, rows: Sequence[Row], epoch: int) -> Iterator[Counted]:
+        """Yield an example for each pair."""
+        for row in rows:
+            if not row.paired:
+                raise DataError(f"row {row.id}: expected a pair to translate, found a text")
+            (source, marks), (target, _) = row.sides[0], row.sides[1]
+            if self.noise is not None:
+                source, _ = self.noise(source, epoch, row.id, marks)
+            yield self.frame.example(source, 0, target, 1), 0, 0
 
 
 @dataclass(frozen=True)
@@ -108,7 +122,7 @@ class WordTranslation:
         """Yield an example for each row, of a pair from its target side."""
         for row in rows:
             if 1 not in row.sides:
-                raise ConfigError("task: word_translation expects texts in the target language, found one in the source")
+                raise DataError(f"row {row.id}: expected a text in the target language, found one in the source's")
             ids, marks = row.sides[1]
             words, stats = self.switcher(ids, epoch, row.number(1), marks)
             yield self.frame.example(words, 0, ids, 1), int(stats[_WORDS]), int(stats[_COVERED])
@@ -138,20 +152,24 @@ class MaskedLm:
         ends = self._numbers[[tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id]]
         self._first, self._last, pad = map(int, ends)
         self.symbols = Symbols(pad, int(special.sum()), len(self._order) - 1)
-        self.switchers: Sequence[MaskingSwitcher] = ()
+        self.maskers: Sequence[MaskingSwitcher] = ()  # of each side
         self._encoder = vocabulary.encoder()
 
     def encoder(self, words: Sequence[str], spaced: bool) -> list[list[int]]:
         """How words are written, in the order of the draws: ``csr.switching.encoded.Encoder``."""
         return [self._numbers[row].tolist() if row else [] for row in self._encoder(words, spaced)]
 
+    def policy(self, noise: Noise) -> IndependentWords:
+        """What chooses the words to switch."""
+        return IndependentWords(noise.rate, noise.gate, noise.share_of)
+
     def examples(self, rows: Sequence[Row], epoch: int) -> Iterator[Counted]:
-        """Yield an example for each row."""
+        """Yield an example for each side of each row."""
         for row in rows:
             for side, (ids, marks) in row.sides.items():
                 block = np.concatenate([[self._first], self._numbers[ids], [self._last]])
                 around = np.concatenate([[0], marks, [0]]).astype(np.uint8)
-                seen, target, stats = self.switchers[side](block, epoch, row.number(side), around)
+                seen, target, stats = self.maskers[side](block, epoch, row.number(side), around)
                 labels = np.where(target == self.symbols.pad, IGNORED, self._order[target])
                 example = {"input_ids": self._order[seen], "labels": labels}
                 yield example, int(stats[_MLM_WORDS]), int(stats[_MLM_COVERED])

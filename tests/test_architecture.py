@@ -26,7 +26,7 @@ FLOORS = (
     ("report", "running"),
     ("fairseq_plugins",),
     ("experiments",),
-    ("commands",),
+    ("commands", "hf"),
     ("cli",),
     ("step",),
 )

@@ -352,7 +352,7 @@ def test_tokenizers_of_other_kinds_are_refused(collator, tokenizers, folder):
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
-    with pytest.raises(ConfigError, match=r"tokenizer: expected a fast one .*, found ByT5Tokenizer; csr switch --jsonl"):
+    with pytest.raises(ConfigError, match=r"tokenizer: expected a fast one .*, found ByT5Tokenizer; csr switch"):
         SwitchingCollator(ByT5Tokenizer(), "restore", folder / "de-en.tsv", source_lang="de", target_lang="en")
     backend = Tokenizer(models.BPE({"Ġ": 0, "a": 1}, []))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel()
@@ -392,4 +392,3 @@ def test_data_sets_map_the_same_function_once_and_stream(collator, tmp_path):
     stream = datasets.Dataset.from_list(TEXTS).to_iterable_dataset().map(make.transform, batched=True, batch_size=5)
     make.set_epoch(0)
     assert [list(row["input_ids"]) for row in stream] == first
-/root/.pyenv/libexec/pyenv-hooks: line 24: enable: cannot open shared object /root/.pyenv/libexec/pyenv-realpath.dylib: /root/.pyenv/libexec/pyenv-realpath.dylib: cannot open shared object file: No such file or directory

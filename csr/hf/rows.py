@@ -104,9 +104,9 @@ class Rows:
         Raises:
             DataError: a row lacks its id, its text, or a language of a pair.
         """
+        numbers = list(map(row_id, rows))
         fresh = iter(self._encoded([row for row in rows if _PIECES not in row]))
-        for row in rows:
-            number = row_id(row)
+        for number, row in zip(numbers, rows, strict=True):
             if _PIECES not in row:
                 yield Row(number, next(fresh), _PAIR in row)
                 continue

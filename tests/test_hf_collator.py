@@ -12,11 +12,12 @@ from hf_models import DE, EN, LEXICON, make_tokenizer, write_lexicon, write_sent
 
 pytest.importorskip("transformers")
 from csr.data import subwords
+from csr.data.switched import labelled_switcher
 from csr.errors import ConfigError, DataError
 from csr.hf import SwitchingCollator
 from csr.hf.vocabulary import Vocabulary
 from csr.switching.masking import Masking
-from csr.switching.settings import Noise, Pretraining
+from csr.switching.settings import Labelled, Noise, Pretraining
 
 CLEAN = Noise(rate=0.0)
 PAIRS = [{"id": i, "translation": {"de": de, "en": en}} for i, (de, en) in enumerate(zip(DE, EN, strict=True))]
@@ -146,6 +147,42 @@ def test_masked_words_are_predicted_and_others_switched(tokenizers, collator):
     assert not german & set(left)  # masked or switched
     assert german & set(" ".join(predicted).split())
     assert not {english for _, english in LEXICON} & set(" ".join(predicted).split())
+
+
+def test_words_of_labelled_texts_are_switched(tokenizers, collator, folder):
+    rows = [{"id": i, "premise": DE[i % 3], "hypothesis": DE[(i + 1) % 3], "label": i % 3} for i in range(40)]
+    tokenizer, settings = tokenizers("xlmr"), Labelled(stop_words=("none",))
+    batch = collator("xlmr", "sequence_classification", noise=settings, target_lang=None)(rows)
+    assert batch["labels"].tolist() == [row["label"] for row in rows]
+    clean = tokenizer([row["premise"] for row in rows], [row["hypothesis"] for row in rows])["input_ids"]
+    found = lines(tokenizer, batch["input_ids"])
+    kept = [i for i in range(40) if found[i] == tokenizer.decode(clean[i])]
+    assert 8 < len(kept) < 32  # half of them, drawn anew
+    # As csr_sentence_pair draws: the same examples, the same words.
+    switcher = labelled_switcher([str(folder / "de-en.tsv")], settings, 1, "de")
+    for i, row in enumerate(rows):
+        texts = switcher.texts([row["premise"], row["hypothesis"]], 1, i)
+        assert found[i] == tokenizer.decode(tokenizer(*texts)["input_ids"])
+    bert = collator("bert", "sequence_classification", target_lang=None)([{"id": 1, "text": DE[0], "label": 0.5}])
+    assert set(bert) == {"input_ids", "attention_mask", "token_type_ids", "labels"}
+    assert bert["labels"].tolist() == [0.5]
+
+
+def test_tags_stand_at_the_first_piece_of_their_token(tokenizers, collator):
+    names = ["O", "B-ANI", "I-ANI"]
+    rows = [{"id": 3, "tokens": ["Der", "Hund", "sieht", "Katze", "Milch", "."], "labels": [0, 1, 0, 1, 2, 0]}]
+    tokenizer = tokenizers("xlmr")
+    for entities, words in (("keep", "Der Hund sees Katze Milch ."), ("switch", "Der Dog sees Cat Milk .")):
+        settings = Labelled(originals=0.0, entities=entities, stop_words=("none",))
+        make = collator("xlmr", "token_classification", noise=settings, target_lang=None, label_names=names)
+        batch = make(rows)
+        assert tokenizer.decode(batch["input_ids"][0], skip_special_tokens=True) == words.replace(" .", " .")
+        expected = tokenizer(words.split(), is_split_into_words=True)
+        first = [place for place, word in enumerate(expected.word_ids()) if word is not None]
+        starts = [place for place in first if expected.word_ids()[place] != expected.word_ids()[place - 1]]
+        labels = batch["labels"][0].tolist()
+        assert [labels[place] for place in starts] == [0, 1, 0, 1, 2, 0]
+        assert labels.count(-100) == len(labels) - 6
 
 
 def test_some_sources_are_masked_for_input_adaptation(tokenizers, collator):
@@ -290,7 +327,7 @@ def test_wrong_arguments_are_named(collator, tokenizers, folder):
     for arguments, message in (
         (
             {"task": "restored"},
-            "task: expected restore or translation or word_translation or masked_lm, found 'restored'",
+            "task: expected restore or translation or .* or token_classification, found 'restored'",
         ),
         ({"return_tensors": "tf"}, "return_tensors: expected pt or np, found 'tf'"),
         ({"lexicon": None}, "lexicon: expected one for noise.replace translation, found none"),
@@ -300,6 +337,9 @@ def test_wrong_arguments_are_named(collator, tokenizers, folder):
         ({"noise": Noise(schedule="linear")}, "noise.schedule: expected constant, found linear"),
         ({"masking": Masking()}, "masking: expected for masked_lm alone, found it for restore"),
         ({"noisy_sources": 0.1}, "noisy_sources: expected for translation alone"),
+        ({"label_names": ["O"]}, "label_names: expected for token_classification alone"),
+        ({"task": "token_classification", "label_names": ["O", "B-X"]}, "label_names: expected O and, .* found O, B-X"),
+        ({"task": "sequence_classification", "lexicon": None}, "lexicon: expected one out of the rows' language"),
         (
             {"source_lang": "xx"},
             r"source_lang: expected one of the tokenizer's 52 languages \(ar_AR, cs_CZ, .*found 'xx'",
@@ -335,6 +375,17 @@ def test_wrong_rows_are_named(collator):
     ):
         with pytest.raises(DataError, match=message):
             make([row])
+    tags = collator("xlmr", "token_classification", label_names=["O", "B-X", "I-X"])
+    for row, message in (
+        (
+            {"id": 7, "tokens": ["a"], "labels": [0, 1]},
+            "row 7: expected tokens with a label each, found 1 and 2 labels",
+        ),
+        ({"id": 7, "tokens": ["a"], "labels": [3]}, r"row 7: expected labels from 0 to 2, found \[3\]"),
+        ({"id": 7, "tokens": ["a"]}, "row 7: expected label or labels or ner_tags, found id, tokens"),
+    ):
+        with pytest.raises(DataError, match=message):
+            tags([row])
     with pytest.raises(ConfigError, match=r"noise.prefer_aligned: expected rows that are pairs, found a text"):
         collator(noise=Noise(prefer_aligned=True))(TEXTS)
     assert len(make([{"id": "7", "text": DE[0]}])["input_ids"]) == 1
@@ -357,9 +408,7 @@ def test_tokenizers_of_other_kinds_are_refused(collator, tokenizers, folder):
     backend = Tokenizer(models.BPE({"Ġ": 0, "a": 1}, []))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel()
     with pytest.raises(ConfigError, match=r"tokenizer: expected pieces of SentencePiece \(▁\) or WordPiece .*\(BPE\)"):
-        SwitchingCollator(
-            PreTrainedTokenizerFast(tokenizer_object=backend), "masked_lm", source_lang="de", target_lang="en"
-        )
+        Vocabulary(PreTrainedTokenizerFast(tokenizer_object=backend))
 
 
 def test_data_sets_map_the_same_function_once_and_stream(collator, tmp_path):

@@ -13,10 +13,9 @@ from transformers import PreTrainedTokenizerBase, TrainerCallback
 
 from csr.errors import ConfigError, DataError
 from csr.files import PathLike, sha256
-from csr.hf.rows import Rows, clean
+from csr.hf.rows import Rows, clean, row_id
 from csr.hf.setup import Settings, Setup, TaskName, find_lexicons
 from csr.hf.tasks import IGNORED, Example
-from csr.hf.vocabulary import Vocabulary
 from csr.switching.masking import Masking
 
 logger = logging.getLogger(__name__)
@@ -31,13 +30,16 @@ class SwitchingCollator(TrainerCallback):
 
     What is drawn for a row depends on (seed, epoch, the row's id) alone: batches are the same with any number of
     workers or processes and after a restart, and those of the fairseq plugin for the same rows, seed and epoch. Rows
-    are those of ``csr.hf.rows.Rows``; a pair to restore gives two examples, one a side.
+    are those of ``csr.hf.rows.Rows``, and labelled ones those of ``csr.hf.labelled``; a pair to restore gives two
+    examples, one a side.
 
     Args:
-        tokenizer: a fast one of mBART-cc25, mBART-50, NLLB-200 or mT5; for masked_lm of BERT or XLM-R.
+        tokenizer: a fast one of mBART-cc25, mBART-50, NLLB-200 or mT5; for masked_lm of BERT or XLM-R; of any model for
+            classification.
         task: restore (stage one of Zan et al.: sentences of both sides from what noise made of them), translation
-            (stage two), word_translation (target sentences from their word-for-word translations: Hu et al. 2019) or
-            masked_lm (Visser et al.: pieces are predicted, words around them switched).
+            (stage two), word_translation (target sentences from their word-for-word translations: Hu et al. 2019),
+            masked_lm (Visser et al.: pieces are predicted, words around them switched), sequence_classification or
+            token_classification (words are switched, labels stay theirs).
         lexicon: from the source language to the target, TSV: source<TAB>target<TAB>weight; several to switch into
             several languages. None where words become masks, or nothing is switched.
         reverse_lexicon: from the target language to the source. Default: for restore the lexicon with its sides
@@ -46,9 +48,10 @@ class SwitchingCollator(TrainerCallback):
             the lexicon names. Without a target, rows to restore or to mask are of one language.
         seed: of the draws.
         noise: which words are switched, how many, and by what. Default: the papers' ``Noise()``; for masked_lm
-            ``Pretraining()``.
+            ``Pretraining()``; for classification ``Labelled()``, every word in half of the examples.
         masking: which pieces masked_lm predicts. Default: 15 % of them.
         noisy_sources: for translation, share of the pairs whose source is masked (Wang et al. 2022: 0.1).
+        label_names: for token_classification, the IOB2 tags in the order of the labels' numbers.
         max_length: tokens of an example; of a longer one the end is left out. Default: what the tokenizer says that its
             model takes, at most 1,024.
         pad_to_multiple_of: lengths of batches are multiples of this.
@@ -72,6 +75,7 @@ class SwitchingCollator(TrainerCallback):
         noise: Settings | None = None,
         masking: Masking | None = None,
         noisy_sources: float = 0.0,
+        label_names: Sequence[str] = (),
         max_length: int | None = None,
         pad_to_multiple_of: int | None = None,
         return_tensors: Literal["pt", "np"] = "pt",
@@ -86,10 +90,8 @@ class SwitchingCollator(TrainerCallback):
         self.tokenizer = tokenizer
         self._multiple, self._tensors = pad_to_multiple_of or 1, return_tensors
         self._lexicons = find_lexicons(_paths(lexicon), _paths(reverse_lexicon), source_lang, target_lang)
-        vocabulary, length = Vocabulary(tokenizer), max_length or min(tokenizer.model_max_length, _LONGEST)
-        setup = Setup(tokenizer, vocabulary, self._lexicons, seed, length)
-        self._task, n_special = setup.task(task, noise, masking, noisy_sources)
-        self.rows = Rows(tokenizer, self._lexicons.languages, length - n_special, vocabulary)
+        setup = Setup(tokenizer, self._lexicons, seed, max_length or min(tokenizer.model_max_length, _LONGEST))
+        self._task, self._rows = setup.task(task, noise, masking, noisy_sources, label_names)
         # In memory that loader workers share, so that those that outlive an epoch see the next one.
         self._epoch = torch.ones(1, dtype=torch.int64).share_memory_()
         self._next = 0  # the trainer's epoch to come
@@ -113,6 +115,19 @@ class SwitchingCollator(TrainerCallback):
             self._epoch = state["epoch"]
 
     @property
+    def rows(self) -> Rows:
+        """What encodes rows; its ``encode`` does so once, for ``datasets.map``.
+
+        Raises:
+            ConfigError: labelled text is switched before it is encoded.
+        """
+        if self._rows is None:
+            raise ConfigError(
+                "rows: expected a task whose rows can be encoded before they are switched, found classification"
+            )
+        return self._rows
+
+    @property
     def epoch(self) -> int:
         """The epoch that draws are for, from 0."""
         return int(self._epoch) - 1
@@ -134,16 +149,18 @@ class SwitchingCollator(TrainerCallback):
     def __call__(self, rows: Sequence[Mapping[str, Any]], return_tensors: str | None = None) -> dict[str, Any]:
         """A batch of rows: ``input_ids``, ``attention_mask`` and ``labels``, int64 [n_examples, length].
 
-        Labels are -100 where there is nothing to predict. An encoder-decoder gets ``decoder_input_ids`` too, those that
-        its model would make of the labels; they let a trainer smooth labels.
+        Labels are -100 where there is nothing to predict; texts have one each, [n_examples]. An encoder-decoder gets
+        ``decoder_input_ids`` too, those that its model would make of the labels; they let a trainer smooth labels.
 
         Raises:
             DataError: a row lacks its id or its text, or the lexicon has none of the words.
         """
         examples = self._examples(rows)
         pad = self.tokenizer.pad_token_id
-        padding = {"input_ids": pad, "attention_mask": 0, "labels": IGNORED, "decoder_input_ids": pad}
-        batch = {name: self._padded([example[name] for example in examples], padding[name]) for name in examples[0]}
+        padding = {"input_ids": pad, "labels": IGNORED, "decoder_input_ids": pad}
+        batch = {
+            name: self._padded([example[name] for example in examples], padding.get(name, 0)) for name in examples[0]
+        }
         as_torch = (return_tensors or self._tensors) == "pt"
         return {name: torch.from_numpy(array) for name, array in batch.items()} if as_torch else batch
 
@@ -156,8 +173,8 @@ class SwitchingCollator(TrainerCallback):
         return {name: [example[name] for example in examples] for name in examples[0]}
 
     def _examples(self, rows: Sequence[Mapping[str, Any]]) -> list[Example]:
-        read = list(self.rows.read(rows))
-        self._expect_new_epochs(read[0].id)
+        self._expect_new_epochs(row_id(rows[0]))
+        read = rows if self._rows is None else list(self._rows.read(rows))
         examples = []
         for example, n_words, n_covered in self._task.examples(read, int(self._epoch)):
             examples.append({**example, "attention_mask": np.ones(len(example["input_ids"]), np.int64)})
@@ -188,6 +205,8 @@ class SwitchingCollator(TrainerCallback):
             )
 
     def _padded(self, rows: Sequence[np.ndarray], value: int) -> np.ndarray:
+        if rows[0].ndim == 0:  # the label of a text
+            return np.stack(rows)
         length = -(-max(map(len, rows)) // self._multiple) * self._multiple
         out = np.full((len(rows), length), value, np.int64)
         for number, row in enumerate(rows):

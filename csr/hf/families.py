@@ -47,9 +47,14 @@ def family_of(tokenizer: PreTrainedTokenizerBase, kind: Literal["encoder-decoder
     """The family of a tokenizer, for a task of that kind of models.
 
     Raises:
-        ConfigError: it is none of that kind.
+        ConfigError: it is slow, or none of that kind.
     """
     name = type(tokenizer).__name__
+    if not tokenizer.is_fast:
+        raise ConfigError(
+            "tokenizer: expected a fast one (tokenizer.json), which knows where its pieces are in the text, found "
+            f"{name}; csr switch prepares text for any tokenizer"
+        )
     found = FAMILIES.get(name.removesuffix("Fast").removesuffix("Tokenizer"))
     if found is None or found.kind != kind:
         expected = ", ".join(f"{known}Tokenizer ({of.title})" for known, of in FAMILIES.items() if of.kind == kind)

@@ -6,11 +6,14 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
+from csr.data.switched import LabelledSwitcher, labelled_switcher
 from csr.errors import ConfigError
 from csr.files import PathLike
 from csr.hf.families import family_of, language_id
+from csr.hf.labelled import SequenceLabels, TokenLabels
+from csr.hf.rows import Rows
 from csr.hf.tasks import Frame, MaskedLm, Restore, Task, Translation, WordTranslation
 from csr.hf.vocabulary import Vocabulary
 from csr.lexicon import Languages, read_record
@@ -19,15 +22,18 @@ from csr.switching.compiled import Sometimes, Switcher
 from csr.switching.compiled_masking import MaskingSwitcher
 from csr.switching.encoded import EncodedLexicon
 from csr.switching.masking import Masking
-from csr.switching.settings import PRETRAINING, WORD_FOR_WORD, Noise, Pretraining
+from csr.switching.settings import LABELLED, PRETRAINING, WORD_FOR_WORD, Labelled, Noise, Pretraining
 from csr.switching.sides import encoded_side, make_switcher
 from csr.text.languages import same
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-TaskName = Literal["restore", "translation", "word_translation", "masked_lm"]
-Settings = Noise | Pretraining
+TaskName = Literal[
+    "restore", "translation", "word_translation", "masked_lm", "sequence_classification", "token_classification"
+]
+Settings = Noise | Pretraining | Labelled
+S = TypeVar("S", Noise, Pretraining, Labelled)
 
 
 @dataclass(frozen=True)
@@ -84,36 +90,61 @@ class Setup:
     """
 
     tokenizer: PreTrainedTokenizerBase
-    vocabulary: Vocabulary
     lexicons: Lexicons
     seed: int
     max_length: int
 
     def task(
-        self, name: TaskName, noise: Settings | None, masking: Masking | None, noisy_sources: float
-    ) -> tuple[Task, int]:
-        """A task, and how many special symbols it puts around a sentence.
+        self,
+        name: TaskName,
+        noise: Settings | None,
+        masking: Masking | None,
+        noisy_sources: float,
+        label_names: Sequence[str],
+    ) -> tuple[Task, Rows | None]:
+        """A task and what encodes its rows; None where it takes them as they are.
 
         Raises:
             ConfigError: the arguments do not go together.
         """
-        expected = Pretraining if name == "masked_lm" else Noise
-        if noise is not None and not isinstance(noise, expected):
-            raise ConfigError(f"noise: expected {expected.__name__} for {name}, found {type(noise).__name__}")
-        if masking is not None and name != "masked_lm":
-            raise ConfigError(f"masking: expected for masked_lm alone, found it for {name}")
-        if noisy_sources and name != "translation":
-            raise ConfigError(f"noisy_sources: expected for translation alone, found it for {name}")
-        if noise is not None:
-            noise.check("noise.")
-        if isinstance(noise, Pretraining) or name == "masked_lm":
-            return self._masked_lm(noise or PRETRAINING, masking or Masking()), 2  # type: ignore[arg-type]
+        for argument, value, only in (
+            ("masking", masking, "masked_lm"),
+            ("noisy_sources", noisy_sources, "translation"),
+            ("label_names", label_names, "token_classification"),
+        ):
+            if value and name != only:
+                raise ConfigError(f"{argument}: expected for {only} alone, found it for {name}")
+        if name in ("sequence_classification", "token_classification"):
+            switcher = self._labelled(_checked(noise, Labelled, name) or LABELLED)
+            if name == "sequence_classification":
+                return SequenceLabels(self.tokenizer, switcher, self.max_length), None
+            return TokenLabels(self.tokenizer, switcher, self.max_length, label_names), None
+        if name == "masked_lm":
+            task = self._masked_lm(_checked(noise, Pretraining, name) or PRETRAINING, masking or Masking())
+            return task, self._rows(2)
+        settings = _checked(noise, Noise, name)
         frame = self._frame(needs_target=name != "restore")
+        rows = self._rows(frame.size)
         if name == "translation":
-            return self._translation(frame, noise, noisy_sources), frame.size
+            return self._translation(frame, settings, noisy_sources), rows
         if name == "word_translation":
-            return self._word_translation(frame, noise or WORD_FOR_WORD), frame.size
-        return self._restore(frame, noise or Noise()), frame.size
+            return self._word_translation(frame, settings or WORD_FOR_WORD), rows
+        return self._restore(frame, settings or Noise()), rows
+
+    @functools.cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The pieces of the tokenizer."""
+        return Vocabulary(self.tokenizer)
+
+    def _rows(self, n_special: int) -> Rows:
+        return Rows(self.tokenizer, self.lexicons.languages, self.max_length - n_special, self.vocabulary)
+
+    def _labelled(self, settings: Labelled) -> LabelledSwitcher:
+        if self.lexicons.reverse or not self.lexicons.forward:
+            raise ConfigError(
+                "lexicon: expected one out of the rows' language, and no reverse_lexicon, to switch labelled text"
+            )
+        return labelled_switcher(list(map(str, self.lexicons.forward)), settings, self.seed, self.lexicons.languages[0])
 
     def _frame(self, needs_target: bool) -> Frame:
         family = family_of(self.tokenizer, "encoder-decoder")
@@ -124,8 +155,7 @@ class Setup:
         if family.language_ids is not None:
             first = language_id(self.tokenizer, "source_lang", source)
             languages = (first, first if target is None else language_id(self.tokenizer, "target_lang", target))
-        ends = self.tokenizer.eos_token_id, self.tokenizer.pad_token_id
-        return Frame(*ends, family.language_ids, languages)
+        return Frame(self.tokenizer.eos_token_id, self.tokenizer.pad_token_id, family.language_ids, languages)
 
     def _translation(self, frame: Frame, noise: Noise | None, share: float) -> Translation:
         if self.lexicons.forward or self.lexicons.reverse:
@@ -173,9 +203,9 @@ class Setup:
         return make_switcher(noise, lexicons, vocabulary.roles, self.seed, limit, -1 if mask is None else mask)
 
     def _masked_lm(self, settings: Pretraining, masking: Masking) -> MaskedLm:
-        family_of(self.tokenizer, "encoder")
         if max(len(self.lexicons.forward), len(self.lexicons.reverse)) > 1:
             raise ConfigError("lexicon: expected one for masked_lm, found several")
+        family_of(self.tokenizer, "encoder")
         task = MaskedLm(self.tokenizer, self.vocabulary)
         task.maskers = [self._masker(task, side, settings, masking) for side in (0, 1)]
         return task
@@ -193,3 +223,13 @@ class Setup:
             (encoded,) = encoded_side(self.lexicons.of(side), noise, task.pieces, lambda: task.encoder, key)
             policy = task.policy(noise)
         return MaskingSwitcher(task.roles, task.symbols, masking, self.seed, self.max_length, encoded, policy)
+
+
+def _checked(noise: Settings | None, kind: type[S], task: str) -> S | None:
+    """Settings of the kind that a task has."""
+    if noise is None:
+        return None
+    if not isinstance(noise, kind):
+        raise ConfigError(f"noise: expected {kind.__name__} for {task}, found {type(noise).__name__}")
+    noise.check("noise.")
+    return noise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -30,9 +30,9 @@ Counted = tuple[Example, int, int]
 
 
 class Task(Protocol):
-    """What a collator does with rows."""
+    """What a collator does with rows, encoded or as they are."""
 
-    def examples(self, rows: Sequence[Row], epoch: int) -> Iterator[Counted]:
+    def examples(self, rows: Sequence[Any], epoch: int) -> Iterator[Counted]:
         """Yield the examples of rows, not padded."""
 
 

@@ -35,18 +35,13 @@ class Vocabulary:
         fingerprint: hash of the tokenizer.
 
     Raises:
-        ConfigError: the tokenizer is slow, or cuts text in another way.
+        ConfigError: the tokenizer cuts text in another way.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         from tokenizers import Tokenizer, models
 
         name = type(tokenizer).__name__
-        if not tokenizer.is_fast:
-            raise ConfigError(
-                f"tokenizer: expected a fast one (tokenizer.json), which knows where its pieces are in the text, found "
-                f"{name}; csr switch --jsonl switches text for any tokenizer"
-            )
         # A copy, as the library keeps truncation and padding of the last call in the tokenizer itself.
         self._backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
         self._backend.no_truncation()

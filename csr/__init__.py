@@ -7,15 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from csr.lexicon import Lexicon, read_lexicon, write_lexicon
+    from csr.switching.masking import Masking
     from csr.switching.noise import FixedSpans, IndependentWords, PoissonSpans, Schedule, SwitchedLine, switch_line
+    from csr.switching.settings import Labelled, Noise, Pretraining
     from csr.switching.streams import Stream
 
 __version__ = "0.1.0"
 __all__ = [
     "FixedSpans",
     "IndependentWords",
+    "Labelled",
     "Lexicon",
+    "Masking",
+    "Noise",
     "PoissonSpans",
+    "Pretraining",
     "Schedule",
     "Stream",
     "SwitchedLine",
@@ -28,6 +34,8 @@ _HOMES = {
     "csr.switching.noise": (
         *("FixedSpans", "IndependentWords", "PoissonSpans", "Schedule", "SwitchedLine", "switch_line"),
     ),
+    "csr.switching.masking": ("Masking",),
+    "csr.switching.settings": ("Labelled", "Noise", "Pretraining"),
     "csr.switching.streams": ("Stream",),
 }
 

@@ -111,3 +111,24 @@ def test_zero_shot_classification(tmp_path, task):
     command += ["--lexicon", str(tmp_path / "de-en.tsv"), "--language", "de", "--labels", labels]
     score = example("classify").main([*command, "--out", str(tmp_path / "out"), "--epochs", "1", "--batch", "6"])
     assert 0 <= score <= 1
+
+
+def test_a_curriculum_for_decoders_switches_words_then_sentences(tmp_path):
+    (tmp_path / "de").write_text("Der Hund sieht.\nDie Katze trinkt.\n\nEin Kind liest.\n")
+    (tmp_path / "en").write_text("The dog sees.\nThe cat drinks.\n\nA child reads.\n")
+    lexicon = write_lexicon(tmp_path / "de-en.tsv")
+    command = ["--source", str(tmp_path / "de"), "--target", str(tmp_path / "en"), "--languages", "de,en"]
+    example("curriculum").main([*command, "--lexicon", str(lexicon), "--out", str(tmp_path / "out"), "--rate", "1"])
+    rows = {
+        stage: [json.loads(line)["text"] for line in (tmp_path / f"out/{stage}.jsonl").read_text().splitlines()]
+        for stage in ("word", "sentence", "plain")
+    }
+    assert rows == {
+        "word": ["Der Dog sees.\nDie Cat trinkt.", "Ein Child reads."],
+        "sentence": [
+            "Der Hund sieht.\nThe cat drinks.", "The dog sees.\nDie Katze trinkt.", "Ein Kind liest.", "A child reads.",
+        ],
+        "plain": [
+            "Der Hund sieht.\nDie Katze trinkt.", "The dog sees.\nThe cat drinks.", "Ein Kind liest.", "A child reads.",
+        ],
+    }  # fmt: skip

@@ -328,10 +328,13 @@ def test_csr_switch_prints_what_it_did(tmp_path, capsys):
     (tmp_path / "in.de").write_text("Das Haus.\n")
     command = ["switch", "--lexicon", str(tmp_path / "lexicon.tsv"), "--input", str(tmp_path / "in.de"), "--rate", "1"]
     shown = []
-    for form in ([], ["--side-by-side"], ["--tsv"], ["--json"], ["--replace", "mask"]):
+    for form in ([], ["--side-by-side"], ["--tsv"], ["--jsonl"], ["--replace", "mask"]):
         assert main([*command, *form]) == 0
         shown.append(capsys.readouterr())
-    record = '{"line": "Das Haus.", "switched": "Das House.", "replaced": [["Haus", "House"]], "n_words": 2}\n'
+    record = (
+        '{"id": 0, "original": "Das Haus.", "switched": "Das House.", "positions": [1], '
+        '"replaced": [["Haus", "House"]], "n_words": 2, "language": null}\n'
+    )
     assert [out for out, _ in shown] == [
         "Das House.\n", "Das Haus.\tDas [House].\n", "1\tHaus\tHouse\n", record, "<mask>.\n",
     ]  # fmt: skip

@@ -81,7 +81,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="print figures in place of text: the rate; with --aligned, how many candidates stand there; where the "
         "languages are known, how many become stop words; chi-square tests of span lengths and of candidates",
     )
-    form.add_argument("--json", action="store_true", help="print an object a line, with what was replaced by what")
+    form.add_argument(
+        "--jsonl",
+        action="store_true",
+        help="print an object a line, for any toolkit: id (the line, from 0), original, switched, positions (of the "
+        "replaced words), replaced (word, replacement), n_words, language",
+    )
     parser.set_defaults(run=run)
 
 
@@ -181,8 +186,16 @@ def _shown(number: int, line: str, result: SwitchedLine, arguments: argparse.Nam
     replaced = [(result.segments[i], new) for i, new in sorted(result.switched.items())]
     if arguments.tsv:
         return "".join(f"{number}\t{word}\t{new}\n" for word, new in replaced)
-    if arguments.json:
-        record = {"line": line, "switched": result.text(), "replaced": replaced, "n_words": result.n_words}
+    if arguments.jsonl:
+        record = {
+            "id": number - 1,
+            "original": line,
+            "switched": result.text(),
+            "positions": result.positions,
+            "replaced": replaced,
+            "n_words": result.n_words,
+            "language": arguments.language,
+        }
         return json.dumps(record, ensure_ascii=False) + "\n"
     if arguments.side_by_side:
         return f"{line}\t{result.text(_COLOR if color else '[{}]')}\n"

@@ -1,0 +1,167 @@
+"""How fast the collator of Hugging Face is, beside a denoising collator in plain Python, and what it costs in a step.
+
+    python scripts/bench_hf.py      tokens/s of processor time, ratios within one run; the share of a training step
+
+The text is the sample corpus. The plain collator does what scripts on the web do: in rows that are encoded, it looks
+each piece up to find words, draws Poisson spans and puts a mask for each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from csr.backbone.presets import PRESETS
+from csr.backbone.tokenizer import fast_tokenizer
+from csr.data import subwords
+from csr.data.sample import write_sample
+from csr.files import read_lines
+from csr.hf import SwitchingCollator
+from csr.switching.settings import Noise
+
+BATCH, ROUNDS = 32, 7  # pairs; turns that the medians are of
+
+
+class PlainDenoising:
+    """Masks Poisson spans of words in encoded sentences: mBART's noise as one writes it without a compiler."""
+
+    def __init__(self, tokenizer: Any, rate: float = 0.35, mean_span: float = 3.5) -> None:
+        self.tokenizer, self.rate, self.mean_span = tokenizer, rate, mean_span
+        self.rng = np.random.default_rng(1)
+
+    def __call__(self, rows: Sequence[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
+        noisy = [self.noise(row["ids"]) for row in rows]
+        batch = self.tokenizer.pad({"input_ids": noisy}, return_tensors="pt")
+        labels = self.tokenizer.pad({"input_ids": [row["ids"] for row in rows]}, return_tensors="pt")["input_ids"]
+        return {**batch, "labels": labels.masked_fill(labels == self.tokenizer.pad_token_id, -100)}
+
+    def noise(self, ids: list[int]) -> list[int]:
+        words: list[list[int]] = []
+        for i, piece in zip(ids, self.tokenizer.convert_ids_to_tokens(ids), strict=True):
+            if piece.startswith("▁") or not words:
+                words.append([])
+            words[-1].append(i)
+        budget = round(self.rate * len(words))
+        masked: set[int] = set()
+        while len(masked) < budget:
+            start, length = self.rng.integers(len(words)), self.rng.poisson(self.mean_span)
+            masked.update(range(start, min(start + max(length, 1), len(words))))
+        out: list[int] = []
+        for i, word in enumerate(words):
+            if i not in masked:
+                out += word
+            elif i - 1 not in masked:
+                out.append(self.tokenizer.mask_token_id)
+        return out
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Processor time of some work."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def make_rows(folder: Path, n: int) -> tuple[Any, Path, list[dict[str, Any]]]:
+    """A tokenizer of mBART-50's kind for the sample corpus, its gold lexicon, and rows of pairs."""
+    write_sample(folder, n_train=n)
+    sides = [list(read_lines(folder / f"train.{language}")) for language in ("qaa", "qab")]
+    subwords.train(sides, 2000, folder / "spm.model")
+    tokenizer = fast_tokenizer(folder / "spm.model", PRESETS["ml50"], "de_DE", "en_XX")
+    rows = [{"id": i, "translation": {"de": a, "en": b}} for i, (a, b) in enumerate(zip(*sides, strict=True))]
+    return tokenizer, folder / "lexicon.qaa-qab.tsv", rows
+
+
+def main() -> None:
+    """Print medians over the rounds."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=3200, help="pairs of a round (default: %(default)s)")
+    parser.add_argument("--dim", type=int, default=128, help="width of the model (default: %(default)s)")
+    parser.add_argument("--layers", type=int, default=2, help="layers of each side (default: %(default)s)")
+    a = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as name:
+        tokenizer, lexicon, rows = make_rows(Path(name), a.pairs)
+        collator = SwitchingCollator(
+            tokenizer, "restore", lexicon, source_lang="de", target_lang="en", noise=Noise(), max_length=1024
+        )
+        collator.set_epoch(0)
+        columns = {key: [row[key] for row in rows] for key in rows[0]}
+        encoded = collator.rows.encode(columns)
+        ready = [
+            {"id": row["id"], "pieces": encoded["pieces"][i], "marks": encoded["marks"][i]}
+            for i, row in enumerate(rows)
+        ]
+        plain_rows = [{"ids": ids} for pieces in encoded["pieces"] for ids in pieces]
+        n_tokens = sum(len(row["ids"]) for row in plain_rows)
+        plain = PlainDenoising(tokenizer)
+
+        def over(collate: Callable[[Any], Any], data: list[Any], size: int) -> float:
+            return seconds(lambda: [collate(data[i : i + size]) for i in range(0, len(data), size)])
+
+        works: dict[str, Callable[[], float]] = {
+            "plain Python, encoded rows": lambda: over(plain, plain_rows, 2 * BATCH),
+            "SwitchingCollator, encoded rows": lambda: over(collator, ready, BATCH),
+            "SwitchingCollator, text": lambda: over(collator, rows, BATCH),
+            "collator without noise, encoded rows": lambda: over(clean, ready, BATCH),
+        }
+        clean = SwitchingCollator(
+            tokenizer, "restore", lexicon, source_lang="de", target_lang="en", noise=Noise(rate=0.0), max_length=1024
+        )
+        clean.set_epoch(0)
+        for work in works.values():
+            work()  # compiled and warm
+        times = [{label: work() for label, work in works.items()} for _ in range(ROUNDS)]
+        first = "plain Python, encoded rows"
+        for label in works:
+            speed = n_tokens / statistics.median(one[label] for one in times)
+            ratio = statistics.median(one[first] / one[label] for one in times)
+            print(f"{label:38} {speed:12,.0f} tokens/s {ratio:6.1f} times the first")
+        print(step_shares(tokenizer, collator, ready[:320], rows[:320], a))
+
+
+def step_shares(tokenizer: Any, collator: SwitchingCollator, ready: list[Any], rows: list[Any], a: Any) -> str:
+    """The processor time of the collator as a share of that of a training step."""
+    from transformers import MBartConfig, MBartForConditionalGeneration
+
+    sizes = {f"{side}_{part}": n for side in ("encoder", "decoder")
+             for part, n in (("layers", a.layers), ("ffn_dim", 4 * a.dim), ("attention_heads", 4))}  # fmt: skip
+    model = MBartForConditionalGeneration(MBartConfig(vocab_size=len(tokenizer), d_model=a.dim, **sizes))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+
+    def collated(data: list[Any]) -> float:
+        return seconds(lambda: collator(data))
+
+    def step(data: list[Any]) -> None:
+        model(**collator(data)).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    def trained(data: list[Any]) -> float:
+        return seconds(lambda: step(data))
+
+    batches = [slice(i, i + BATCH) for i in range(0, len(rows), BATCH)]
+    shares: dict[str, list[float]] = {"encoded rows": [], "text": []}
+    step(ready[batches[0]])
+    for _ in range(3):
+        for part in batches:
+            whole = trained(ready[part])
+            shares["encoded rows"].append(collated(ready[part]) / whole)
+            shares["text"].append(collated(rows[part]) / whole)
+    figures = ", ".join(f"{100 * statistics.median(values):.2f} % ({label})" for label, values in shares.items())
+    return f"share of a step, {a.layers}+{a.layers} layers of {a.dim}, no loader workers: {figures}"
+
+
+if __name__ == "__main__":
+    main()

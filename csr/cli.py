@@ -17,6 +17,7 @@ from csr.errors import CsrError
 GROUPS = {
     "Experiments": {
         "run": ("run", "run an experiment, or go on with it"),
+        "status": ("status", "say how far a run is"),
         "report": ("report", "tables and an HTML page from runs"),
         "translate": ("translate", "translate new text with a model of a run"),
         "transfer": ("transfer", "zero-shot translation: each run's models on every run's test set"),
@@ -69,6 +70,7 @@ def parser(command: str | None) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     root.add_argument("--version", action="version", version=f"csr {csr.__version__}")
+    root.set_defaults(whole_parser=whole_parser)
     subparsers = root.add_subparsers(
         dest="command", metavar="COMMAND", required=True, help=argparse.SUPPRESS, prog="csr"
     )

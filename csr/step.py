@@ -1,11 +1,12 @@
-"""One step of a run: ``python -m csr.step PARENT LABEL LOG ARGUMENTS...`` runs ``csr ARGUMENTS``.
+"""One step of a run: ``python -m csr.step PARENT GPUS LABEL LOG ARGUMENTS...`` runs ``csr ARGUMENTS``.
 
-The step is killed with the process PARENT, writes what it prints to LOG, and says in ``logs/events.jsonl`` when it
-starts and how it ends, for ``csr run`` to show.
+The step is killed with the process PARENT, sees one card if it asks for any (GPUS), writes what it prints to LOG, and
+says in ``logs/events.jsonl`` when it starts and how it ends, for ``csr run`` to show.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -13,12 +14,13 @@ import traceback
 from collections.abc import Sequence
 
 from csr.process import die_with
+from csr.running.cards import one_card
 from csr.running.steps import EVENTS
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run one csr command in the run folder and return its exit status."""
-    parent, label, log, *command = arguments
+    parent, gpus, label, log, *command = arguments
     die_with(int(parent))
     with open(log, "w", encoding="utf-8") as stream:
         os.dup2(stream.fileno(), 1)
@@ -28,7 +30,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         from csr.cli import main as csr
 
-        status = csr(command)
+        with one_card() if int(gpus) else contextlib.nullcontext():
+            status = csr(command)
     except SystemExit as error:  # argparse
         status = error.code if isinstance(error.code, int) else 1
     except Exception:

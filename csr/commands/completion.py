@@ -25,9 +25,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Print the completion."""
     import shtab
 
-    from csr.cli import whole_parser
-
-    parser = whole_parser()
+    parser: argparse.ArgumentParser = arguments.whole_parser()  # csr.cli's, which imports this
     for action in _actions(parser):
         name = str(action.metavar or action.dest).upper()
         if not action.choices and (name in _FOLDERS or name in _FILES):

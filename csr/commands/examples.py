@@ -10,6 +10,7 @@ EXAMPLES = {
     "train": "csr train runs/multi30k --stage restore --seed 1",
     "generate": "csr generate runs/multi30k --arm csr --seed 1",
     "score": "csr score runs/multi30k --arm csr --seed 1",
+    "status": "csr status runs/multi30k",
     "report": "csr report runs/de-en runs/it-en --out report.html",
     "translate": "csr translate runs/multi30k < new.de > new.en",
     "transfer": "csr transfer runs/de-en runs/it-en --out runs/transfer",

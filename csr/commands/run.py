@@ -14,7 +14,7 @@ from csr.commands.options import positive
 from csr.errors import ConfigError
 from csr.experiments.kinds import check_files, kind_of, read_config, writing_kind_of
 from csr.running import fairseq
-from csr.running.engine import planned_steps, run_steps
+from csr.running.engine import Batch, planned_steps, run_steps
 from csr.running.fairseq import StepError
 from csr.settings import hint
 
@@ -34,6 +34,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="N",
         help="threads of all steps that run at the same time (default: the cores, %(default)s)",
     )
+    batch = parser.add_argument_group("elsewhere", "Snakemake sends the steps to a batch system: see docs/cluster.md")
+    batch.add_argument("--executor", metavar="NAME", help="such as slurm, with its plugin for Snakemake installed")
+    batch.add_argument("--profile", metavar="DIR", help="a profile of Snakemake: a folder with its config.yaml")
+    batch.add_argument("--jobs", type=positive, metavar="N", help="steps at the same time (default: the profile's)")
     parser.add_argument(
         "--until",
         default="report",
@@ -72,7 +76,10 @@ def run(arguments: argparse.Namespace) -> None:
         for name, reason in planned_steps(steps, folder, arguments.until):
             print(f"{name}: {reason}")
         return
-    run_steps(steps, config, folder, arguments.cores, arguments.until)
+    batch = Batch(arguments.executor, arguments.profile, arguments.jobs)
+    if arguments.jobs and not (arguments.executor or arguments.profile):
+        raise ConfigError("--jobs: expected with --executor or --profile; on this machine --cores says how many")
+    run_steps(steps, config, folder, arguments.cores, arguments.until, batch=batch)
     if arguments.until == "report":
         print((folder / "table.md").read_text(encoding="utf-8"))
         print(f"{folder / 'report.html'}: the report")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -14,23 +16,47 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 import csr
 from csr.files import sha256, write_json
 from csr.process import die_with, locked
+from csr.running.cards import cards
 from csr.running.fairseq import StepError, disk_full
-from csr.running.steps import EVENTS, Step, as_config, targets
+from csr.running.status import duration, training
+from csr.running.steps import EVENTS, STEPS, Step, as_config, targets
 from csr.settings import input_files, write_settings
 
 _SNAKEFILE = Path(__file__).with_name("run.smk")
-_STEPS = "steps.json"
+_PATIENCE = 60  # seconds for a batch system to cancel jobs
 _VERSIONS = ("torch", "fairseq-fixed", "numpy", "scipy", "sentencepiece", "gensim", "sacrebleu", "snakemake")
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Where the steps run other than here: as Snakemake's options of the same names say."""
+
+    executor: str | None = None
+    profile: str | None = None
+    jobs: int | None = None
+
+    @property
+    def options(self) -> list[str]:
+        """The options of Snakemake; none for this machine."""
+        given = dataclasses.asdict(self).items()
+        return [text for name, value in given if value is not None for text in (f"--{name}", str(value))]
+
+
 def run_steps(
-    steps: Sequence[Step], settings: Any, run: Path, cores: int, until: str = "report", gpus: int | None = None
+    steps: Sequence[Step],
+    settings: Any,
+    run: Path,
+    cores: int,
+    until: str = "report",
+    gpus: int | None = None,
+    batch: Batch = Batch(),
 ) -> None:
     """Bring a run folder up to date with its steps, showing progress on stderr.
 
@@ -39,6 +65,7 @@ def run_steps(
             names to ``environment.json`` with their hashes.
         cores: threads of all steps that run at the same time.
         gpus: cards that are shared out among the steps that ask for one (default: those there are).
+        batch: a batch system takes the steps; cores and cards are its business then.
 
     Raises:
         ConfigError: another csr command works in the folder, or ``until`` names no step.
@@ -47,12 +74,13 @@ def run_steps(
     wanted = targets(steps, until)
     with locked(run) as lock:
         write_settings(settings, run / "config.yaml")
-        write_json(run / _STEPS, as_config(steps))
+        write_json(run / STEPS, as_config(steps))
         _write_environment(settings, run)
         events, log = run / EVENTS, run / "logs" / "snakemake.log"
         events.parent.mkdir(exist_ok=True)
         events.write_bytes(b"")
-        command = _snakemake(run, run / _STEPS, wanted, cores, n_gpus() if gpus is None else gpus)
+        where = batch.options or _here(cores, len(cards()) if gpus is None else gpus)
+        command = _snakemake(run, run / STEPS, wanted, where)
         parent = os.getpid()
         with open(log, "wb") as stream:
             # A session of its own: an interrupt at the keyboard reaches this process alone, which then kills the rest.
@@ -65,7 +93,7 @@ def run_steps(
                 pass_fds=(lock,),
                 preexec_fn=lambda: die_with(parent),
             )
-        progress = _Progress(run, log, sys.stderr)
+        progress = _Progress(run, steps, log, sys.stderr)
         try:
             with open(events, encoding="utf-8") as lines:
                 while process.poll() is None:
@@ -74,7 +102,12 @@ def run_steps(
                 progress.read(lines)
         finally:
             if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+                if batch.options:  # Snakemake takes back what it has sent
+                    process.send_signal(signal.SIGINT)
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        process.wait(_PATIENCE)
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
             progress.clear()
         if process.returncode:
@@ -90,9 +123,9 @@ def planned_steps(steps: Sequence[Step], run: Path, until: str = "report") -> It
     """
     wanted = targets(steps, until)
     with tempfile.TemporaryDirectory() as folder:
-        listed = Path(folder, _STEPS)
+        listed = Path(folder, STEPS)
         write_json(listed, as_config(steps))
-        command = _snakemake(run if run.is_dir() else Path(folder), listed, wanted, 1, 0, "--dry-run")
+        command = _snakemake(run if run.is_dir() else Path(folder), listed, wanted, [*_here(1, 0), "--dry-run"])
         result = subprocess.run(command, capture_output=True, text=True, check=False)
     text = result.stdout + result.stderr
     if result.returncode:
@@ -107,23 +140,15 @@ def planned_steps(steps: Sequence[Step], run: Path, until: str = "report") -> It
             )
 
 
-def n_gpus() -> int:
-    """The number of cards that this process may use."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return len([name for name in visible.split(",") if name.strip() not in ("", "-1")])
-    if not shutil.which("nvidia-smi"):
-        return 0
-    listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, check=False)
-    return listed.stdout.count("GPU ") if listed.returncode == 0 else 0
+def _here(cores: int, gpus: int) -> list[str]:
+    # Without cards a step runs on the processor, whatever it asks for.
+    return ["--cores", str(cores), *(("--resources", f"gpus={gpus}") if gpus else ())]
 
 
-def _snakemake(run: Path, config: Path, wanted: Sequence[str], cores: int, gpus: int, *options: str) -> list[str]:
+def _snakemake(run: Path, config: Path, wanted: Sequence[str], options: Sequence[str]) -> list[str]:
     return [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(_SNAKEFILE), "--directory", str(run)),
-        *("--configfile", str(config.resolve()), "--cores", str(cores), "--rerun-incomplete", "--nocolor"),
-        # Without cards a step runs on the processor, whatever it asks for.
-        *(("--resources", f"gpus={gpus}") if gpus else ()),
+        *("--configfile", str(config.resolve()), "--rerun-incomplete", "--nocolor"),
         # Not code: a new version of csr does not undo finished training.
         *("--nolock", "--rerun-triggers", "mtime", "params", "input"),
         *options,
@@ -134,8 +159,9 @@ def _snakemake(run: Path, config: Path, wanted: Sequence[str], cores: int, gpus:
 class _Progress:
     """The steps of one Snakemake process, as they tell of themselves."""
 
-    def __init__(self, run: Path, log: Path, out: TextIO) -> None:
+    def __init__(self, run: Path, steps: Sequence[Step], log: Path, out: TextIO) -> None:
         self._run, self._log, self._out = run, log, out
+        self._steps = {step.name: step for step in steps}
         self._started: dict[str, tuple[float, Path]] = {}
         self._done = 0
         self._total: int | None = None
@@ -179,10 +205,10 @@ class _Progress:
         seconds = time.monotonic() - self._started.pop(step)[0]
         if status == 0:
             self._done += 1
-            self._say(f"{step}: {_duration(seconds)}")
+            self._say(f"{step}: {duration(seconds)}")
             return
         self._status = max(self._status, int(status))
-        self._say(f"{step}: failed after {_duration(seconds)}")
+        self._say(f"{step}: failed after {duration(seconds)}")
         print(f"    {_last_lines(_read(log))}\n    log: {log}", file=self._out, flush=True)
 
     def _say(self, text: str) -> None:
@@ -195,11 +221,15 @@ class _Progress:
         if not self._out.isatty() or time.monotonic() - self._drawn < 1:
             return
         self._drawn = time.monotonic()
-        running = [f"{step} ({_duration(self._drawn - start)})" for step, (start, _) in self._started.items()]
+        running = [f"{step} ({self._told(step, start)})" for step, (start, _) in self._started.items()]
         if running:
             line = "running: " + ", ".join(running)
             width = shutil.get_terminal_size().columns - 1
             print(f"\r\x1b[K{line[:width]}", end="", file=self._out, flush=True)
+
+    def _told(self, step: str, start: float) -> str:
+        found = training(self._run, self._steps[step]) if step in self._steps else None
+        return str(found) if found else duration(self._drawn - start)
 
 
 def _write_environment(settings: Any, run: Path) -> None:
@@ -222,18 +252,6 @@ def _write_environment(settings: Any, run: Path) -> None:
 def _processor() -> str:
     found = re.search(r"^model name\s*: (.*)$", _read(Path("/proc/cpuinfo")), re.MULTILINE)
     return found[1] if found else platform.machine()
-
-
-def _duration(seconds: float) -> str:
-    """Return a duration as a person says it.
-
-    >>> _duration(4.2), _duration(125), _duration(7384)
-    ('4 s', '2 min 5 s', '2 h 3 min')
-    """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def _read(path: Path) -> str:

@@ -22,4 +22,4 @@ for step in reversed(from_config(config)):  # the first rule, which Snakemake be
         log:
             step.log,
         shell:
-            "{STEP} {params.label:q} {log:q} {params.command:q}"
+            "{STEP} {resources.gpus} {params.label:q} {log:q} {params.command:q}"

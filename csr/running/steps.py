@@ -19,6 +19,7 @@ STEP = f"exec {shlex.quote(sys.executable)} -m csr.step {os.getpid()}"
 
 # Where the steps tell of themselves, within the run folder.
 EVENTS = Path("logs", "events.jsonl")
+STEPS = "steps.json"  # all of them, as ``as_config`` writes them
 
 FilePath = str | Path
 

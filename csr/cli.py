@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import io
 import logging
 import os
 import sys
@@ -115,6 +116,10 @@ def _overview() -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; errors a user can mend become one line and exit status 2, an interrupt 130."""
     argv = sys.argv[1:] if argv is None else argv
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # UTF-8 in, UTF-8 out, whatever the locale; file names as they are.
+            stream.reconfigure(encoding="utf-8", errors="surrogateescape" if stream is sys.stdout else None)
     name = "csr"
     if not argv:
         argv = ["--help"]

@@ -189,6 +189,22 @@ def read_parallel(src: PathLike, tgt: PathLike) -> Iterator[tuple[str, str]]:
         raise DataError(f"{src}: expected at least one line, found an empty file")
 
 
+def folders(text: str, setting: str) -> list[str]:
+    """The paths in a text with colons between them, as fairseq takes several.
+
+    Raises:
+        ConfigError: it is one path that has a colon.
+    """
+    check_colons(text, setting, os.path.exists(text))
+    return text.split(":")
+
+
+def check_colons(path: PathLike, setting: str, wanted: bool = True) -> None:
+    """Refuse a path with a colon where fairseq is to read it."""
+    if wanted and ":" in str(path):
+        raise ConfigError(f"{setting}: expected a path without a colon, which parts several to fairseq, found {path}")
+
+
 def file_name(name: str, setting: str) -> str:
     """A name that becomes a part of a file's, such as a language in ``text/train.de``, as it is.
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import csr
 from csr.errors import DataError
 from csr.files import PathLike, is_stream, read_json, read_lines, sha256, write_json, write_text
-from csr.text.forms import CASES, LOOKUPS, is_visible, lower, normalized, spellings, upper
+from csr.text.forms import CASES, LOOKUPS, folded, is_visible, normalized, spellings, upper
 
 logger = logging.getLogger(__name__)
 
@@ -78,25 +78,36 @@ class Lexicon:
         min_length: int = 1,
         stop_words: Collection[str] = (),
         target_stop_words: Collection[str] = (),
+        languages: Languages = (None, None),
     ) -> Lexicon:
         """Drop candidates that weigh less than ``min_weight``, stop words on either side, and short source words.
 
         Visser et al., section 3.1: "we only sample translations with probabilities greater than 2 %"; "we exclude
-        stopwords and words shorter than four characters from translation". Stop words are given in lower case.
+        stopwords and words shorter than four characters from translation". Stop words are given folded (``text.forms``).
         """
+        source, target = languages
         kept = {
-            word: {c: w for c, w in candidates.items() if w >= min_weight and lower(c) not in target_stop_words}
+            word: {c: w for c, w in candidates.items() if w >= min_weight and folded(c, target) not in target_stop_words}
             for word, candidates in self.entries.items()
-            if len(word) >= min_length and lower(word) not in stop_words
+            if len(word) >= min_length and folded(word, source) not in stop_words
         }
         return Lexicon({word: candidates for word, candidates in kept.items() if candidates})
 
-    def restricted(self, words: Collection[str] | None = None, candidates: Collection[str] | None = None) -> Lexicon:
-        """Keep the entries whose word, and the candidates that, occur in the given vocabularies, also in lower case."""
+    def restricted(
+        self,
+        words: Collection[str] | None = None,
+        candidates: Collection[str] | None = None,
+        languages: Languages = (None, None),
+    ) -> Lexicon:
+        """Keep the entries whose word, and the candidates that, occur in the given vocabularies, also folded."""
+
+        def among(word: str, vocabulary: Collection[str] | None, language: str | None) -> bool:
+            return vocabulary is None or word in vocabulary or folded(word, language) in vocabulary
+
         kept = {
-            word: {c: w for c, w in options.items() if candidates is None or not {c, lower(c)}.isdisjoint(candidates)}
+            word: {c: w for c, w in options.items() if among(c, candidates, languages[1])}
             for word, options in self.entries.items()
-            if words is None or not {word, lower(word)}.isdisjoint(words)
+            if among(word, words, languages[0])
         }
         return Lexicon({word: options for word, options in kept.items() if options})
 
@@ -107,22 +118,22 @@ class Lexicon:
         {'bank': {'Ufer': 0.1}}
         """
         kept = {
-            word: {c: w for c, w in candidates.items() if lower(c).casefold() != lower(word).casefold()}
+            word: {c: w for c, w in candidates.items() if folded(c).casefold() != folded(word).casefold()}
             for word, candidates in self.entries.items()
         }
         return Lexicon({word: candidates for word, candidates in kept.items() if candidates})
 
-    def inverted(self, frequencies: Mapping[str, float] | None = None) -> Lexicon:
+    def inverted(self, frequencies: Mapping[str, float] | None = None, language: str | None = None) -> Lexicon:
         """Swap the sides; candidates end up best first.
 
         Dictionaries and similarities hold both ways: each pair keeps its weight. Probabilities do not, and need the
-        frequencies of the words, in lower case, in text: by Bayes' rule p(word | candidate) =
+        frequencies of the words, folded by their language, in text: by Bayes' rule p(word | candidate) =
         p(candidate | word) p(word) / p(candidate), where p(candidate) is the sum of the numerators. A word that is not
         in the text has no part in it.
         """
         swapped: dict[str, dict[str, float]] = {}
         for word, candidates in self.entries.items():
-            prior = 1.0 if frequencies is None else frequencies.get(word.lower(), 0.0)
+            prior = 1.0 if frequencies is None else frequencies.get(folded(word, language), 0.0)
             for candidate, weight in candidates.items():
                 if prior:
                     swapped.setdefault(candidate, {})[word] = weight * prior
@@ -189,8 +200,8 @@ class Lexicon:
         return self.rewritten(lambda word: words.get(word, word), lambda word: candidates.get(word, word))
 
     def lowered(self, languages: Languages = (None, None)) -> Lexicon:
-        """Write all in lower case, as ``text.words.tokenize`` does: the form in which lexicons are judged."""
-        return self.rewritten(*(functools.partial(lower, language=language) for language in languages))
+        """Write all folded, as ``text.words.tokenize`` does: the form in which lexicons are judged."""
+        return self.rewritten(*(functools.partial(folded, language=language) for language in languages))
 
     @staticmethod
     def equally(lexicons: Iterable[Lexicon]) -> Lexicon:
@@ -227,8 +238,8 @@ class _Forms:
         self._before: dict[str, str] = {}
 
     def of(self, word: str) -> str:
-        self._own.setdefault(lower(word), word)
-        return self._before.get(lower(word), word)
+        self._own.setdefault(folded(word), word)
+        return self._before.get(folded(word), word)
 
     def close(self) -> None:
         """End a lexicon."""

@@ -15,7 +15,7 @@ import pytest
 
 from csr.errors import ConfigError
 from csr.experiments.kinds import EXPERIMENTS, kind_of
-from csr.running.steps import Step, as_config, escaped, from_config, selected, targets
+from csr.running.steps import Step, as_config, from_config, selected, targets, with_braces
 from csr.settings import as_mapping, build
 
 STEPS = [
@@ -51,8 +51,12 @@ def test_steps_pass_through_json():
     assert found[0].log == "logs/a-b.log"
 
 
-def test_braces_in_paths_are_no_wildcards():
-    assert escaped(["a/{x}/b", Path("{y}")]) == ["a/{{x}}/b", "{{y}}"]
+def test_files_with_braces_in_their_paths_are_told_by_their_time(tmp_path):
+    paths = [str(tmp_path / name) for name in ("{x}", "x", "a{b}c")]
+    for number, path in enumerate(paths, 1):
+        Path(path).touch()
+        os.utime(path, ns=(0, number))
+    assert with_braces(paths) == {paths[0]: 1, paths[2]: 3}
 
 
 TEXTS = [{"lang": "de", "file": "mono.de"}, {"lang": "en", "file": "mono.en"}]

@@ -59,15 +59,16 @@ def transform(arguments: argparse.Namespace) -> None:
         if arguments.frequencies:
             texts = quality.read_text(arguments.frequencies, record.languages[0])
             frequencies = Counter(word for words in texts for word in words)
-        lexicon, record = lexicon.inverted(frequencies), record.reversed
+        lexicon, record = lexicon.inverted(frequencies, record.languages[0]), record.reversed
     vocabularies = [
-        path and {word for words in quality.read_text(path) for word in words}
-        for path in (arguments.src_vocabulary, arguments.tgt_vocabulary)
+        path and {word for words in quality.read_text(path, language) for word in words}
+        for path, language in zip((arguments.src_vocabulary, arguments.tgt_vocabulary), record.languages, strict=True)
     ]
-    lexicon = lexicon.restricted(*vocabularies).filtered(
+    lexicon = lexicon.restricted(*vocabularies, record.languages).filtered(
         arguments.min_weight,
         arguments.min_length,
         *(stop_words(name) if name else () for name in (arguments.src_stop_words, arguments.tgt_stop_words)),
+        record.languages,
     )
     if arguments.top:
         lexicon = lexicon.top(arguments.top)
@@ -126,7 +127,7 @@ def placebo(arguments: argparse.Namespace) -> None:
     frequencies = None
     if arguments.text:
         frequencies = Counter(word for words in quality.read_text(arguments.text, language) for word in words)
-    made = exchange.placebo(lexicon, arguments.seed, frequencies, stop_words(stops) if stops else ())
+    made = exchange.placebo(lexicon, arguments.seed, frequencies, stop_words(stops) if stops else (), language)
     options = options_of(arguments, "seed", "text") | {"tgt_stop_words": stops}
     write(made, arguments.out, "placebo", [arguments.lexicon], options, record)
 

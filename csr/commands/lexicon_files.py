@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from csr.files import PathLike
 from csr.induction import quality
 from csr.lexicon import Lexicon, Record, deduced_kind, read_record, write_lexicon, write_sidecar
+from csr.text.forms import folded
 from csr.text.truecase import running_forms_of
 
 
@@ -24,9 +25,13 @@ def add_truecasing(parser: argparse.ArgumentParser) -> None:
 
 def truecased(lexicon: Lexicon, arguments: argparse.Namespace, record: Record) -> Lexicon:
     """Write a lexicon as the texts of ``add_truecasing`` do; a word that they do not have stays as it is."""
-    sides = zip((arguments.truecase_src, arguments.truecase_tgt), record.languages, strict=True)
-    source, target = (running_forms_of(path, language) if path else {} for path, language in sides)
-    return lexicon.rewritten(*(lambda word, forms=forms: forms.get(word.lower(), word) for forms in (source, target)))
+
+    def as_written(path: PathLike | None, language: str | None) -> Callable[[str], str]:
+        forms = running_forms_of(path, language) if path else {}
+        return lambda word: forms.get(folded(word, language), word)
+
+    paths = arguments.truecase_src, arguments.truecase_tgt
+    return lexicon.rewritten(*map(as_written, paths, record.languages))
 
 
 def add_out(parser: argparse.ArgumentParser, what: str = "lexicon to write") -> None:

@@ -73,7 +73,7 @@ def _judged(arguments: argparse.Namespace, path: str) -> dict[str, Any]:
         read_lexicon(path).lowered(languages),
         bitext=quality.read_bitext(arguments.src, arguments.tgt, *languages) if arguments.tgt else None,
         text=quality.read_text(arguments.src, arguments.source_lang) if arguments.src else None,
-        gold=read_gold(arguments.gold) if arguments.gold else None,
+        gold=read_gold(arguments.gold).lowered(languages) if arguments.gold else None,
     )
     if arguments.tgt:
         source = Source(path, languages)

@@ -19,7 +19,8 @@ from csr.switching.code_mixing import code_mixing
 from csr.switching.draws import Draws, RecordingStream
 from csr.switching.noise import SwitchedLine, one_of, switch_line
 from csr.switching.settings import Noise
-from csr.text.words import tokenize, words
+from csr.text.forms import folded
+from csr.text.words import tokenize, watched, words
 
 # What needs the pieces of a vocabulary has no place here.
 OPTIONS = tuple(
@@ -100,9 +101,9 @@ def run(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"--lexicon: expected a lexicon with --replace {noise.replace}, found none")
     lexicons = _lexicons(sources, noise)
     color = sys.stdout.isatty() and arguments.output == "-"
-    draws = Draws(sources[0].stop_words() if sources else None)
+    draws = Draws(sources[0].stop_words(), sources[0].record().languages) if sources else Draws()
     counts: Counter[str] = Counter()
-    targets = {c.lower() for lexicon in lexicons for options in lexicon.entries.values() for c in options}
+    targets = {folded(c) for lexicon in lexicons for options in lexicon.entries.values() for c in options}
 
     def written(out: IO[str]) -> Iterator[tuple[int, Sequence[int]]]:
         for number, line in enumerate(_switched(arguments, noise, lexicons), 1):
@@ -111,7 +112,7 @@ def run(arguments: argparse.Namespace) -> None:
             else:
                 out.write(_shown(number, line.text, line.switched, arguments, color))
             counts["covered"] += line.switched.n_covered
-            counts["opposite"] += sum(segment.lower() in targets for segment in line.switched.segments)
+            counts["opposite"] += sum(folded(segment) in targets for segment in line.switched.segments)
             yield line.switched.n_words, line.switched.positions
 
     with write_text(arguments.output) as out:
@@ -135,8 +136,8 @@ def run(arguments: argparse.Namespace) -> None:
         )
     elif targets and mixed.n_words and counts["covered"] < FEW * n_words:
         print(
-            "warning: few words have a translation: is the lexicon of this language, and is this a language that needs "
-            "--language to be cut into words?",
+            f"warning: {100 * counts['covered'] / n_words:.1f} % of the words have a translation: is the lexicon of this "
+            "language, and is this a language that needs --language to be cut into words?",
             file=sys.stderr,
         )
 
@@ -163,7 +164,7 @@ def _lexicons(sources: list[Source], noise: Noise) -> list[Lexicon]:
 def _switched(arguments: argparse.Namespace, noise: Noise, lexicons: list[Lexicon]) -> Iterator[_Line]:
     a = arguments
     policy, rate = noise.make_policy(), noise.rate_at(a.update)
-    lines = read_parallel(a.input, a.aligned) if a.aligned else ((line, "") for line in read_lines(a.input))
+    lines = read_parallel(a.input, a.aligned) if a.aligned else ((line, "") for line in watched(read_lines(a.input), a.language, a.input))
     step, first = SIDES[a.side]
     for number, (text, other) in enumerate(lines):
         stream = RecordingStream(a.seed, a.epoch, number * step + first)

@@ -1,4 +1,4 @@
-"""Rules by which a SentencePiece model composes its text (NFC) and changes nothing else.
+"""Rules by which a SentencePiece model composes its text (``text.forms.composed``) and changes nothing else.
 
 SentencePiece's own rules (NFKC) cannot be undone: a model trained with them writes ASCII for full-width ，！？ and two
 letters for Thai ำ, and its best output differs from the reference. With these, decode(encode(text)) is the text.
@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from csr.data.protobuf import field, fields
+from csr.text.forms import composed
 
 # Numbers of fields in SentencePiece's protocol buffer: of the model, and of its normalizer.
 _NORMALIZER = 3
@@ -23,7 +24,8 @@ _NAME, _TABLE = 1, 2
 def rules() -> str:
     """SentencePiece's ``normalization_rule_tsv``: the ways to write each composed character, and the character."""
     apart = (chr(code) for code in range(sys.maxunicode) if not unicodedata.is_normalized("NFD", chr(code)))
-    found = {way: unicodedata.normalize("NFC", way) for character in apart for way in _ways(character)}
+    found = {way: composed(way) for character in apart for way in _ways(character)}
+    found |= {way: composed(way) for am in ("\u0e4d\u0e32", "\u0ecd\u0eb2") for way in _with_tones(am)}
     return "".join(f"{_codes(way)}\t{_codes(form)}\n" for way, form in found.items() if way != form)
 
 
@@ -44,6 +46,12 @@ def _ways(character: str) -> Iterator[str]:
         way = "".join((parts[0], *order))
         if unicodedata.normalize("NFC", way) == composed:
             yield from (unicodedata.normalize("NFC", way[:n]) + way[n:] for n in range(1, len(way)))
+
+
+def _with_tones(am: str) -> Iterator[str]:
+    """Yield Thai or Lao am in two signs, alone and with each tone mark between them."""
+    yield am
+    yield from (f"{am[0]}{chr((ord(am[0]) & ~0x7F) | 0x48 + tone)}{am[1]}" for tone in range(4))
 
 
 def _codes(text: str) -> str:

@@ -11,24 +11,25 @@ import regex
 from csr.errors import ConfigError, install
 from csr.evaluation.significance import Statistics
 from csr.evaluation.translation import Score, check_sides
+from csr.text.forms import composed, lower
+from csr.text.words import NO_SPACES
 
 METRICS = ("rouge1", "rouge2", "rougeL")
 
 # A letter with its marks in the scripts written without spaces; elsewhere a run of letters and digits, for English just
 # what rouge-score itself takes as a word. rouge-score by itself drops every letter outside a-z.
-_NO_SPACES = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _TOKEN = regex.compile(
-    rf"(?V1)(?:(?=[{_NO_SPACES}])[\p{{L}}\p{{N}}]\p{{M}}*)|[[\p{{L}}\p{{M}}\p{{N}}]--[{_NO_SPACES}]]+"
+    rf"(?V1)(?:(?=[{NO_SPACES}])[\p{{L}}\p{{N}}]\p{{M}}*)|[[\p{{L}}\p{{M}}\p{{N}}\u200c\u200d]--[{NO_SPACES}]]+"
 )
 
 
 def words(text: str) -> list[str]:
-    """Cut text into characters in scripts written without spaces, into lower-cased words elsewhere.
+    """Composed text, cut into characters in scripts written without spaces, into lower-cased words elsewhere.
 
     >>> words("Die Straße, iPhone手机!")
     ['die', 'straße', 'iphone', '手', '机']
     """
-    return _TOKEN.findall(text.lower())
+    return _TOKEN.findall(lower(composed(text)))
 
 
 def rouge(hyp: Sequence[str], ref: Sequence[str], recall: bool = False) -> dict[str, Score]:

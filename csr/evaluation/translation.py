@@ -59,9 +59,9 @@ def tokenizer_for(language: str) -> str:
 
 
 def tokenize(lines: Iterable[str], tokenizer: str) -> Iterator[list[str]]:
-    """Cut each line into words by one of sacrebleu's tokenizers; ``none`` splits at spaces."""
+    """Cut each line, composed, into words by one of sacrebleu's tokenizers; ``none`` splits at spaces."""
     cut = _bleu(tokenizer).tokenizer
-    return (cut(line).split() for line in lines)
+    return (cut(composed(line)).split() for line in lines)
 
 
 def check_sides(hyp: Sequence[object], ref: Sequence[object]) -> None:

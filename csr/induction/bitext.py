@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from array import array
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,7 +13,8 @@ from tqdm import tqdm
 
 from csr.errors import DataError
 from csr.files import PathLike, read_parallel
-from csr.text.words import tokenize
+from csr.text.forms import composed
+from csr.text.words import SAMPLE, tokenize, warn_of_no_spaces
 
 
 @dataclass(frozen=True)
@@ -53,16 +55,23 @@ def read_bitext(
     source_lang: str | None = None,
     target_lang: str | None = None,
 ) -> Bitext:
-    """Read two aligned files, cut into words by ``csr.text.words.tokenize`` or, if tokenized, at white space only.
+    """Read two aligned files, cut into words by ``csr.text.words.tokenize`` or, if tokenized, at spaces and tabs only.
 
     Raises:
         DataError: the files differ in length, or no pair has words on both sides.
     """
     source, target = _Encoder(), _Encoder()
     lines, n_lines = array("q"), 0
-    for left, right in tqdm(read_parallel(src, tgt), desc="reading", unit=" pairs", disable=None):
+    pairs = read_parallel(src, tgt)
+    first = list(itertools.islice(pairs, SAMPLE))
+    if not tokenized:
+        for side, language, path in zip(zip(*first, strict=True), (source_lang, target_lang), (src, tgt), strict=False):
+            warn_of_no_spaces(side, language, path)
+    for left, right in tqdm(itertools.chain(first, pairs), desc="reading", unit=" pairs", disable=None):
         if tokenized:
-            a, b = left.split(), right.split()
+            # A no-break space is a part of its token.
+            a, b = (composed(line).replace("\t", " ").split(" ") for line in (left, right))
+            a, b = list(filter(None, a)), list(filter(None, b))
         else:
             a, b = tokenize(left, source_lang), tokenize(right, target_lang)
         if a and b:

@@ -12,7 +12,7 @@ from pathlib import Path
 from csr.errors import DataError
 from csr.files import PathLike, read_lines
 from csr.lexicon import Lexicon, read_lexicon
-from csr.text.forms import is_visible, normalized
+from csr.text.forms import folded, is_visible, normalized
 
 FAST_ALIGN_NULL = "<eps>"
 MOSES_NULL = "NULL"
@@ -115,7 +115,7 @@ def _muse_direct(folder: Path, source_lang: str, target_lang: str) -> tuple[Lexi
 def pivoted(first: Lexicon, second: Lexicon) -> Lexicon:
     """Join a lexicon x to y and one y to z: p(z | x) = sum_y p(z | y) p(y | x), over the y that have an entry.
 
-    A y that the lexicons write in different cases is one word.
+    A y that the lexicons write in different cases, or with other apostrophes, is one word.
 
     Raises:
         DataError: the lexicons have no word in common to go through.
@@ -123,13 +123,13 @@ def pivoted(first: Lexicon, second: Lexicon) -> Lexicon:
     >>> pivoted(Lexicon({"haus": {"house": 1.0}}), Lexicon({"house": {"maison": 3.0, "foyer": 1.0}}))
     Lexicon(entries={'haus': {'maison': 0.75, 'foyer': 0.25}})
     """
-    second = second.rewritten(str.lower, str)
+    second = second.rewritten(folded, str)
     onward = {word: second.probs(word) for word in second.entries}
     entries: dict[str, dict[str, float]] = {}
     for word in first.entries:
         total: dict[str, float] = {}
         for middle, prob in first.probs(word).items():
-            for candidate, next_prob in onward.get(middle.lower(), {}).items():
+            for candidate, next_prob in onward.get(folded(middle), {}).items():
                 total[candidate] = total.get(candidate, 0.0) + prob * next_prob
         if total:
             entries[word] = _best_first(total)

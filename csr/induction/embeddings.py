@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from csr.errors import DataError
 from csr.files import PathLike, open_bytes, read_lines, write_text
-from csr.text.words import tokenize
+from csr.text.forms import composed
+from csr.text.words import tokenize, watched
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ def train(
         corpus = Path(folder) / "words"
         with open(corpus, "w", encoding="utf-8") as stream:
             for file in files:
-                for line in read_lines(file):
+                for line in watched(read_lines(file), language, file):
                     # gensim parts words at white space; a word of several syllables is held together by what no
                     # word contains.
                     print(*(word.replace(" ", "_") for word in tokenize(line, language)), file=stream)
@@ -113,7 +114,7 @@ def train(
 def read_embeddings(path: PathLike) -> Embeddings:
     """Read embeddings: word2vec text or binary, text without a header, or a fastText model; compressed by its suffix.
 
-    A word may contain spaces. The first of several rows for a word is kept. Duplicates and rows that do not hold a
+    A word may contain spaces; it is composed. The first of several rows for a word is kept. Duplicates and rows that do not hold a
     word and ``dim`` numbers are left out, counted and reported.
 
     Raises:
@@ -218,7 +219,8 @@ def _collect(path: PathLike, rows: Iterable[_Row], n_expected: int | None) -> Em
     n_read = n_duplicates = n_malformed = 0
     for number, word, vector in rows:
         n_read += 1
-        if vector is None:
+        word = composed(word)
+        if vector is None or not word:
             n_malformed += 1
         elif not np.isfinite(vector).all():
             raise DataError(f"{path}:{number}: expected finite numbers, found {vector[~np.isfinite(vector)][0]}")

@@ -11,10 +11,15 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from csr.lexicon import Lexicon
+from csr.text.forms import folded
 
 
 def placebo(
-    lexicon: Lexicon, seed: int, frequencies: Mapping[str, float] | None = None, stop_words: Collection[str] = ()
+    lexicon: Lexicon,
+    seed: int,
+    frequencies: Mapping[str, float] | None = None,
+    stop_words: Collection[str] = (),
+    language: str | None = None,
 ) -> Lexicon:
     """Exchange the candidates of a lexicon one for one, each with another of about its frequency.
 
@@ -23,9 +28,10 @@ def placebo(
     Words, the number of their candidates and the weights stay.
 
     Args:
-        frequencies: of the candidates, in lower case, in text; without them, the sums of their probabilities over all
+        frequencies: of the candidates, folded, in text; without them, the sums of their probabilities over all
             words, relative to the smallest.
-        stop_words: candidates, in lower case, to be exchanged among themselves.
+        stop_words: candidates, folded, to be exchanged among themselves.
+        language: of the candidates, which says how they are folded.
     """
     if frequencies is None:
         sums: Counter[str] = Counter()
@@ -35,11 +41,11 @@ def placebo(
         counts = {candidate: total / least for candidate, total in sums.items()}
     else:
         candidates = dict.fromkeys(c for options in lexicon.entries.values() for c in options)
-        counts = {candidate: frequencies.get(candidate.lower(), 0.0) for candidate in candidates}
+        counts = {candidate: frequencies.get(folded(candidate, language), 0.0) for candidate in candidates}
     rng = np.random.default_rng(seed)
     exchanged: dict[str, str] = {}
     for stop in (False, True):
-        kind = {c: n for c, n in counts.items() if (c.lower() in stop_words) == stop}
+        kind = {c: n for c, n in counts.items() if (folded(c, language) in stop_words) == stop}
         for band in _bands(kind):
             order = [band[i] for i in rng.permutation(len(band))]
             exchanged |= zip(order, [*order[1:], order[0]], strict=True)

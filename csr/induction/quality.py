@@ -14,7 +14,7 @@ import numpy as np
 from csr.errors import ConfigError, DataError
 from csr.files import PathLike, read_lines, read_parallel, write_whole
 from csr.lexicon import Lexicon
-from csr.text.words import tokenize
+from csr.text.words import tokenize, watched
 
 Bitext = Iterable[tuple[Sequence[str], Sequence[str]]]
 
@@ -34,7 +34,7 @@ def read_bitext(src: PathLike, tgt: PathLike, source_lang: str | None = None, ta
 
 def read_text(path: PathLike, language: str | None = None) -> Iterable[list[str]]:
     """Yield the words of each line, lower-cased and without punctuation."""
-    return (tokenize(line, language) for line in read_lines(path))
+    return (tokenize(line, language) for line in watched(read_lines(path), language, path))
 
 
 def cooccurrence_precision(lexicon: Lexicon, bitext: Bitext, k: int = 1) -> float:

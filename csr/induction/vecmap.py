@@ -19,6 +19,7 @@ from csr.induction.embeddings import Embeddings
 from csr.induction.quality import cooccurrence_precision, read_bitext
 from csr.induction.retrieval import Similarity, mean_similarities, neighbors, one_blas_thread, similarity, unit
 from csr.lexicon import Lexicon
+from csr.text.forms import folded
 
 Pairs = tuple[np.ndarray, np.ndarray]  # row numbers of source and target words, equally many
 Start = str | Sequence[tuple[str, str]]  # one of STARTS, or a seed dictionary
@@ -284,8 +285,9 @@ def word_pairs(src: Sequence[str], tgt: Sequence[str], start: Start) -> Pairs:
         what = "a number" if start == "numerals" else "a word"
         expected = f"{what} that occurs on both sides, found none; use another start"
     else:
-        wanted = list(start)
-        expected = f"a pair whose words are both in the embeddings, found none among {len(wanted):,}"
+        # Vectors may be of words as written or, as ours, of folded ones.
+        wanted = list(dict.fromkeys(pair for a, b in start for pair in ((a, b), (folded(a), folded(b)))))
+        expected = f"a pair whose words are both in the embeddings, found none among {len(start):,}"
     found = [(src_rows[a], tgt_rows[b]) for a, b in wanted if a in src_rows and b in tgt_rows]
     if not found:
         raise DataError(f"{start if isinstance(start, str) else 'seed dictionary'}: expected {expected}")

@@ -92,9 +92,12 @@ def targets(steps: Sequence[Step], until: str) -> list[str]:
     return list(wanted)
 
 
-def escaped(files: Iterable[FilePath]) -> list[str]:
-    """Paths as Snakemake takes them literally: braces mean wildcards there."""
-    return [str(file).replace("{", "{{").replace("}", "}}") for file in files]
+def with_braces(files: Iterable[str]) -> dict[str, int]:
+    """When those input files were last changed (ns) whose paths have braces: parameters of a step, not its inputs.
+
+    Snakemake takes what is in braces for wildcards, and has no way to say that it is not.
+    """
+    return {file: os.stat(file).st_mtime_ns for file in files if "{" in file}
 
 
 def _plain(step: Step) -> dict[str, Any]:

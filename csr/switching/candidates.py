@@ -20,7 +20,11 @@ MANY = 0.1  # of a lexicon's words that stand for themselves are worth a warning
 
 
 def drawable(
-    lexicon: Lexicon, noise: Noise, kind: Kind, stops: tuple[Collection[str], Collection[str]] = ((), ())
+    lexicon: Lexicon,
+    noise: Noise,
+    kind: Kind,
+    stops: tuple[Collection[str], Collection[str]] = ((), ()),
+    languages: Languages = (None, None),
 ) -> Lexicon:
     """The words that may be switched, with the candidates that may be drawn; draw these by weight.
 
@@ -33,7 +37,7 @@ def drawable(
     noise = noise.resolved(kind)
     if not noise.keep_identical:
         lexicon = lexicon.without_identical()
-    lexicon = lexicon.filtered(noise.min_weight or 0.0, noise.min_length, *stops)
+    lexicon = lexicon.filtered(noise.min_weight or 0.0, noise.min_length, *stops, languages)
     if noise.top_k:
         lexicon = lexicon.top(noise.top_k)
     return lexicon.tempered(noise.temperature or 1.0)
@@ -82,7 +86,8 @@ class Source:
                     f"{self.path}: {n_lost:,} of its {len(lexicon):,} words have no translation but themselves and "
                     "stay; --keep-identical draws them"
                 )
-        left = drawable(lexicon, noise, kind, _stop_words(self.path, noise.resolved(kind), record.languages))
+        stops = _stop_words(self.path, noise.resolved(kind), record.languages)
+        left = drawable(lexicon, noise, kind, stops, record.languages)
         if not len(left):
             raise DataError(
                 f"{self.path}: nothing is left to draw of its {len(lexicon):,} words: candidates equal to their word, "

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from csr.lexicon import Lexicon
+from csr.lexicon import Languages, Lexicon
 from csr.switching.noise import SwitchedLine, runs
 from csr.switching.streams import Stream
-from csr.text.forms import title
+from csr.text.forms import folded, title
 
 _LONGEST = 10  # spans this long or longer share a cell
 _ENOUGH = 5.0  # expected in each cell, the usual condition of the test
@@ -87,11 +87,16 @@ class Draws:
     """What was drawn over a text, counted line by line; the memory it takes does not grow with the text.
 
     Args:
-        stop_words: of the text's language and of its translations, in lower case, if they are known.
+        stop_words: of the text's language and of its translations, folded, if they are known.
+        languages: these two, which say how words are folded.
     """
 
-    def __init__(self, stop_words: tuple[Collection[str], Collection[str]] | None = None) -> None:
-        self._stop_words = stop_words
+    def __init__(
+        self,
+        stop_words: tuple[Collection[str], Collection[str]] | None = None,
+        languages: Languages = (None, None),
+    ) -> None:
+        self._stop_words, self._languages = stop_words, languages
         self._lengths: Counter[int] = Counter()  # of the spans drawn
         self._lines: Counter[int] = Counter()  # by their number of words
         self._n_replaced = self._n_runs = 0
@@ -104,7 +109,7 @@ class Draws:
         """Count a line, the lexicon it was switched by and the stream that it took its numbers from.
 
         Args:
-            opposite: words of its translation, in lower case, if there is one.
+            opposite: words of its translation, folded, if there is one.
         """
         self._lengths.update(stream.lengths)
         self._lines[line.n_words] += 1
@@ -118,12 +123,13 @@ class Draws:
             if not candidates:
                 continue
             drawn.setdefault(word, Counter())[candidates[0]] += 1
+            word, new = map(folded, (word, new), self._languages)
             if opposite is not None:
                 self._n_compared += 1
-                self._n_opposite += new.lower() in opposite
-            if self._stop_words and word.lower() not in self._stop_words[0]:
+                self._n_opposite += new in opposite
+            if self._stop_words and word not in self._stop_words[0]:
                 self._n_content += 1
-                self._n_stops += new.lower() in self._stop_words[1]
+                self._n_stops += new in self._stop_words[1]
 
     def report(self, rate: float, mean_span: float | None) -> Iterator[tuple[str, str]]:
         """Yield figures by name, given the rate that was asked for and the mean of the Poisson, if there is one."""

@@ -10,6 +10,8 @@ import regex
 
 from csr.text.languages import base
 
+# Soft hyphens, word joiners, byte-order marks and invisible operators.
+_MEANINGLESS = dict.fromkeys((0xAD, 0x2060, 0x2061, 0x2062, 0x2063, 0x2064, 0xFEFF))
 _VISIBLE = regex.compile(r"[^\p{Cc}\p{Cf}\p{Z}]")
 # i and ı are two letters, with the capitals İ and I.
 _DOTTED = ("tr", "az", "crh", "gag", "tt")
@@ -21,16 +23,27 @@ _GREEK_ACCENTS = regex.compile(r"(?<=[\p{Greek}\u0308])[\u0300\u0301\u0313\u0314
 _GREEK = regex.compile(r"\p{Greek}")
 _GEORGIAN = regex.compile(r"\p{Georgian}")
 # What one word is written with in one text and another: l'idée, l’idée; o‘zbek, oʻzbek; צה״ל, צה"ל.
-_APOSTROPHES, _GERSHAYIM = "'’‘ʼʻ", '״"'
+_APOSTROPHES, _GERSHAYIM, _GERESH = "'’‘ʼʻ", '"״', "׳"
+_SIGNS = {ord(sign): signs[0] for signs in (_APOSTROPHES + _GERESH, _GERSHAYIM) for sign in signs[1:]}
+_HEBREW = regex.compile(r"\p{Hebrew}")
+# Thai and Lao am in two signs, with the tone mark anywhere: น้ํา, นํ้า for น้ำ. Unicode keeps them apart.
+_AM = regex.compile("\u0e4d([\u0e48-\u0e4b]?)\u0e32|\u0ecd([\u0ec8-\u0ecb]?)\u0eb2")
 
 
 def composed(text: str) -> str:
-    """Text in Unicode's composed form (NFC), without byte-order marks: what words are compared in.
+    """Text in Unicode's composed form (NFC), without signs that show nothing and mean nothing: what words are compared in.
 
-    >>> composed("Vie\\u0323\\u0302t") == "Việt"
-    True
+    Such are byte-order marks, soft hyphens, word joiners and the like; joiners that shape letters are none of them.
+
+    >>> composed("Vie\\u0323\\u0302t") == "Việt", composed("Schiff\\u00adfahrt")
+    (True, 'Schifffahrt')
     """
-    return text if text.isascii() else unicodedata.normalize("NFC", text.replace("\ufeff", ""))
+    if text.isascii():
+        return text
+    text = unicodedata.normalize("NFC", text.translate(_MEANINGLESS))
+    if "\u0e4d" in text or "\u0ecd" in text:
+        text = _AM.sub(lambda am: am[1] + "\u0e33" if am[2] is None else am[2] + "\u0eb3", text)
+    return text
 
 
 def normalized(line: str) -> str:
@@ -58,6 +71,15 @@ def lower(text: str, language: str | None = None) -> str:
     return text.replace("İ", "i").lower()
 
 
+def folded(word: str, language: str | None = None) -> str:
+    """A word as words are compared and counted: in lower case, with one sign for all apostrophes, one for gershayim.
+
+    >>> folded("L’Eau") == folded("l'eau"), folded("Irak", "tr")
+    (True, 'ırak')
+    """
+    return lower(word if word.isascii() else word.translate(_SIGNS), language)
+
+
 def title(word: str, language: str | None = None) -> str:
     """A word with its first letter as titles and sentences begin: ``ǆep`` -> ``ǅep``; Georgian has no such form.
 
@@ -73,15 +95,16 @@ def title(word: str, language: str | None = None) -> str:
 def upper(word: str, language: str | None = None) -> str:
     """A word as text all in capitals has it: Greek without accents; Georgian, which has none in sentences, as it is.
 
-    >>> upper("iyi", "tr"), upper("οδός"), upper("ახალი")
-    ('İYİ', 'ΟΔΟΣ', 'ახალი')
+    >>> upper("iyi", "tr"), upper("οδός"), upper("արև"), upper("ახალი")
+    ('İYİ', 'ΟΔΟΣ', 'ԱՐԵՎ', 'ახალი')
     """
     if _GEORGIAN.search(word):
         return word
     if _GREEK.search(word):
         marked = _GREEK_HIATUS.sub(lambda vowel: f"{vowel[0]}\u0308", unicodedata.normalize("NFD", word))
         word = unicodedata.normalize("NFC", _GREEK_ACCENTS.sub("", marked))
-    return (word.translate(_DOTTED_UPPER) if _dotted(language) else word).upper()
+    # Unicode's capitals of the ligature և are those of the old spelling, ԵՒ.
+    return (word.translate(_DOTTED_UPPER) if _dotted(language) else word).replace("և", "եվ").upper()
 
 
 class Case(Protocol):
@@ -106,7 +129,7 @@ def spellings(words: Sequence[str], case: Case, language: str | None = None) -> 
     """How text may write words of a lexicon in a case of ``LOOKUPS``, each with the number of its word.
 
     First each word as the case has it, then what else there is: apostrophes and gershayim have several signs; capitals
-    of Greek and Georgian have other forms too; and where no language is given, ``i`` may have the capital İ, which no
+    of Greek, Georgian, Armenian and ß have other forms too; and where no language is given, ``i`` may have the capital İ, which no
     other language has.
 
     >>> spellings(["l'eau", "iyi"], title)
@@ -122,13 +145,15 @@ def _others(word: str, case: Case, language: str | None) -> Iterator[str]:
             yield case(written, language)
         if case is upper and written.upper() != upper(written, language):
             yield written.upper()
+        if case is upper and "ß" in written:
+            yield upper(written.replace("ß", "ẞ"), language)
         if language is None and "i" in written and case(written, _DOTTED[0]) != case(written):
             yield case(written, _DOTTED[0])
 
 
 def _signs(word: str) -> Iterator[str]:
     yield word
-    for signs in (_APOSTROPHES, _GERSHAYIM):
+    for signs in (_APOSTROPHES + _GERESH if _HEBREW.search(word) else _APOSTROPHES, _GERSHAYIM):
         if used := next((sign for sign in signs if sign in word), None):
             yield from (word.replace(used, sign) for sign in signs if sign != used)
 

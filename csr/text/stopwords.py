@@ -7,7 +7,7 @@ from pathlib import Path
 
 from csr.errors import ConfigError
 from csr.files import read_lines
-from csr.text.forms import composed, lower, normalized
+from csr.text.forms import composed, folded, normalized
 from csr.text.languages import base, entry, is_known
 
 
@@ -25,7 +25,7 @@ def _lists() -> dict[str, str]:
 
 
 def stop_words(language_or_file: str) -> frozenset[str]:
-    """The stop words of a language (``de``, from stopwords-iso) or of a file of one word a line, lower-cased.
+    """The stop words of a language (``de``, from stopwords-iso) or of a file of one word a line, folded.
 
     stopwords-iso has every language of both papers but isiXhosa. Its English list is broad: it holds ``work``, a word
     that Visser et al. do switch (Table 1). A file replaces it.
@@ -37,8 +37,8 @@ def stop_words(language_or_file: str) -> frozenset[str]:
 
     listed = entry(_lists(), language_or_file) if is_known(language_or_file) else None
     if listed is not None:
-        return frozenset(map(composed, stopwordsiso.stopwords(listed)))
+        return frozenset(folded(composed(word), language_or_file) for word in stopwordsiso.stopwords(listed))
     if not Path(language_or_file).is_file():
         known = " ".join(sorted(_lists().values()))
         raise ConfigError(f"stop words: {language_or_file}: expected a file or one of the languages {known}")
-    return frozenset(lower(word) for line in read_lines(language_or_file) if (word := normalized(line)))
+    return frozenset(folded(word) for line in read_lines(language_or_file) if (word := normalized(line)))

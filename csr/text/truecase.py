@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from csr.files import PathLike, read_lines
-from csr.text.forms import lower, normalized
+from csr.text.forms import folded, lower, normalized
 from csr.text.sentences import opens_sentence
 from csr.text.words import segments
 
@@ -33,7 +33,7 @@ def running_forms(lines: Iterable[str], language: str | None = None) -> dict[str
                 starts = starts or opens_sentence(text)
                 continue
             if not starts or text[1:] != lower(text[1:], language):
-                counts.setdefault(lower(text, language), Counter())[text] += 1
+                counts.setdefault(folded(text, language), Counter())[text] += 1
             starts = False
     return {word: forms.most_common(1)[0][0] for word, forms in counts.items()}
 

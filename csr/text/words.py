@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import regex
 
-from csr.text.forms import lower, normalized
+from csr.text.forms import folded, normalized
 from csr.text.segmenters import Segments, recut
+
+logger = logging.getLogger(__name__)
 
 # Scripts written without spaces, as the content of a set: a Chinese or Japanese character is about a word or a part of
 # one; of the others (Thai, Lao, Khmer, Burmese ...: Unicode's line breaks of complex context) only a dictionary knows.
@@ -38,6 +42,7 @@ _LINKS = regex.compile(_LINK)
 _LINKS_AND_MAILS = regex.compile(f"{_LINK}|{_MAIL}")
 _ALPHABETIC = regex.compile(r"\p{L}")
 _LETTERS = regex.compile(rf"(?V1)(?P<unspaced>[\p{{L}}&&[{NO_SPACES}]])|\p{{L}}")
+SAMPLE = 1000  # lines of a text that tell its script
 _IN_WORDS = regex.compile(rf"{_REST}|\u200c")
 _JOINS = regex.compile(rf"[{_MARKS}]")
 
@@ -85,12 +90,12 @@ def words(line: str, language: str | None = None) -> list[str]:
 
 
 def tokenize(line: str, language: str | None = None) -> list[str]:
-    """The words of a line, normalized and in lower case: the form lexicons are made and looked up in.
+    """The words of a line, normalized and folded (lower case, one apostrophe): the form lexicons are made and judged in.
 
     >>> tokenize("It's 5 o'clock, (almost)!")
     ["it's", '5', "o'clock", 'almost']
     """
-    return [lower(word, language) for word in words(line, language)]
+    return [folded(word, language) for word in words(line, language)]
 
 
 def share_without_spaces(lines: Iterable[str]) -> float:
@@ -101,6 +106,24 @@ def share_without_spaces(lines: Iterable[str]) -> float:
     """
     counts = Counter(bool(letter["unspaced"]) for line in lines for letter in _LETTERS.finditer(line))
     return counts[True] / counts.total() if counts else 0.0
+
+
+def watched(lines: Iterable[str], language: str | None, place: object) -> Iterator[str]:
+    """Lines as they are, the first thousand of them looked at: ``warn_of_no_spaces``."""
+    lines = iter(lines)
+    first = list(itertools.islice(lines, SAMPLE))
+    warn_of_no_spaces(first, language, place)
+    yield from first
+    yield from lines
+
+
+def warn_of_no_spaces(lines: Iterable[str], language: str | None, place: object) -> None:
+    """Warn of text in scripts without spaces whose language is not named, so that it has few words."""
+    if language is None and (share := share_without_spaces(lines)) > 0.5:
+        logger.warning(
+            f"{place}: {100 * share:.0f} % of the letters are of scripts written without spaces, and words are taken "
+            "to stand between spaces: name the language (zh, ja, th ...)"
+        )
 
 
 def in_words(piece: str) -> bool:

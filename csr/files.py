@@ -189,7 +189,7 @@ def read_parallel(src: PathLike, tgt: PathLike) -> Iterator[tuple[str, str]]:
         raise DataError(f"{src}: expected at least one line, found an empty file")
 
 
-def folders(text: str, setting: str) -> list[str]:
+def several(text: str, setting: str) -> list[str]:
     """The paths in a text with colons between them, as fairseq takes several.
 
     Raises:
@@ -292,11 +292,14 @@ def write_whole(path: PathLike) -> Iterator[Path]:
         OSError: the disk is full, or the file cannot be written for another reason.
     """
     if is_stream(path):
-        yield Path(path)
+        with _named(Path(path)):
+            yield Path(path)
         return
     if os.path.isdir(path):
         raise ConfigError(f"{path}: expected the name of a file, found a folder")
     target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise ConfigError(f"{path}: expected the name of a file, found a link that leads to itself")
     target.parent.mkdir(parents=True, exist_ok=True)
     part = _temporary(target)
     try:

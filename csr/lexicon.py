@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import math
@@ -19,6 +20,7 @@ from csr.text.forms import CASES, LOOKUPS, folded, is_visible, normalized, spell
 logger = logging.getLogger(__name__)
 
 Kind = Literal["similarities", "probabilities", "dictionary"]
+Words = Collection[str] | None
 Languages = tuple[str | None, str | None]  # of the words and of their candidates, where they are known
 KINDS: tuple[Kind, ...] = ("similarities", "probabilities", "dictionary")
 
@@ -41,8 +43,10 @@ class Lexicon:
 
     def probs(self, word: str) -> dict[str, float]:
         """P(candidate | word): the weights of one word, scaled to sum to 1."""
-        total = sum(self.entries[word].values())
-        return {candidate: weight / total for candidate, weight in self.entries[word].items()}
+        weights = self.entries[word]
+        unit = max(weights.values()) if sum(weights.values()) == math.inf else 1.0
+        total = sum(weight / unit for weight in weights.values())
+        return {candidate: weight / unit / total for candidate, weight in weights.items()}
 
     def tempered(self, temperature: float) -> Lexicon:
         """Flatten (T > 1) or sharpen (T < 1) the choice between candidates; T = inf makes it uniform.
@@ -54,12 +58,7 @@ class Lexicon:
         """
         if not temperature > 0:
             raise ValueError(f"temperature must be positive, got {temperature}")
-        return Lexicon(
-            {
-                word: {c: w ** (1 / temperature) for c, w in candidates.items()}
-                for word, candidates in self.entries.items()
-            }
-        )
+        return Lexicon({word: _powers(candidates, 1 / temperature) for word, candidates in self.entries.items()})
 
     def top(self, k: int) -> Lexicon:
         """Keep the k candidates of largest weight of each word."""
@@ -83,31 +82,22 @@ class Lexicon:
         """Drop candidates that weigh less than ``min_weight``, stop words on either side, and short source words.
 
         Visser et al., section 3.1: "we only sample translations with probabilities greater than 2 %"; "we exclude
-        stopwords and words shorter than four characters from translation". Stop words are given folded (``text.forms``).
+        stopwords and words shorter than four characters from translation". Stop words are folded (``text.forms``).
         """
-        source, target = languages
+        (source, target), target_stops = languages, target_stop_words
         kept = {
-            word: {c: w for c, w in candidates.items() if w >= min_weight and folded(c, target) not in target_stop_words}
+            word: {c: w for c, w in candidates.items() if w >= min_weight and folded(c, target) not in target_stops}
             for word, candidates in self.entries.items()
             if len(word) >= min_length and folded(word, source) not in stop_words
         }
         return Lexicon({word: candidates for word, candidates in kept.items() if candidates})
 
-    def restricted(
-        self,
-        words: Collection[str] | None = None,
-        candidates: Collection[str] | None = None,
-        languages: Languages = (None, None),
-    ) -> Lexicon:
+    def restricted(self, words: Words = None, candidates: Words = None, languages: Languages = (None, None)) -> Lexicon:
         """Keep the entries whose word, and the candidates that, occur in the given vocabularies, also folded."""
-
-        def among(word: str, vocabulary: Collection[str] | None, language: str | None) -> bool:
-            return vocabulary is None or word in vocabulary or folded(word, language) in vocabulary
-
         kept = {
-            word: {c: w for c, w in options.items() if among(c, candidates, languages[1])}
+            word: {c: w for c, w in options.items() if _among(c, candidates, languages[1])}
             for word, options in self.entries.items()
-            if among(word, words, languages[0])
+            if _among(word, words, languages[0])
         }
         return Lexicon({word: options for word, options in kept.items() if options})
 
@@ -143,8 +133,6 @@ class Lexicon:
 
     def distinct(self, language: str | None = None) -> Lexicon:
         """Let candidates of a word that are the same in capitals be one, as the first is written; weights add up.
-
-        So that they stay apart in every case (``cased``).
 
         >>> Lexicon({"weg": {"Straße": 0.5, "Pfad": 0.3, "strasse": 0.2}}).distinct().entries
         {'weg': {'Straße': 0.7, 'Pfad': 0.3}}
@@ -215,8 +203,7 @@ class Lexicon:
         A word or a candidate that an earlier lexicon writes otherwise, but for case, is written as there.
         """
         total: dict[str, dict[str, float]] = {}
-        words = _Forms()
-        targets = _Forms()
+        words, targets = _Forms(), _Forms()
         for lexicon, factor in lexicons:
             if not factor > 0:
                 raise ValueError(f"a factor must be positive, got {factor}")
@@ -228,6 +215,19 @@ class Lexicon:
             words.close()
             targets.close()
         return Lexicon({word: dict(sorted(c.items(), key=lambda item: -item[1])) for word, c in total.items()})
+
+
+def _among(word: str, vocabulary: Words, language: str | None) -> bool:
+    return vocabulary is None or word in vocabulary or folded(word, language) in vocabulary
+
+
+def _powers(weights: Mapping[str, float], power: float) -> dict[str, float]:
+    """Weights to a power; relative to the largest where that would be too large or too small for a number."""
+    largest = max(weights.values())
+    with contextlib.suppress(OverflowError):
+        if largest**power:
+            return {c: w**power for c, w in weights.items()}
+    return {c: (w / largest) ** power for c, w in weights.items()}
 
 
 class _Forms:
@@ -295,7 +295,7 @@ def write_lexicon(lexicon: Lexicon, path: PathLike) -> None:
     here, with a warning.
 
     Raises:
-        DataError: nothing is left.
+        DataError: nothing is left, or a weight is too large for a number.
     """
     n_written = n_invisible = 0
     with write_text(path) as stream:
@@ -303,6 +303,8 @@ def write_lexicon(lexicon: Lexicon, path: PathLike) -> None:
             source = normalized(word)
             for candidate, weight in candidates.items():
                 target = normalized(candidate)
+                if weight == math.inf:
+                    raise DataError(f"{path}: expected weights that are numbers, found infinity for {source}")
                 if is_visible(source) and is_visible(target):
                     stream.write(f"{source}\t{target}\t{weight:.6g}\n")
                     n_written += 1

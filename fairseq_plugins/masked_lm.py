@@ -20,7 +20,7 @@ from csr.data.blocks import Blocks, pack
 from csr.data.subwords import model_file, read_rows
 from csr.data.vocabulary import word_encoder
 from csr.errors import ConfigError, DataError
-from csr.files import sha256
+from csr.files import several, sha256
 from csr.switching.candidates import Source
 from csr.switching.compiled_masking import STATS, MaskingSwitcher
 from csr.switching.encoded import EncodedLexicon, encode_lexicon, encoded_lexicon
@@ -168,7 +168,7 @@ class CsrMaskedLmTask(FairseqTask):
     def setup_task(cls, cfg: CsrMaskedLmConfig, **kwargs: object) -> "CsrMaskedLmTask":
         """Read the dictionary."""
         allow_bf16(cfg)
-        path = Path(utils.split_paths(cfg.data)[0], "dict.txt")
+        path = Path(several(cfg.data, "DATA")[0], "dict.txt")
         if not path.is_file():
             raise DataError(f"{path}: expected the dictionary that csr mixture writes, found no such file")
         return cls(cfg, Dictionary.load(str(path)))

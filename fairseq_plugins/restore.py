@@ -14,7 +14,7 @@ from omegaconf import II
 
 from csr.data.vocabulary import piece_encoder, word_encoder
 from csr.errors import ConfigError
-from csr.files import sha256
+from csr.files import several, sha256
 from csr.lexicon import Languages, Lexicon
 from csr.switching.candidates import Source
 from csr.switching.compiled import STATS, Masker, Switcher
@@ -157,13 +157,13 @@ class CsrRestoreTask(CsrTranslationTask):
         cfg = self.cfg
         if cfg.lexicon is None:
             raise ConfigError("--lexicon: expected a lexicon (source<TAB>target<TAB>weight), found none")
-        forward = cfg.lexicon.split(":")
+        forward = several(cfg.lexicon, "--lexicon")
         if cfg.monolingual:
             return [self._encoded([Source(path, (cfg.monolingual, None)) for path in forward], self.noise)]
         there: Languages = (cfg.source_lang, cfg.target_lang)
         back: Languages = (cfg.target_lang, cfg.source_lang)
         if cfg.reverse_lexicon:
-            backward = [Source(path, back) for path in cfg.reverse_lexicon.split(":")]
+            backward = [Source(path, back) for path in several(cfg.reverse_lexicon, "--reverse-lexicon")]
         else:
             backward = [Source(path, back, swapped=True) for path in forward]
         return [

@@ -23,6 +23,7 @@ from csr.backbone.presets import preset_named
 from csr.data.examples import LanguageIds, language_symbol
 from csr.errors import ConfigError, DataError
 from csr.evaluation.translation import tokenizer_for
+from csr.files import several
 from csr.switching.compiled import Masker, Sometimes
 from csr.switching.settings import WORDS, Noise
 from csr.switching.symbols import Unit, piece_roles
@@ -115,6 +116,7 @@ class CsrTranslationTask(TranslationTask):
     def setup_task(cls, cfg: CsrTranslationConfig, **kwargs: object) -> "CsrTranslationTask":
         """Load the dictionary."""
         allow_bf16(cfg)
+        several(cfg.data, "DATA")
         return super().setup_task(cfg, **kwargs)
 
     def build_model(self, cfg: Namespace, from_checkpoint: bool = False) -> BaseFairseqModel:

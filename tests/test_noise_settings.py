@@ -23,6 +23,7 @@ from csr.switching.noise import FixedSpans, IndependentWords, PoissonSpans, Sche
 from csr.switching.settings import Noise
 from csr.switching.streams import Stream
 from csr.switching.symbols import Mark, piece_roles
+from csr.text.forms import LOOKUPS, normalized, spellings
 from csr.text.words import segments
 
 DEFAULTS = Noise()
@@ -65,14 +66,31 @@ def test_yaml_and_command_line_give_the_same_settings(noise):
     assert read_options(parser.parse_args(flags(noise, DEFAULTS)), DEFAULTS) == noise
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=50)
 @given(noises)
 def test_a_fairseq_task_gets_the_same_settings(noise):
+    """Through the options that fairseq makes of the task's fields."""
+    from fairseq.dataclass.utils import gen_parser_from_dataclass
+
+    from fairseq_plugins.restore import CsrRestoreConfig, CsrRestoreTask
+
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    gen_parser_from_dataclass(parser, CsrRestoreConfig())
+    cfg = parser.parse_args(["data", *flags(noise, DEFAULTS)])
+    assert CsrRestoreTask.noise.func(argparse.Namespace(cfg=cfg)) == noise
+
+
+def test_fairseq_train_gives_its_task_the_settings():
+    """Through the whole command line and omegaconf, once: they cost a second."""
     from fairseq import options
     from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 
     from fairseq_plugins.restore import CsrRestoreTask
 
+    noise = Noise(
+        policy="independent", rate=0.2, gate=0.5, replace="mixture", mask_share=0.25, schedule="linear", rate_end=0.1,
+        schedule_updates=9, temperature=math.inf, top_k=4, min_weight=0.05, stop_words=("de", "none"),
+    )  # fmt: skip
     arguments = ["data", "--arch", "transformer", "--task", "csr_restore", *flags(noise, DEFAULTS)]
     parsed = options.parse_args_and_arch(options.get_training_parser(), arguments)
     task = argparse.Namespace(cfg=convert_namespace_to_omegaconf(parsed).task)
@@ -150,14 +168,51 @@ def test_probabilities_are_not_read_the_wrong_way_round(tmp_path):
     assert Source(path, swapped=True).read(Noise()).entries == {"dog": {"hund": 1.0, "köter": 1.0}}
 
 
-POOL = ("haus", "Haus", "HAUS", "l'idée", "L’idée", "straße", "Straße", "über", "Über", "ijs", "a1", "2024", "x")
-TARGETS = ("house", "House", "haus", "HAUS", "l'idée", "the", "Iris", "x", "strada")
+WORDS = ("haus", "Haus", "HAUS", "l'idée", "L’idée", "straße", "STRAẞE", "über", "Über", "ijs", "a1", "2024", "x")
+# Of twenty languages in twelve scripts, as text has them: with their capitals, joiners and marks inside of words.
+WORDS += (
+    "col·lecció",
+    "ışık",
+    "İlk",
+    "o‘zbek",
+    "ọ̀rọ̀",
+    "học",
+    "οδός",
+    "ΟΔΟΣ",
+    "слово",
+    "п'ять",
+    "П’ЯТЬ",
+    "სახლი",
+    "ᲡᲐᲮᲚᲘ",
+)
+WORDS += (
+    "արև",
+    "ԱՐԵՎ",
+    'ארה"ב',
+    "ארה״ב",
+    "צ'ק",
+    "سڑک",
+    "کتاب\u200cها",
+    "सड़क",
+    "ප්\u200dරශ්නය",
+    "അവന്\u200d",
+    "น้ำ",
+    "학교",
+    "学校",
+    "ሰላም",
+)
+POOL = tuple(map(normalized, WORDS))
+TARGETS = ("house", "House", "haus", "HAUS", "l'idée", "the", "Iris", "x", "strada", "ახალი", "ев", "ǆep", "γλώσσα")
+LANGUAGES = (None, "de", "tr", "el", "nl", "ka")
 texts = st.lists(
     st.tuples(st.sampled_from(POOL), st.sampled_from((" ", ", ", ". ", "-", " … "))), min_size=1, max_size=9
 )
 options = st.dictionaries(st.sampled_from(TARGETS), st.sampled_from((0.5, 1.0)), min_size=1)
 tables = st.dictionaries(st.sampled_from(POOL), options, min_size=1)
-CHARACTERS = sorted({c for word in (*POOL, *TARGETS) for c in word + word.upper() + word.title()} | set(",.-…"))
+FORMS = {
+    form for case, _ in LOOKUPS for language in LANGUAGES for _, form in spellings((*POOL, *TARGETS), case, language)
+}
+CHARACTERS = sorted({c for form in FORMS for c in form} | set(",.-…"))
 SYMBOLS = ["<s>", "<pad>", "</s>", "<unk>", "▁", *CHARACTERS]
 IDS = {piece: i for i, piece in enumerate(SYMBOLS)}
 
@@ -167,14 +222,23 @@ def spelled(words, spaced):
     return [[*[IDS["▁"]] * spaced, *(IDS[c] for c in word)] if all(c in IDS for c in word) else [] for word in words]
 
 
-@given(texts, tables, st.sampled_from(KINDS), st.integers(1, 5), st.booleans(), st.sampled_from((None, 1)))
-def test_training_may_replace_what_csr_switch_may_replace(parts, table, kind, min_length, identical, top_k):
+@given(
+    texts,
+    tables,
+    st.sampled_from(KINDS),
+    st.integers(1, 5),
+    st.booleans(),
+    st.sampled_from((None, 1)),
+    st.tuples(st.sampled_from(LANGUAGES), st.sampled_from(LANGUAGES)),
+)
+def test_training_may_replace_what_csr_switch_may_replace(parts, table, kind, min_length, identical, top_k, languages):
     """For any text, lexicon and settings: with all words replaced, both give the same sentence."""
     noise = Noise(rate=1.0, min_length=min_length, keep_identical=identical, top_k=top_k)
-    lexicon = drawable(Lexicon(table), noise, kind, (frozenset({"über"}), frozenset({"the"})))
+    lexicon = drawable(Lexicon(table), noise, kind, (frozenset({"über"}), frozenset({"the"})), languages)
     assume(len(lexicon))
     line = "".join(word + after for word, after in parts).strip()
-    expected = switch_line(line, lexicon.cased(), noise.make_policy(), Stream(1, 1, 5))
+    cased, (language, other) = lexicon.cased(languages), languages
+    expected = switch_line(line, cased, noise.make_policy(), Stream(1, 1, 5), language=language, target_language=other)
 
     ids, marks = [], []
     for text, is_word in segments(f" {line}"):
@@ -184,7 +248,7 @@ def test_training_may_replace_what_csr_switch_may_replace(parts, table, kind, mi
         if is_word and len(ids) > len(text) and ids[-len(text) - 1] == IDS["▁"]:
             marks[-len(text) - 1] = Mark.BEGIN  # the space sign belongs to the word that follows
     try:
-        encoded = encode_lexicon(lexicon, spelled)
+        encoded = encode_lexicon(lexicon, spelled, languages)
     except DataError:  # of numbers alone
         assert not expected.positions
         return

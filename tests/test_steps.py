@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+import os
 import types
 import typing
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import pytest
 
 from csr.errors import ConfigError
 from csr.experiments.kinds import EXPERIMENTS, kind_of
-from csr.running.steps import Step, as_config, from_config, selected, targets, with_braces
+from csr.running.steps import Step, as_config, from_config, selected, targets
 from csr.settings import as_mapping, build
 
 STEPS = [
@@ -52,11 +53,14 @@ def test_steps_pass_through_json():
 
 
 def test_files_with_braces_in_their_paths_are_told_by_their_time(tmp_path):
+    """Snakemake would take ``{x}`` for a wildcard."""
     paths = [str(tmp_path / name) for name in ("{x}", "x", "a{b}c")]
     for number, path in enumerate(paths, 1):
         Path(path).touch()
         os.utime(path, ns=(0, number))
-    assert with_braces(paths) == {paths[0]: 1, paths[2]: 3}
+    (step,) = from_config(as_config([Step("a", ["b"], paths, ["out"], settings={"c": 1})]))
+    assert step.inputs == [paths[1]]
+    assert step.settings == [{"c": 1}, {paths[0]: 1, paths[2]: 3}]
 
 
 TEXTS = [{"lang": "de", "file": "mono.de"}, {"lang": "en", "file": "mono.en"}]

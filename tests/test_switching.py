@@ -381,8 +381,8 @@ def test_csr_switch_warns_of_a_lexicon_that_does_not_fit(tmp_path, capsys, caplo
         assert main(command) == 0
     err = capsys.readouterr().err.splitlines()
     assert err[0].startswith("2 words, 100.0 % with a translation")
-    assert err[2].startswith("warning: 66.7 % of the words are among the translations")
-    assert err[4].startswith("warning: few words have a translation")
+    assert err[2].startswith("warning: 0.0 % of the words have a translation, and 66.7 % are among the translations")
+    assert err[4].startswith("warning: 0.0 % of the words have a translation: is the lexicon of this language")
     assert len(err) == 5
     assert caplog.messages[0].endswith(
         "1 of its 3 words have no translation but themselves and stay; --keep-identical draws them"

@@ -65,7 +65,11 @@ def _register_ibm1(parser: argparse.ArgumentParser) -> None:
         help="smallest probability to write (default: %(default)s)",
     )
     add_languages(parser)
-    add("--tokenized", action="store_true", help="cut at spaces and tabs alone, as it stands (default: words, lower-cased)")
+    add(
+        "--tokenized",
+        action="store_true",
+        help="cut at spaces and tabs alone, as it stands (default: words, lower-cased)",
+    )
     parser.set_defaults(run=ibm1)
 
 

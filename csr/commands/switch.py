@@ -128,18 +128,26 @@ def run(arguments: argparse.Namespace) -> None:
         f"switch points at {100 * mixed.point_rate:.1f} % of the word boundaries",
         file=sys.stderr,
     )
-    if targets and counts["opposite"] > 1.5 * counts["covered"]:
-        print(
-            f"warning: {100 * counts['opposite'] / n_words:.1f} % of the words are among the translations: is the "
-            "lexicon the other way round? csr lexicon transform --invert turns it",
-            file=sys.stderr,
+    if doubt := _doubt(counts["covered"] / n_words, counts["opposite"] / n_words if targets else None, mixed.n_words):
+        print(f"warning: {doubt}", file=sys.stderr)
+
+
+def _doubt(covered: float, opposite: float | None, n_words: int) -> str | None:
+    """Why the lexicon may be a wrong one, from the shares of the words with a translation and among translations."""
+    if opposite is None or not n_words:
+        return None
+    found = f"{100 * covered:.1f} % of the words have a translation"
+    if opposite > 1.5 * covered:
+        return (
+            f"{found}, and {100 * opposite:.1f} % are among the translations: is the lexicon the other way round? csr "
+            "lexicon transform --invert turns it"
         )
-    elif targets and mixed.n_words and counts["covered"] < FEW * n_words:
-        print(
-            f"warning: {100 * counts['covered'] / n_words:.1f} % of the words have a translation: is the lexicon of this "
-            "language, and is this a language that needs --language to be cut into words?",
-            file=sys.stderr,
+    if covered < FEW:
+        return (
+            f"{found}: is the lexicon of this language, and is this a language that needs --language to be cut into "
+            "words?"
         )
+    return None
 
 
 class _Line(NamedTuple):
@@ -164,7 +172,11 @@ def _lexicons(sources: list[Source], noise: Noise) -> list[Lexicon]:
 def _switched(arguments: argparse.Namespace, noise: Noise, lexicons: list[Lexicon]) -> Iterator[_Line]:
     a = arguments
     policy, rate = noise.make_policy(), noise.rate_at(a.update)
-    lines = read_parallel(a.input, a.aligned) if a.aligned else ((line, "") for line in watched(read_lines(a.input), a.language, a.input))
+    lines = (
+        read_parallel(a.input, a.aligned)
+        if a.aligned
+        else ((line, "") for line in watched(read_lines(a.input), a.language, a.input))
+    )
     step, first = SIDES[a.side]
     for number, (text, other) in enumerate(lines):
         stream = RecordingStream(a.seed, a.epoch, number * step + first)

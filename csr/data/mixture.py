@@ -19,7 +19,7 @@ from csr.data.blocks import binarize
 from csr.data.sampling import Source, sample
 from csr.data.wordpiece_training import train as train_wordpiece
 from csr.errors import ConfigError, DataError
-from csr.files import PathLike, read_lines, sha256, write_folder, write_json
+from csr.files import PathLike, check_colons, read_lines, sha256, write_folder, write_json
 from csr.text.words import segments
 
 _UNITS = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
@@ -74,6 +74,7 @@ def mixture(
         ConfigError: the options contradict one another, or a language's segmenter is not installed.
         DataError: a file is missing or damaged, or there is less text than asked for.
     """
+    check_colons(out, "--out")
     _check(sources, sentencepiece_model, dictionary)
     if sentencepiece_model:
         wordpiece = subwords.is_wordpiece(sentencepiece_model)

@@ -19,7 +19,7 @@ from csr.data import bitext, subwords
 from csr.data.examples import language_symbol
 from csr.data.rows import Vocabulary
 from csr.errors import ConfigError, DataError
-from csr.files import PathLike, read_parallel, sha256, write_folder, write_json, write_text
+from csr.files import PathLike, check_colons, read_parallel, sha256, write_folder, write_json, write_text
 from csr.text.forms import normalized
 from csr.text.words import segments
 
@@ -66,6 +66,7 @@ def prepare(
         ConfigError: the options contradict one another, or a language's segmenter is not installed.
         DataError: a file is missing, empty, ragged or not UTF-8, or too little is left of the training pairs.
     """
+    check_colons(out, "--out")
     _check(languages, langs, sentencepiece_model, dictionary)
     if word_boundaries:
         for language in languages:

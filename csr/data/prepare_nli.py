@@ -15,7 +15,7 @@ from csr.data.examples import language_symbol
 from csr.data.nli import LABELS, NliExample, read_nli, write_nli
 from csr.data.rows import Vocabulary
 from csr.data.texts import copy_vocabulary
-from csr.files import PathLike, file_name, sha256, write_folder, write_json, write_text
+from csr.files import PathLike, check_colons, file_name, sha256, write_folder, write_json, write_text
 from csr.text.forms import normalized
 from csr.text.words import segments
 
@@ -47,6 +47,7 @@ def prepare_nli(
         ConfigError: a language is not among ``langs``.
         DataError: a file is missing or broken.
     """
+    check_colons(out, "--out")
     for code in (language, *tests):
         file_name(code, "language code")
         if langs:

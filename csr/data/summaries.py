@@ -15,7 +15,7 @@ from tqdm import tqdm
 from csr.data import bitext
 from csr.data.prepare import write_prepared
 from csr.errors import DataError
-from csr.files import PathLike, parse_object, read_lines
+from csr.files import PathLike, check_colons, parse_object, read_lines
 from csr.text.forms import normalized
 from csr.text.languages import base, entry, same
 from csr.text.sentences import sentences
@@ -186,6 +186,7 @@ def prepare_summaries(
         ConfigError: the options contradict one another, or a language's segmenter is not installed.
         DataError: a file is missing or broken, or too little is left of it.
     """
+    check_colons(out, "--out")
     summary_words = summary_words or default_words(languages[1])
     sets: dict[str, list[bitext.Pair]] = {}
     counts: dict[str, Counter[str]] = {}

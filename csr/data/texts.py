@@ -15,7 +15,7 @@ import csr
 from csr.data import bitext, subwords
 from csr.data.rows import Vocabulary
 from csr.errors import ConfigError, DataError
-from csr.files import PathLike, file_name, read_lines, sha256, write_folder, write_json, write_text
+from csr.files import PathLike, check_colons, file_name, read_lines, sha256, write_folder, write_json, write_text
 from csr.text.forms import normalized
 from csr.text.words import segments
 
@@ -45,6 +45,7 @@ def prepare_texts(
         ConfigError: a language's segmenter is not installed, or one of model and dictionary is missing.
         DataError: a file is missing, not UTF-8 or without a line of text.
     """
+    check_colons(out, "--out")
     if (sentencepiece_model is None) != (dictionary is None):
         raise ConfigError("a SentencePiece model and a dictionary go together: expected both or none, found one")
     for language in texts:

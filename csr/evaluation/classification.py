@@ -142,7 +142,7 @@ def read_tags(path: PathLike) -> list[list[str]]:
     """Read the tags of lines of a token and its tag (or bare tags), an empty line after each sentence.
 
     Raises:
-        DataError: a tag is not ``O``, ``B-TYPE`` or ``I-TYPE``.
+        DataError: a tag is not ``O``, ``B-TYPE`` or ``I-TYPE``, or there is none.
     """
     sentences: list[list[str]] = [[]]
     for number, columns in read_columns(path):
@@ -153,4 +153,6 @@ def read_tags(path: PathLike) -> list[list[str]]:
             sentences[-1].append(tag)
         elif sentences[-1]:
             sentences.append([])
+    if not sentences[0]:
+        raise DataError(f"{path}: expected at least one sentence, found none")
     return [tags for tags in sentences if tags]

@@ -13,6 +13,7 @@ from csr.errors import DataError
 from csr.files import PathLike, read_lines
 from csr.lexicon import Lexicon, read_lexicon
 from csr.text.forms import folded, is_visible, normalized
+from csr.text.languages import base
 
 FAST_ALIGN_NULL = "<eps>"
 MOSES_NULL = "NULL"
@@ -84,8 +85,8 @@ FORMATS = {"tsv": read_lexicon, "muse": read_muse, "fast_align": read_fast_align
 def muse(path: PathLike, source_lang: str, target_lang: str) -> tuple[Lexicon, list[Path]]:
     """Return the MUSE lexicon from one language to another, and the files it was read from.
 
-    ``path`` is the dictionary itself or a folder of ``xx-yy.txt``. In a folder, a missing direction is the opposite one
-    inverted, and a missing pair goes through English.
+    ``path`` is the dictionary itself or a folder of ``xx-yy.txt``, named by the codes given or the shortest. There,
+    a missing direction is the opposite one inverted, and a missing pair goes through English.
 
     Raises:
         DataError: the folder has no file to start from.
@@ -104,11 +105,12 @@ def muse(path: PathLike, source_lang: str, target_lang: str) -> tuple[Lexicon, l
 
 
 def _muse_direct(folder: Path, source_lang: str, target_lang: str) -> tuple[Lexicon, list[Path]] | None:
-    forward, backward = folder / f"{source_lang}-{target_lang}.txt", folder / f"{target_lang}-{source_lang}.txt"
-    if forward.is_file():
-        return read_muse(forward), [forward]
-    if backward.is_file():
-        return read_muse(backward).inverted(), [backward]
+    for source, target in ((source_lang, target_lang), (base(source_lang), base(target_lang))):
+        forward, backward = folder / f"{source}-{target}.txt", folder / f"{target}-{source}.txt"
+        if forward.is_file():
+            return read_muse(forward), [forward]
+        if backward.is_file():
+            return read_muse(backward).inverted(), [backward]
     return None
 
 

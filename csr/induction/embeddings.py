@@ -114,8 +114,8 @@ def train(
 def read_embeddings(path: PathLike) -> Embeddings:
     """Read embeddings: word2vec text or binary, text without a header, or a fastText model; compressed by its suffix.
 
-    A word may contain spaces; it is composed. The first of several rows for a word is kept. Duplicates and rows that do not hold a
-    word and ``dim`` numbers are left out, counted and reported.
+    A word may contain spaces; it is composed. The first of several rows for a word is kept. Duplicates and rows that
+    do not hold a word and ``dim`` numbers are left out, counted and reported.
 
     Raises:
         DataError: a value is not finite, the vectors have another length than the header says, a binary file ends

@@ -107,7 +107,7 @@ def summary(lexicon: Lexicon) -> dict[str, float]:
 
 
 def _entropy(probs: Mapping[str, float]) -> float:
-    return -sum(p * math.log2(p) for p in probs.values())
+    return -sum(p * math.log2(p) for p in probs.values() if p)
 
 
 def coverage(

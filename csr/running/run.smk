@@ -1,7 +1,7 @@
 # The rules of a run: one for each of its steps, which csr.running.steps describes.
 # Snakemake's configuration is RUN/steps.json; csr run writes it and starts this.
 
-from csr.running.steps import STEP, from_config, with_braces
+from csr.running.steps import STEP, from_config
 
 for step in reversed(from_config(config)):  # the first rule, which Snakemake begins with, is that of the last step
 
@@ -9,14 +9,13 @@ for step in reversed(from_config(config)):  # the first rule, which Snakemake be
         name:
             step.name
         input:
-            [file for file in step.inputs if file not in with_braces(step.inputs)],
+            step.inputs,
         output:
             [temp(file) for file in step.outputs] if step.temporary else step.outputs,
         params:
             label=step.name,
             command=lambda wildcards, command=step.command: command,
             settings=lambda wildcards, settings=step.settings: settings,
-            changed=lambda wildcards, files=step.inputs: with_braces(files),
         threads: step.threads
         resources:
             gpus=step.gpus,

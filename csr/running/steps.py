@@ -58,8 +58,20 @@ def as_config(steps: Iterable[Step]) -> dict[str, Any]:
 
 
 def from_config(config: Mapping[str, Any]) -> list[Step]:
-    """The steps that ``as_config`` has written."""
-    return [Step(**step) for step in config["steps"]]
+    """The steps that ``as_config`` has written.
+
+    Snakemake takes what is in braces for wildcards and has no way to say that it is not: of inputs with braces in their
+    paths, the time when they were last changed is one of the settings.
+    """
+    return [_without_braces(Step(**step)) for step in config["steps"]]
+
+
+def _without_braces(step: Step) -> Step:
+    changed = {str(file): os.stat(file).st_mtime_ns for file in step.inputs if "{" in str(file)}
+    if not changed:
+        return step
+    inputs = [file for file in step.inputs if str(file) not in changed]
+    return dataclasses.replace(step, inputs=inputs, settings=[step.settings, changed])
 
 
 def selected(steps: Sequence[Step], until: str) -> list[Step]:
@@ -90,14 +102,6 @@ def targets(steps: Sequence[Step], until: str) -> list[str]:
         wanted |= dict.fromkeys(str(file) for made in readers or [step] for file in made.outputs)
         wanted |= dict.fromkeys(str(file) for file in step.inputs if str(file) in kept)
     return list(wanted)
-
-
-def with_braces(files: Iterable[str]) -> dict[str, int]:
-    """When those input files were last changed (ns) whose paths have braces: parameters of a step, not its inputs.
-
-    Snakemake takes what is in braces for wildcards, and has no way to say that it is not.
-    """
-    return {file: os.stat(file).st_mtime_ns for file in files if "{" in file}
 
 
 def _plain(step: Step) -> dict[str, Any]:

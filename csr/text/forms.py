@@ -31,7 +31,7 @@ _AM = regex.compile("\u0e4d([\u0e48-\u0e4b]?)\u0e32|\u0ecd([\u0ec8-\u0ecb]?)\u0e
 
 
 def composed(text: str) -> str:
-    """Text in Unicode's composed form (NFC), without signs that show nothing and mean nothing: what words are compared in.
+    """Text in Unicode's composed form (NFC), without signs that show and mean nothing: what words are compared in.
 
     Such are byte-order marks, soft hyphens, word joiners and the like; joiners that shape letters are none of them.
 
@@ -129,8 +129,8 @@ def spellings(words: Sequence[str], case: Case, language: str | None = None) -> 
     """How text may write words of a lexicon in a case of ``LOOKUPS``, each with the number of its word.
 
     First each word as the case has it, then what else there is: apostrophes and gershayim have several signs; capitals
-    of Greek, Georgian, Armenian and ß have other forms too; and where no language is given, ``i`` may have the capital İ, which no
-    other language has.
+    of Greek, Georgian, Armenian and ß have other forms too; and where no language is given, ``i`` may have the capital
+    İ, which no other language has.
 
     >>> spellings(["l'eau", "iyi"], title)
     [(0, "L'eau"), (1, 'Iyi'), (0, 'L’eau'), (0, 'L‘eau'), (0, 'Lʼeau'), (0, 'Lʻeau'), (1, 'İyi')]

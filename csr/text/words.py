@@ -90,7 +90,7 @@ def words(line: str, language: str | None = None) -> list[str]:
 
 
 def tokenize(line: str, language: str | None = None) -> list[str]:
-    """The words of a line, normalized and folded (lower case, one apostrophe): the form lexicons are made and judged in.
+    """The words of a line, normalized and folded (lower case, one apostrophe): what lexicons are made of and judged by.
 
     >>> tokenize("It's 5 o'clock, (almost)!")
     ["it's", '5', "o'clock", 'almost']

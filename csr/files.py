@@ -162,7 +162,7 @@ def _writable(value: Any) -> Any:
 
 
 def _damaged() -> tuple[type[Exception], ...]:
-    """Return the errors that say that a compressed file is damaged."""
+    """The errors that say that a compressed file is damaged."""
     zstandard = sys.modules.get("zstandard")
     found = (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error)
     return found if zstandard is None else (*found, zstandard.ZstdError)
@@ -193,15 +193,17 @@ def several(text: str, setting: str) -> list[str]:
     """The paths in a text with colons between them, as fairseq takes several.
 
     Raises:
-        ConfigError: it is one path that has a colon.
+        ConfigError: one of several is not there; most likely it is one path that has a colon.
     """
-    check_colons(text, setting, os.path.exists(text))
-    return text.split(":")
+    paths = text.split(":")
+    if len(paths) > 1 and (missing := [path for path in paths if not os.path.exists(path)]):
+        raise ConfigError(f"{setting}: {text}: no {missing[0]}; a colon parts several paths, and none may have one")
+    return paths
 
 
-def check_colons(path: PathLike, setting: str, wanted: bool = True) -> None:
-    """Refuse a path with a colon where fairseq is to read it."""
-    if wanted and ":" in str(path):
+def check_colons(path: PathLike, setting: str) -> None:
+    """Raise ConfigError for a path with a colon where fairseq is to read it."""
+    if ":" in str(path):
         raise ConfigError(f"{setting}: expected a path without a colon, which parts several to fairseq, found {path}")
 
 
@@ -440,6 +442,6 @@ def read_object(path: PathLike) -> dict[str, Any]:
 
 
 def sha256(path: PathLike) -> str:
-    """Return the SHA-256 of a file's bytes as they lie on disk."""
+    """The SHA-256 of a file's bytes as they lie on disk."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -20,7 +20,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from csr.errors import ConfigError
-from csr.files import file_name, is_stream, new_folder, write_folder, write_json, write_text, write_whole
+from csr.files import (
+    check_colons,
+    file_name,
+    is_stream,
+    new_folder,
+    several,
+    write_folder,
+    write_json,
+    write_text,
+    write_whole,
+)
 
 _FULL = "File too large|10000 requested and [0-9]+ written"
 
@@ -205,3 +215,22 @@ def test_names_that_are_refused() -> None:
             file_name(name, "language code")
     for name in ("de", "de_DE", "zh-Hant", "xnli.test", "ქართული", "dev 1"):
         assert file_name(name, "") == name
+
+
+def test_a_colon_parts_paths_and_is_in_none(tmp_path: Path) -> None:
+    """fairseq would read ``v:2/d`` as the folders v and 2/d."""
+    for name in ("a", "b", "v:2"):
+        (tmp_path / name).mkdir()
+    assert several(f"{tmp_path}/a:{tmp_path}/b", "DATA") == [f"{tmp_path}/a", f"{tmp_path}/b"]
+    assert several("none", "DATA") == ["none"]
+    with pytest.raises(ConfigError, match=rf"DATA: {tmp_path}/v:2: no {tmp_path}/v; a colon parts several paths"):
+        several(f"{tmp_path}/v:2", "DATA")
+    with pytest.raises(ConfigError, match=r"--out: expected a path without a colon, .*, found v:2"):
+        check_colons("v:2", "--out")
+
+
+def test_a_link_to_itself_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(ConfigError, match="a link that leads to itself"), write_text(tmp_path / "loop"):
+        pass
+    assert (tmp_path / "loop").is_symlink()

@@ -310,3 +310,18 @@ def test_commands_say_what_is_wrong(
     assert message in captured.err
     assert captured.err.count("\n") == 1
     assert captured.out == ""
+
+
+@pytest.mark.parametrize("weights", [{"a": 1.5e308, "b": 1.5e308}, {"a": 3e-320, "b": 3e-320}])
+def test_weights_of_any_size(tmp_path, weights):
+    """Their sum, or a power of them, would be infinite or nothing."""
+    lexicon = Lexicon({"x": weights})
+    assert lexicon.probs("x") == {"a": 0.5, "b": 0.5}
+    assert lexicon.tempered(0.01).probs("x") == {"a": 0.5, "b": 0.5}
+    merged = Lexicon.merged([(lexicon, 1.0), (lexicon, 1.0)])
+    write_lexicon(merged, tmp_path / "l.tsv")
+    assert read_lexicon(tmp_path / "l.tsv").entries == {"x": {"a": 1.0, "b": 1.0}}
+    huge = Lexicon.merged([(lexicon, 1.7e308), (lexicon, 1.7e308), (lexicon, 1.7e308), (lexicon, 1.7e308)])
+    with pytest.raises(DataError, match="expected weights that are numbers, found infinity"):
+        write_lexicon(huge, tmp_path / "huge.tsv")
+    assert not (tmp_path / "huge.tsv").exists()

@@ -47,14 +47,14 @@ class Architecture:
     activation: str | None = None
 
     def __str__(self) -> str:
-        """Return the sizes as one reads them."""
+        """The sizes as one reads them."""
         return (
             f"{self.vocabulary:,} embeddings, {self.encoder_layers} + {self.decoder_layers} layers, {self.dim} "
             f"dimensions, {self.ffn} in between, {self.heads} heads, {self.activation}"
         )
 
     def differences(self, other: Architecture) -> dict[str, tuple[Any, Any]]:
-        """Return in what two models differ: this one's value and the other's; what either leaves open is the same."""
+        """In what two models differ: this one's value and the other's; what either leaves open is the same."""
         pairs = {field.name: (getattr(self, field.name), getattr(other, field.name)) for field in fields(self)}
         return {name: pair for name, pair in pairs.items() if None not in pair and pair[0] != pair[1]}
 
@@ -91,7 +91,7 @@ def write_checkpoint(state: Mapping[str, Any], path: PathLike) -> None:
 
 
 def described(settings: Mapping[str, Any]) -> Architecture:
-    """Return the sizes that fairseq's settings of a model name, all but that of the vocabulary."""
+    """The sizes that fairseq's settings of a model name, all but that of the vocabulary."""
     return Architecture(
         vocabulary=None,
         encoder_layers=settings.get("encoder_layers"),
@@ -107,7 +107,7 @@ def described(settings: Mapping[str, Any]) -> Architecture:
 
 
 def architecture(state: Mapping[str, Any]) -> Architecture:
-    """Return the sizes of the model in a fairseq checkpoint: what its weights say, the rest from its settings."""
+    """The sizes of the model in a fairseq checkpoint: what its weights say, the rest from its settings."""
     weights, settings = state["model"], model_settings(state)
 
     def size(name: str, axis: int = 0) -> int | None:
@@ -162,12 +162,12 @@ def check_start(
 
 
 def dictionary_hash(symbols: Iterable[str]) -> str:
-    """Return what tells one vocabulary from another: a hash of its symbols in the order of their ids."""
+    """What tells one vocabulary from another: a hash of its symbols in the order of their ids."""
     return hashlib.sha256("\n".join(symbols).encode()).hexdigest()
 
 
 def fingerprint(dictionary: str) -> torch.Tensor:
-    """Return what an encoder's checkpoint keeps of ``dictionary_hash``: its first 8 bytes as a number, int64."""
+    """What an encoder's checkpoint keeps of ``dictionary_hash``: its first 8 bytes as a number, int64."""
     import torch
 
     return torch.tensor(int.from_bytes(bytes.fromhex(dictionary)[:8], "little", signed=True))
@@ -205,7 +205,7 @@ def _unpickled(path: Path) -> Any:
 
 
 def unreadable(path: PathLike, error: Exception) -> DataError:
-    """Return what to say of a checkpoint that torch refuses: it would run code, or is damaged."""
+    """What to say of a checkpoint that torch refuses: it would run code, or is damaged."""
     if code := re.search(r"GLOBAL `?([\w.]+)", str(error)):
         return DataError(
             f"{path}: refused: reading it would call {code[1]}, which is not needed for weights and settings; it "
@@ -216,7 +216,7 @@ def unreadable(path: PathLike, error: Exception) -> DataError:
 
 
 def _folder_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """Return the weights of a Hugging Face folder, of one file or of several."""
+    """The weights of a Hugging Face folder, of one file or of several."""
     name = next((name for name in _WEIGHT_FILES if (folder / name).is_file()), None)
     if name is None:
         raise DataError(f"{folder}: expected {' or '.join(_WEIGHT_FILES[::2])} in it, found neither")

@@ -300,7 +300,7 @@ def seeds(arguments: argparse.Namespace) -> None:
 
 
 def _statistics(arguments: argparse.Namespace, path: str, ref: str, src: str | None) -> tuple[str, Any]:
-    """Return signature and sentence statistics of one system by the chosen score."""
+    """Signature and sentence statistics of one system by the chosen score."""
     from csr.evaluation import comet, summarization, translation
     from csr.evaluation.significance import means
 

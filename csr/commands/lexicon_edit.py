@@ -64,18 +64,16 @@ def transform(arguments: argparse.Namespace) -> None:
         path and {word for words in quality.read_text(path, language) for word in words}
         for path, language in zip((arguments.src_vocabulary, arguments.tgt_vocabulary), record.languages, strict=True)
     ]
-    lexicon = lexicon.restricted(*vocabularies, record.languages).filtered(
-        arguments.min_weight,
-        arguments.min_length,
-        *(stop_words(name) if name else () for name in (arguments.src_stop_words, arguments.tgt_stop_words)),
-        record.languages,
-    )
+    names = arguments.src_stop_words, arguments.tgt_stop_words
+    stops = [stop_words(name) if name else frozenset() for name in names]
+    lexicon = lexicon.restricted(vocabularies[0], vocabularies[1], record.languages)
+    lexicon = lexicon.filtered(arguments.min_weight, arguments.min_length, stops[0], stops[1], record.languages)
     if arguments.top:
         lexicon = lexicon.top(arguments.top)
     lexicon = truecased(lexicon, arguments, record)
     if not lexicon:
         raise ConfigError(f"{arguments.lexicon}: nothing is left")
-    names = (
+    options = (
         "invert",
         "frequencies",
         "src_vocabulary",
@@ -87,7 +85,7 @@ def transform(arguments: argparse.Namespace) -> None:
         "truecase_src",
         "truecase_tgt",
     )
-    write(lexicon, arguments.out, "transform", [arguments.lexicon], options_of(arguments, *names, "top"), record)
+    write(lexicon, arguments.out, "transform", [arguments.lexicon], options_of(arguments, *options, "top"), record)
 
 
 def register_placebo(parser: argparse.ArgumentParser) -> None:

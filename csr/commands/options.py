@@ -19,7 +19,7 @@ def add_languages(parser: argparse.ArgumentParser) -> None:
 
 
 def named(option: str, text: str, form: str = "LANG=FILE") -> tuple[str, str]:
-    """Return the two sides of ``LANG=FILE``.
+    """The two sides of ``LANG=FILE``.
 
     Raises:
         ConfigError: the text is of another form.

@@ -37,7 +37,7 @@ class Encoder:
         self._marker = Marker(self._model, language)
 
     def __call__(self, lines: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the ids of all lines, each with its ``</s>``; the lines' sizes; the marks of all pieces but those."""
+        """The ids of all lines, each with its ``</s>``; the lines' sizes; the marks of all pieces but those."""
         rows = self._model.encode(list(lines), num_threads=1)
         lengths = np.fromiter(map(len, rows), np.int32, len(rows))
         pieces = np.fromiter(itertools.chain.from_iterable(rows), np.int32, int(lengths.sum()))

@@ -18,7 +18,7 @@ class LanguageIds(Enum):
     PREPEND = "prepend"  # mBART-50: [lang] X </s>
 
     def frame(self, ids: np.ndarray, eos: int, language: int) -> np.ndarray:
-        """Return a sentence with its end and its language id.
+        """A sentence with its end and its language id.
 
         The decoder's input is this row with its last id moved to the front: ``[lang] X </s>`` in mBART-cc25,
         ``</s> [lang] X`` in mBART-50.
@@ -32,7 +32,7 @@ class LanguageIds(Enum):
 
 
 def joined_pair(first: np.ndarray, second: np.ndarray, eos: int, limit: int) -> np.ndarray:
-    """Return two sentences as one, ``X </s> Y``; what is longer than ``limit`` ids loses the end of its longer part.
+    """Two sentences as one, ``X </s> Y``; what is longer than ``limit`` ids loses the end of its longer part.
 
     >>> joined_pair(np.arange(10, 18), np.arange(20, 22), eos=2, limit=7).tolist()
     [10, 11, 12, 13, 2, 20, 21]
@@ -43,7 +43,7 @@ def joined_pair(first: np.ndarray, second: np.ndarray, eos: int, limit: int) -> 
 
 
 def language_symbol(language: str, languages: Sequence[str]) -> str:
-    """Return the dictionary symbol of a language among a model's languages: ``de`` -> ``[de_DE]``.
+    """The dictionary symbol of a language among a model's languages: ``de`` -> ``[de_DE]``.
 
     A code is taken as it is if the model has it, else as the only one of that language.
 

@@ -47,13 +47,13 @@ class Pieces:
         self._ids = np.array([known.get(piece, UNKNOWN) for piece in pieces])
 
     def __call__(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """Return the ids of each text, int64 [n_pieces]; what shows nothing is one unknown piece."""
+        """The ids of each text, int64 [n_pieces]; what shows nothing is one unknown piece."""
         rows = self._model.encode(list(map(normalized, texts)))
         return [self._ids[ids] if ids else np.array([UNKNOWN]) for ids in rows]
 
 
 def pair_examples(pairs: Sequence[NliExample], pieces: Pieces, limit: int) -> list[Example]:
-    """Return the example of each pair; of one that is longer than ``limit`` ids, the longer side loses its end."""
+    """The example of each pair; of one that is longer than ``limit`` ids, the longer side loses its end."""
     sides = zip(pieces([p.premise for p in pairs]), pieces([p.hypothesis for p in pairs]), strict=True)
     examples = []
     for pair, (premise, hypothesis) in zip(pairs, sides, strict=True):
@@ -66,7 +66,7 @@ def pair_examples(pairs: Sequence[NliExample], pieces: Pieces, limit: int) -> li
 
 
 def text_examples(texts: Sequence[LabelledText], pieces: Pieces, names: Sequence[str], limit: int) -> list[Example]:
-    """Return the example of each text; one of more than ``limit`` ids loses its end."""
+    """The example of each text; one of more than ``limit`` ids loses its end."""
     number = {name: i for i, name in enumerate(names)}
     return [
         Example(np.concatenate([[BOS], ids[: limit - 2], [EOS]]), np.zeros(1, np.int64), np.array([number[text.label]]))
@@ -75,7 +75,7 @@ def text_examples(texts: Sequence[LabelledText], pieces: Pieces, names: Sequence
 
 
 def tag_names(types: Iterable[str]) -> list[str]:
-    """Return the tags of a head, in its order.
+    """The tags of a head, in its order.
 
     >>> tag_names(["LOC", "PER"])
     ['O', 'B-LOC', 'I-LOC', 'B-PER', 'I-PER']
@@ -84,7 +84,7 @@ def tag_names(types: Iterable[str]) -> list[str]:
 
 
 def cut_sentences(sentences: Iterable[Sentence], pieces: Pieces, limit: int) -> list[Sentence]:
-    """Return sentences to train on: one of more than ``limit`` ids gives several, cut between entities."""
+    """Sentences to train on: one of more than ``limit`` ids gives several, cut between entities."""
     return [
         Sentence(sentence.tokens[start:end], sentence.tags[start:end])
         for sentence in sentences
@@ -93,7 +93,7 @@ def cut_sentences(sentences: Iterable[Sentence], pieces: Pieces, limit: int) -> 
 
 
 def tag_examples(sentences: Iterable[Sentence], pieces: Pieces, names: Sequence[str], limit: int) -> list[Example]:
-    """Return examples to train on: a sentence of more than ``limit`` ids gives several, cut between entities."""
+    """Examples to train on: a sentence of more than ``limit`` ids gives several, cut between entities."""
     number = {name: i for i, name in enumerate(names)}
     examples = []
     for sentence in sentences:
@@ -115,7 +115,7 @@ def unlabelled_examples(tokens: Sequence[str], pieces: Pieces, limit: int) -> It
 
 
 def _tokens(tokens: Sequence[np.ndarray], labels: np.ndarray, limit: int) -> Example:
-    """Return the row of tokens that fit, each with its label at its first piece."""
+    """The row of tokens that fit, each with its label at its first piece."""
     tokens = [token[: limit - 2] for token in tokens]
     starts = 1 + np.cumsum([0, *map(len, tokens)])[:-1]
     return Example(np.concatenate([[BOS], *tokens, [EOS]]), starts, labels)

@@ -109,7 +109,7 @@ def read_columns(path: PathLike) -> Iterator[tuple[int, list[str]]]:
 
 
 def repaired(tags: Sequence[str]) -> tuple[str, ...]:
-    """Return tags as IOB2: an ``I-`` tag that does not continue an entity of its type begins one.
+    """Tags as IOB2: an ``I-`` tag that does not continue an entity of its type begins one.
 
     >>> repaired(["I-PER", "I-PER", "O", "B-LOC", "I-ORG"])
     ('B-PER', 'I-PER', 'O', 'B-LOC', 'B-ORG')
@@ -122,7 +122,7 @@ def repaired(tags: Sequence[str]) -> tuple[str, ...]:
 
 
 def entity_types(sentences: Iterable[Sentence]) -> list[str]:
-    """Return the types of the entities, sorted."""
+    """The types of the entities, sorted."""
     return sorted({tag[2:] for sentence in sentences for tag in sentence.tags if tag != "O"})
 
 
@@ -198,7 +198,7 @@ def _counts(tokens: Sequence[str]) -> bool:
 
 
 def _language_width(path: PathLike, tokens: Sequence[str], numbers: Sequence[int]) -> int:
-    """Return the length of the language in front of the tokens; 0 where most have none, or another."""
+    """The length of the language in front of the tokens; 0 where most have none, or another."""
     languages = Counter(match[0] for token in tokens if (match := _LANGUAGE.match(token)))
     if 2 * languages.total() <= len(tokens):
         return 0

@@ -119,7 +119,7 @@ def _named(names: Sequence[str]) -> bool:
 
 
 def _example(place: str, row: Mapping[str, Any]) -> NliExample | None:
-    """Return a row's example, None where the annotators did not agree."""
+    """A row's example, None where the annotators did not agree."""
     premise, hypothesis, label = (
         next(row[name] for name in names if name in row) for names in (_PREMISE, _HYPOTHESIS, _LABEL)
     )

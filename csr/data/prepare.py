@@ -180,7 +180,7 @@ def _check(
 def _clean_and_split(
     given: dict[str, Files], sizes: dict[str, int], max_words: int, max_ratio: float
 ) -> tuple[dict[str, list[bitext.Pair]], dict[str, Counter[str]]]:
-    """Return the pairs of train, dev and test, and for each file what was read and dropped."""
+    """The pairs of train, dev and test, and for each file what was read and dropped."""
     sets: dict[str, list[bitext.Pair]] = {}
     counts: dict[str, Counter[str]] = {}
     for name in ("dev", "test"):

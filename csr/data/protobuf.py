@@ -38,7 +38,7 @@ def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def field(number: int, content: bytes) -> bytes:
-    """Return a field of variable length, such as a text or another message.
+    """A field of variable length, such as a text or another message.
 
     >>> field(1, b"hi").hex(" ")
     '0a 02 68 69'
@@ -47,7 +47,7 @@ def field(number: int, content: bytes) -> bytes:
 
 
 def number(field_number: int, value: int) -> bytes:
-    """Return a field with a whole number, such as an index or a truth value.
+    """A field with a whole number, such as an index or a truth value.
 
     >>> number(3, 150).hex(" ")
     '18 96 01'

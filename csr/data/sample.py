@@ -208,7 +208,7 @@ class World:
 
 
 def cognate(qaa: str) -> str:
-    """Return the qab cognate of a qaa word.
+    """The qab cognate of a qaa word.
 
     >>> cognate("Waig")
     'Väk'
@@ -295,7 +295,7 @@ def qab_clause(clause: Clause) -> list[Token]:
 
 
 def sentences(n: int, seed: int) -> tuple[list[tuple[str, str]], Lexicon]:
-    """Return n sentence pairs, no sentence twice on either side, and the gold lexicon of their content words.
+    """``n`` sentence pairs, no sentence twice on either side, and the gold lexicon of their content words.
 
     A sentence has 4 to 16 words in qaa and 3 to 16 in qab. The lexicon gives for each form of qaa the forms of qab
     that said the same word in these sentences, by count; compounds are left out, as qaa has no one word for them.

@@ -73,7 +73,7 @@ def train_on(text: Sequence[str], pieces: int, path: PathLike) -> None:
 
 
 def train_model(text: Iterable[str], n_characters: int, pieces: int, **options: Any) -> bytes:
-    """Return a SentencePiece model; see ``train_on``, and SentencePiece for its options.
+    """A SentencePiece model; see ``train_on``, and SentencePiece for its options.
 
     Raises:
         ConfigError: there are more characters than pieces.
@@ -105,7 +105,7 @@ def is_wordpiece(model: PathLike) -> bool:
 
 
 def model_file(folder: PathLike) -> Path:
-    """Return the model in a folder that ``csr mixture`` or ``csr import-hf`` made."""
+    """The model in a folder that ``csr mixture`` or ``csr import-hf`` made."""
     files = [Path(folder, name) for name in (WORDPIECE, "sentence.bpe.model")]
     return next((path for path in files if path.is_file()), Path(folder, UNIGRAM))
 
@@ -139,7 +139,7 @@ def write_vocabulary(model: SentencePieceProcessor, path: PathLike) -> None:
 
 
 def model_pieces(model: SentencePieceProcessor | WordPiece) -> list[str]:
-    """Return the pieces of a model in its order, without special symbols."""
+    """The pieces of a model in its order, without special symbols."""
     return [piece for piece in map(model.id_to_piece, range(len(model))) if piece not in _SPECIAL]
 
 
@@ -153,7 +153,7 @@ def piece_counts(model: SentencePieceProcessor | WordPiece, lines: Iterable[str]
 
 
 def pieces_of(model: Any, lines: Iterable[str]) -> list[list[str]]:
-    """Return the pieces of each line; a tab in it parts sentences and becomes ``</s>``."""
+    """The pieces of each line; a tab in it parts sentences and becomes ``</s>``."""
     sentences = [list(map(normalized, line.split("\t"))) for line in lines]
     cut = iter(model.encode([text for line in sentences for text in line], out_type=str))
     parts = ([next(cut) for _ in line] for line in sentences)
@@ -189,7 +189,7 @@ def read_dictionary(path: PathLike) -> list[str]:
 
 
 def piece_marks(texts: Sequence[str], language: str | None = None) -> np.ndarray:
-    """Return what each piece of a sentence is to its words: ``csr.switching.symbols.Mark``, uint8 [n_pieces].
+    """What each piece of a sentence is to its words: ``csr.switching.symbols.Mark``, uint8 [n_pieces].
 
     Words whose edge falls inside a piece are one word, and so are a word and the punctuation that shares a piece with
     it: what is replaced is always whole pieces, and such a word is in no lexicon.
@@ -263,7 +263,7 @@ class Marker:
         self._known: dict[str, bytes] = {}
 
     def __call__(self, line: str, pieces: Sequence[str]) -> bytes:
-        """Return a byte for each piece of a line."""
+        """A byte for each piece of a line."""
         if not pieces:
             return b""
         joined = "".join(pieces)
@@ -304,7 +304,7 @@ def write_index(prefix: PathLike, sizes: np.ndarray, element: np.dtype) -> None:
 
 
 def read_rows(prefix: PathLike) -> tuple[np.ndarray, np.ndarray]:
-    """Return the elements of all rows one after the other, mapped from disk, and the size of each row, int32.
+    """The elements of all rows one after the other, mapped from disk, and the size of each row, int32.
 
     Raises:
         DataError: the files are missing, of another format, or do not belong together.

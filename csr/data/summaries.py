@@ -82,7 +82,7 @@ def default_words(language: str) -> int:
 
 
 def truncated(text: str, language: str, words: int) -> str:
-    """Return text up to its first ``words`` words, as the language's segmenter counts them.
+    """Text up to its first ``words`` words, as the language's segmenter counts them.
 
     >>> truncated("Two men, one dog.", "en", 3)
     'Two men, one'
@@ -101,7 +101,7 @@ def truncated(text: str, language: str, words: int) -> str:
 
 
 def as_line(text: str, language: str, words: int) -> str:
-    """Return a text cut to ``words`` words as one line, its sentences apart by ``SENTENCE_BREAK``."""
+    """A text cut to ``words`` words as one line, its sentences apart by ``SENTENCE_BREAK``."""
     return SENTENCE_BREAK.join(sentences(truncated(normalized(text), language, words)))
 
 

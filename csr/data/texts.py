@@ -97,7 +97,7 @@ def copy_vocabulary(sentencepiece_model: PathLike, dictionary: PathLike, folder:
 
 
 def _clean(files: Sequence[PathLike], max_words: int, language: str) -> tuple[list[str], Counter[str]]:
-    """Return the lines of a language once each, in order, and what was dropped."""
+    """The lines of a language once each, in order, and what was dropped."""
     kept: dict[str, None] = {}
     counts: Counter[str] = Counter()
     for file in files:

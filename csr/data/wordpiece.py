@@ -64,15 +64,15 @@ class WordPiece:
         return len(self._names)
 
     def id_to_piece(self, i: int) -> str:
-        """Return the name of a piece."""
+        """The name of a piece."""
         return self._names[i]
 
     def encode(self, texts: Sequence[str], num_threads: int = 1) -> list[list[int]]:
-        """Return the ids of each text, by one thread."""
+        """The ids of each text, by one thread."""
         return [row.ids for row in self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
 
     def texts(self, text: str) -> list[str]:
-        """Return what each piece of a text stands for in it, with what stands before it and belongs to none."""
+        """What each piece of a text stands for in it, with what stands before it and belongs to none."""
         ends = [end for _, end in self.tokenizer.encode(text, add_special_tokens=False).offsets]
         return [text[start:end] for start, end in itertools.pairwise([0, *ends])]
 
@@ -109,7 +109,7 @@ def read_tokenizer(path: PathLike) -> Tokenizer:
 
 
 def tokenizer(vocabulary: Mapping[str, int], lowercase: bool) -> Tokenizer:
-    """Return BERT's tokenizer of a vocabulary; as in BERT, lower case has no accents either."""
+    """BERT's tokenizer of a vocabulary; as in BERT, lower case has no accents either."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
     made = Tokenizer(models.WordPiece(dict(vocabulary), unk_token=UNKNOWN))

@@ -69,7 +69,7 @@ def labelled(hyp: Sequence[str], ref: Sequence[str]) -> tuple[list[str], list[st
 
 
 def accuracy(hyp: Sequence[str], ref: Sequence[str]) -> Accuracy:
-    """Return the share of equal labels.
+    """The share of equal labels.
 
     >>> accuracy(["neutral", "entailment"], ["neutral", "contradiction"]).value
     0.5
@@ -93,7 +93,7 @@ def macro_f1(hyp: Sequence[str], ref: Sequence[str]) -> float:
 
 
 def entity_f1(hyp: Sequence[Sequence[str]], ref: Sequence[Sequence[str]]) -> EntityScores:
-    """Return entity-level F1 of BIO tags as conlleval and seqeval count: type and both ends must be right.
+    """Entity-level F1 of BIO tags as conlleval and seqeval count: type and both ends must be right.
 
     As there, an ``I-`` tag that continues nothing begins an entity.
     """

@@ -22,20 +22,20 @@ DEFAULT_MODEL = "Unbabel/wmt22-comet-da"
 def comet(
     hyp: Sequence[str], ref: Sequence[str], src: Sequence[str], model: str = DEFAULT_MODEL, batch_size: int = 16
 ) -> Score:
-    """Return the mean COMET score, in the model's own unit (about 0 to 1), with the model's name in the signature."""
+    """The mean COMET score, in the model's own unit (about 0 to 1), with the model's name in the signature."""
     value = float(np.mean(comet_segments(hyp, ref, src, model, batch_size)))
     return Score(value, signature(model))
 
 
 def signature(model: str) -> str:
-    """Return what a COMET score depends on: model and version."""
+    """What a COMET score depends on: model and version."""
     return f"model:{model}|unbabel-comet:{_version()}"
 
 
 def comet_segments(
     hyp: Sequence[str], ref: Sequence[str], src: Sequence[str], model: str = DEFAULT_MODEL, batch_size: int = 16
 ) -> list[float]:
-    """Return the COMET score of each sentence, for paired tests.
+    """The COMET score of each sentence, for paired tests.
 
     Args:
         model: a name on the Hugging Face hub, or a local folder (``checkpoints/model.ckpt`` beside ``hparams.yaml``) or

@@ -112,7 +112,7 @@ def word_scores(
     samples: int = 0,
     seed: int = SEED,
 ) -> list[Bucket]:
-    """Return word accuracy by training frequency, as compare-mt does (Neubig et al. 2019; case-sensitive).
+    """Word accuracy by training frequency, as compare-mt does (Neubig et al. 2019; case-sensitive).
 
     A word of a sentence is right as often as it occurs in both output and reference: min(c_hyp, c_ref).
 
@@ -147,7 +147,7 @@ def cases(
     counts_as_word: Callable[[str], bool] = lambda token: True,
     below: int = CUTOFFS[0],
 ) -> list[Case]:
-    """Return the sentences where ``hyp`` has low-frequency words right that ``baseline`` has wrong, most words first.
+    """The sentences where ``hyp`` has low-frequency words right that ``baseline`` has wrong, most words first.
 
     Args:
         counts_as_word: what to look at of the tokenizer's tokens, such as ``content_words``.
@@ -170,7 +170,7 @@ def cases(
 
 
 def _row(hyp: list[str], ref: list[str], counts: Mapping[str, int], cutoffs: np.ndarray) -> np.ndarray:
-    """Return matches, output words and reference words of a sentence in each bucket, float64 [n_buckets, 3]."""
+    """Matches, output words and reference words of a sentence in each bucket, float64 [n_buckets, 3]."""
     row = np.zeros((len(cutoffs) + 1, 3))
     ours, truth = Counter(hyp), Counter(ref)
     for word in ours.keys() | truth.keys():

@@ -31,14 +31,14 @@ class OffTarget:
 
 
 def identifiable(language: str) -> bool:
-    """Return whether the identifier is installed and knows a language (``de``, ``de_DE``)."""
+    """Tell whether the identifier is installed and knows a language (``de``, ``de_DE``)."""
     if importlib.util.find_spec("py3langid") is None:
         return False
     return entry(_known(), language) is not None
 
 
 def off_target(lines: Sequence[str], language: str) -> OffTarget:
-    """Return how many lines are in another language than ``language`` (``de``, ``de_DE``, ``deu_Latn``).
+    """How many lines are in another language than ``language`` (``de``, ``de_DE``, ``deu_Latn``).
 
     The identifier errs too, most on short lines and between close languages: score the references as well to see by
     how much.

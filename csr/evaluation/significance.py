@@ -36,7 +36,7 @@ class Statistics:
 
 
 def means(segments: Sequence[float]) -> Statistics:
-    """Return the statistics of a score that is the mean of sentence scores, such as COMET or ROUGE.
+    """The statistics of a score that is the mean of sentence scores, such as COMET or ROUGE.
 
     >>> means([0.5, 1.0]).value
     0.75
@@ -59,7 +59,7 @@ class Interval:
 
 
 def interval(scores: np.ndarray) -> Interval | None:
-    """Return mean and central 95 % of bootstrap scores [n_samples], leaving out NaN; None if nothing is left."""
+    """Mean and central 95 % of bootstrap scores [n_samples], leaving out NaN; None if nothing is left."""
     scores = np.sort(scores[~np.isnan(scores)])
     if not len(scores):
         return None
@@ -68,7 +68,7 @@ def interval(scores: np.ndarray) -> Interval | None:
 
 
 def resampled(rows: np.ndarray, samples: int, seed: int = SEED) -> np.ndarray:
-    """Return the sums of bootstrap samples of the sentences, float64 [samples, n_counts].
+    """The sums of bootstrap samples of the sentences, float64 [samples, n_counts].
 
     The draws are those of sacrebleu for the same seed.
     """
@@ -79,7 +79,7 @@ def resampled(rows: np.ndarray, samples: int, seed: int = SEED) -> np.ndarray:
 
 
 def bootstrap(system: Statistics, samples: int = 1000, seed: int = SEED) -> Interval:
-    """Return mean and 95 % interval of a score over bootstrap samples of the sentences (Koehn 2004)."""
+    """Mean and 95 % interval of a score over bootstrap samples of the sentences (Koehn 2004)."""
     found = interval(_scores(system, resampled(system.rows, samples, seed)))
     assert found is not None  # a corpus score is always a number
     return found
@@ -114,7 +114,7 @@ class Comparison:
 
 
 def mark(p_value: float) -> str:
-    """Return the mark of a p-value as in Zan et al., Table 4.
+    """The mark of a p-value as in Zan et al., Table 4.
 
     >>> mark(0.2), mark(0.03), mark(0.001)
     ('', '*', '**')
@@ -208,7 +208,7 @@ class Spread:
 
 
 def over_seeds(values: Sequence[float]) -> Spread:
-    """Return mean ± standard deviation of one score from several runs.
+    """Mean ± standard deviation of one score from several runs.
 
     >>> str(over_seeds([30.0, 31.0, 32.0]))
     '31.00 ± 1.00'

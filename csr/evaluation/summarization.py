@@ -33,7 +33,7 @@ def words(text: str) -> list[str]:
 
 
 def rouge(hyp: Sequence[str], ref: Sequence[str], recall: bool = False) -> dict[str, Score]:
-    """Return ROUGE-1, ROUGE-2 and ROUGE-L (0 to 100, Lin 2004; no stemming, L over the whole summary).
+    """ROUGE-1, ROUGE-2 and ROUGE-L (0 to 100, Lin 2004; no stemming, L over the whole summary).
 
     Args:
         recall: give Zan et al., Eq. 4, matching n-grams over reference n-grams of all summaries together, instead of
@@ -43,12 +43,12 @@ def rouge(hyp: Sequence[str], ref: Sequence[str], recall: bool = False) -> dict[
 
 
 def signature(recall: bool = False) -> str:
-    """Return what the scores depend on."""
+    """What the scores depend on."""
     return f"{'recall:pooled' if recall else 'f1:mean'}|tok:words+characters|stem:no|rouge-score:{_version()}"
 
 
 def statistics(hyp: Sequence[str], ref: Sequence[str], recall: bool = False) -> dict[str, Statistics]:
-    """Return the counts of each summary that the scores of ``rouge`` are computed from."""
+    """The counts of each summary that the scores of ``rouge`` are computed from."""
     _version()
     from rouge_score.rouge_scorer import RougeScorer
 

@@ -43,7 +43,7 @@ class Score:
 
 
 def tokenizer_for(language: str) -> str:
-    """Return the name of sacrebleu's tokenizer for a target language such as ``de``, ``de_DE`` or ``zh_CN``.
+    """The name of sacrebleu's tokenizer for a target language such as ``de``, ``de_DE`` or ``zh_CN``.
 
     Raises:
         ConfigError: the tokenizer needs MeCab, which is not installed. Falling back to another one would give a
@@ -71,36 +71,36 @@ def check_sides(hyp: Sequence[object], ref: Sequence[object]) -> None:
 
 
 def bleu(hyp: Sequence[str], ref: Sequence[str], language: str, tokenizer: str | None = None) -> Score:
-    """Return corpus BLEU (0 to 100, Papineni et al. 2002) of raw text, tokenized for the target language."""
+    """Corpus BLEU (0 to 100, Papineni et al. 2002) of raw text, tokenized for the target language."""
     return score("bleu", hyp, ref, language, tokenizer)
 
 
 def chrf(hyp: Sequence[str], ref: Sequence[str], language: str) -> Score:
-    """Return chrF2 (0 to 100, Popovic 2015), which needs no tokenizer."""
+    """ChrF2 (0 to 100, Popovic 2015), which needs no tokenizer."""
     return score("chrf", hyp, ref, language)
 
 
 def ter(hyp: Sequence[str], ref: Sequence[str], language: str) -> Score:
-    """Return the translation edit rate (edits per 100 reference words, Snover et al. 2006); less is better."""
+    """The translation edit rate (edits per 100 reference words, Snover et al. 2006); less is better."""
     return score("ter", hyp, ref, language)
 
 
 def score(metric: str, hyp: Sequence[str], ref: Sequence[str], language: str, tokenizer: str | None = None) -> Score:
-    """Return one of ``METRICS`` with sacrebleu's signature."""
+    """One of ``METRICS`` with sacrebleu's signature."""
     return score_and_statistics(metric, hyp, ref, language, tokenizer)[0]
 
 
 def statistics(
     metric: str, hyp: Sequence[str], ref: Sequence[str], language: str, tokenizer: str | None = None
 ) -> Statistics:
-    """Return the counts of each sentence that one of ``METRICS`` is computed from, for bootstrap and paired tests."""
+    """The counts of each sentence that one of ``METRICS`` is computed from, for bootstrap and paired tests."""
     return score_and_statistics(metric, hyp, ref, language, tokenizer)[1]
 
 
 def score_and_statistics(
     metric: str, hyp: Sequence[str], ref: Sequence[str], language: str, tokenizer: str | None = None
 ) -> tuple[Score, Statistics]:
-    """Return a score and what it is made of, from one pass over the text; only BLEU takes another tokenizer.
+    """A score and what it is made of, from one pass over the text; only BLEU takes another tokenizer.
 
     Both sides are composed (NFC); where that changes them, the signature says so.
     """

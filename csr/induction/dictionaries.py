@@ -83,7 +83,7 @@ FORMATS = {"tsv": read_lexicon, "muse": read_muse, "fast_align": read_fast_align
 
 
 def muse(path: PathLike, source_lang: str, target_lang: str) -> tuple[Lexicon, list[Path]]:
-    """Return the MUSE lexicon from one language to another, and the files it was read from.
+    """The MUSE lexicon from one language to another, and the files it was read from.
 
     ``path`` is the dictionary itself or a folder of ``xx-yy.txt``, named by the codes given or the shortest. There,
     a missing direction is the opposite one inverted, and a missing pair goes through English.

@@ -157,7 +157,7 @@ class MaskingSwitcher:
     def __call__(
         self, ids: np.ndarray, epoch: int, index: int, marks: np.ndarray = NO_MARKS
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return source, target (padding where nothing is to be predicted) and ``STATS`` of a block.
+        """Source, target (padding where nothing is to be predicted) and ``STATS`` of a block.
 
         Args:
             ids: int64 [n_pieces], with its special symbols; stays as it is.

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from csr import cli
 from csr.data import bitext, subwords
-from csr.data.prepare import prepare
+from csr.data.prepare import _warn_of_rewriting, prepare
 from csr.data.rows import Vocabulary
 from csr.data.sample import sentences, write_sample
 from csr.errors import ConfigError, DataError
@@ -224,6 +224,17 @@ def test_a_given_vocabulary_is_kept(text, tmp_path, capsys) -> None:
         prepare(text, CODES, tmp_path / "b", dictionary=own, **options)
     with pytest.raises(ConfigError, match=r"expected one of the model's languages \(en, fr\)"):
         prepare(text, CODES, tmp_path / "b", langs=("en", "fr"))
+
+
+def test_references_that_the_vocabulary_writes_otherwise_are_counted(tmp_path, capsys) -> None:
+    """SentencePiece's own rules, which mBART has, write ``A`` for ``Ａ`` and ``fi`` for ``ﬁ``."""
+    lines = ["ab Ａb", "ab ab", "ﬁ ab", "b a"] * 30
+    (tmp_path / "nfkc.model").write_bytes(subwords.train_model(lines, 8, 30))
+    subwords.train_on(lines, 30, tmp_path / "ours.model")
+    for name, message in (("nfkc", "test.b: 50.0% of the lines do not come back from the vocabulary"), ("ours", "")):
+        _warn_of_rewriting(subwords.load(tmp_path / f"{name}.model"), lines, "test.b")
+        assert capsys.readouterr().err.startswith(message)
+        assert bool(message) == (name == "nfkc")
 
 
 def test_a_failed_run_changes_nothing_and_a_killed_one_is_cleared(text, tmp_path, monkeypatch) -> None:

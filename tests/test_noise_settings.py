@@ -66,7 +66,7 @@ def test_yaml_and_command_line_give_the_same_settings(noise):
     assert read_options(parser.parse_args(flags(noise, DEFAULTS)), DEFAULTS) == noise
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(noises)
 def test_a_fairseq_task_gets_the_same_settings(noise):
     """Through the options that fairseq makes of the task's fields."""

@@ -111,6 +111,7 @@ def write_prepared(
         if sentencepiece_model:
             shutil.copyfile(sentencepiece_model, part / "spm.model")
             model = subwords.load(sentencepiece_model)
+            _warn_of_rewriting(model, [pair[1] for pair in sets["test"]], names["test", 1])
         else:
             subwords.train(list(zip(*sets["train"], strict=True)), pieces, part / "spm.model")
             model = subwords.load(part / "spm.model")
@@ -213,6 +214,16 @@ def _clean_and_split(
             )
     _say("kept: " + ", ".join(f"{len(kept):,} {name}" for name, kept in sets.items()))
     return sets, counts
+
+
+def _warn_of_rewriting(model: Any, lines: Sequence[str], file: str) -> None:
+    """Say how many references no output can equal, since the vocabulary has other characters in place of some."""
+    n = sum(back != line for back, line in zip(model.decode(model.encode(list(lines))), lines, strict=True))
+    if n:
+        _say(
+            f"{file}: {n / len(lines):.1%} of the lines do not come back from the vocabulary, which writes some "
+            "characters otherwise (NFKC): no output can equal them"
+        )
 
 
 def _share_outside(known: set[str], counts: Counter[str]) -> float:

@@ -125,7 +125,8 @@ def load(path: PathLike) -> Any:
     if not Path(path).is_file():
         raise DataError(f"{path}: no such file")
     try:
-        model = sentencepiece.SentencePieceProcessor(model_proto=Path(path).read_bytes())  # whatever its name
+        model = sentencepiece.SentencePieceProcessor()
+        model.LoadFromSerializedProto(Path(path).read_bytes() or b"-")  # the library takes neither every name nor nothing
         model.id_to_piece(list(range(len(model))))  # in a damaged file they may be no text
         return model
     except (RuntimeError, OSError, UnicodeDecodeError):

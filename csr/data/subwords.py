@@ -126,7 +126,7 @@ def load(path: PathLike) -> Any:
         raise DataError(f"{path}: no such file")
     try:
         model = sentencepiece.SentencePieceProcessor()
-        model.LoadFromSerializedProto(Path(path).read_bytes() or b"-")  # the library takes neither every name nor nothing
+        model.LoadFromSerializedProto(Path(path).read_bytes() or b"-")  # by name it takes UTF-8 alone
         model.id_to_piece(list(range(len(model))))  # in a damaged file they may be no text
         return model
     except (RuntimeError, OSError, UnicodeDecodeError):

@@ -115,6 +115,7 @@ VARIANTS: list[dict[str, Any]] = [
     {"lexicon": {"method": "file", "files": FILES}},
     {"backbone": {"texts": TEXTS}},
     {"backbone": GIVEN},
+    {"backbone": {"family": "encoder", "folder": "m", "langs": ["de", "en", "fr"], "texts": TEXTS}},
     {"backbone": {"preset": "cc25", "folder": "m", "texts": []}},
     {"backbone": {"train": HALF}, "restore": HALF, "finetune": HALF},
     {"data": {"dev_src": "e", "dev_tgt": "f", "test_src": "g", "test_tgt": "h"}},

@@ -18,7 +18,7 @@ from csr.files import PathLike
 
 # What may be built: Transformers and our encoders, of text. Others of fairseq read and write files of their own, start
 # programs (audio_pretraining) or write where a setting says (the criterion sentence_ranking).
-_MODELS = re.compile(r"(transformer|m?bart|roberta|csr_bert)(_\w+)?")
+_MODELS = re.compile(r"(transformer|m?bart|roberta|csr_bert|csr_bart)(_\w+)?")
 _TASKS = re.compile(
     r"csr_\w+|translation|translation_(from_pretrained_(bart|xlm)|multi_simple_epoch)|multilingual_translation"
     r"|(multilingual_)?(denoising|masked_lm|language_modeling)|sentence_prediction"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 
 from csr.backbone.presets import ENCODERS
+from csr.commands.options import positive
+from csr.errors import ConfigError
 from csr.files import write_folder
 
 
@@ -24,6 +26,15 @@ def _register_import(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("folder", metavar="FOLDER", help="with config.json, weights and the tokenizer's file")
     parser.add_argument("out", metavar="OUT", help="folder to write")
+    group = parser.add_argument_group("a sequence-to-sequence model of an encoder (Rothe, Narayan and Severyn 2020)")
+    group.add_argument(
+        "--decoder-layers",
+        type=positive,
+        metavar="N",
+        help="give the encoder a decoder whose N layers begin as layers of the encoder, evenly apart: what "
+        "backbone.folder with backbone.family encoder takes. FOLDER may be one of csr import-hf or csr trim, too",
+    )
+    group.add_argument("--langs", metavar="CODE,...", help="its languages, such as en,xh; each gets an id")
     parser.set_defaults(run=import_hf)
 
 
@@ -58,10 +69,17 @@ def import_hf(arguments: argparse.Namespace) -> None:
     from csr.backbone.encoder_hf import import_encoder, is_encoder
     from csr.backbone.huggingface import import_folder
     from csr.backbone.presets import CHECKPOINT
+    from csr.backbone.seq2seq import import_seq2seq
 
     changes: tuple[str, ...] = ()
+    if bool(arguments.decoder_layers) != bool(arguments.langs):
+        raise ConfigError("--decoder-layers: expected with --langs, found one of them")
     with write_folder(arguments.out, CHECKPOINT) as part:
-        if is_encoder(arguments.folder):
+        if arguments.decoder_layers:
+            languages = arguments.langs.split(",")
+            made = import_seq2seq(arguments.folder, part, languages, arguments.decoder_layers)
+            found, changes = str(made), made.changes
+        elif is_encoder(arguments.folder):
             encoder = import_encoder(arguments.folder, part)
             found, changes = str(encoder), encoder.changes
         else:

@@ -41,13 +41,17 @@ def fairseq(program: str, data: Path, *parts: Sequence[str]) -> list[str]:
 
 
 def architecture(sizes: Backbone) -> list[str]:
-    """Flags of a model of the given sizes: of the preset's family, or an mBART."""
+    """Flags of a model of the given sizes: of the preset's family, or an mBART; one of an encoder has its own."""
+    if sizes.family == "encoder":
+        return flags(arch="csr_bart", sizes_of=sizes.checkpoint, share_all_embeddings=True)
     family = family_of(PRESETS[sizes.preset]) if sizes.preset else MBART
     return family.flags(sizes.layers, sizes.dim, sizes.ffn, sizes.heads, sizes.activation)
 
 
 def languages(backbone: Backbone, codes: Sequence[str]) -> list[str]:
     """Flags of the model's languages, ``codes`` in its order, and of where their ids go."""
+    if backbone.family == "encoder":
+        return flags(langs=",".join(codes), language_ids="prepend")
     return flags(preset=backbone.preset) if backbone.preset else flags(langs=",".join(codes))
 
 

@@ -10,6 +10,7 @@ from csr.backbone.estimate import Memory, Setup, Sizes, estimate
 from csr.backbone.pieces import PieceModel
 from csr.backbone.trim import Use
 from csr.data.subwords import read_dictionary
+from csr.errors import ConfigError
 from csr.experiments.commands import precision
 from csr.experiments.translation import Config
 
@@ -56,6 +57,8 @@ def plans(config: Config, length: int) -> Iterator[Plan]:
 def _vocabularies(config: Config) -> dict[str, Sizes]:
     """Return the sizes of the model with all its pieces and, of a pretrained one, with those that are needed."""
     backbone, data = config.backbone, config.data
+    if backbone.family == "encoder":
+        raise ConfigError("backbone.family: expected mbart to estimate its memory, found encoder")
     languages = len(config.langs) + 1  # and <mask>
 
     def sizes(pieces: int) -> Sizes:

@@ -116,12 +116,18 @@ class Backbone:
     The sizes are those of mBART-cc25 and mBART-50; a checkpoint's own must be given here.
     """
 
+    family: Literal["mbart", "encoder"] = setting(
+        "mbart",
+        help="encoder: the model in folder is one of csr import-hf --decoder-layers, whose sizes it knows; with texts, "
+        "it is first trained on them",
+    )
     preset: Literal["cc25", "ml50"] | None = setting(
         None, help="the model is mBART-cc25 or mBART-50, published or trimmed: its languages, and where their ids go"
     )
     folder: Path | None = setting(
         None,
-        help="where relative paths start; with a preset, csr import-hf has left there what else is to be named here",
+        help="where relative paths start; with a preset or family encoder, csr import-hf has left there what else is "
+        "to be named here",
     )
     checkpoint: Path | None = None
     dictionary: Path | None = None
@@ -142,7 +148,7 @@ class Backbone:
     max_words: int = setting(250, low=1, help="longer lines of the texts are left out")
 
     def __post_init__(self) -> None:
-        if self.preset and self.folder:
+        if (self.preset or self.family == "encoder") and self.folder:
             for name, file in (
                 ("checkpoint", CHECKPOINT),
                 ("dictionary", DICTIONARY),
@@ -157,6 +163,11 @@ class Backbone:
         if self.preset:
             return PRESETS[self.preset].languages
         return self.langs or tuple(dict.fromkeys(text.lang for text in self.texts))
+
+    @property
+    def ready(self) -> bool:
+        """Whether the checkpoint is the pretrained model, and not what it is first made from."""
+        return self.checkpoint is not None and not self.texts
 
     @property
     def vocabulary(self) -> tuple[Path, Path] | None:
@@ -175,7 +186,9 @@ class Backbone:
             if (self.checkpoint is None) != (getattr(self, name) is None):
                 problem = "given without" if self.checkpoint is None else "missing beside"
                 raise ConfigError(f"{prefix}{name}: {problem} {prefix}checkpoint")
-        if self.checkpoint:
+        if self.family == "encoder":
+            self._check_encoder(prefix)
+        elif self.checkpoint:
             expect_default(
                 self, ("texts", "train"), prefix, f"given beside {prefix}checkpoint, which is trained already"
             )
@@ -185,6 +198,17 @@ class Backbone:
             raise ConfigError(f"{prefix}dim: expected a multiple of {prefix}heads ({self.heads}), found {self.dim}")
         if self.langs:
             expect_unique(f"{prefix}langs", self.langs)
+
+    def _check_encoder(self, prefix: str) -> None:
+        """Raise ConfigError for what a model made of an encoder lacks, or has itself."""
+        if self.preset or not self.checkpoint or not self.langs:
+            raise ConfigError(f"{prefix}family: expected {prefix}folder and {prefix}langs with encoder, and no preset")
+        own = ("layers", "dim", "ffn", "heads", "activation", "pieces")
+        expect_default(self, own, prefix, f"given beside {prefix}family encoder, whose checkpoint knows it")
+        if not self.texts:
+            expect_default(self, ("train",), prefix, f"expected beside {prefix}texts alone")
+        for text in self.texts:
+            expect_known(f"{prefix}texts", [text.lang], self.langs)
 
 
 @dataclass(frozen=True)

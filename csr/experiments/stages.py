@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from csr import options
-from csr.experiments.commands import architecture, fairseq, flags, writing
+from csr.experiments.commands import architecture, fairseq, flags, languages, writing
 from csr.experiments.settings import Lexicon, Training
 from csr.running.fairseq import Job, identity, read_timing
 from csr.running.steps import FilePath, Step
@@ -94,7 +94,7 @@ def training(config: Any, stage: str) -> Training:
 def lineage(config: Any, stage: str) -> list[str]:
     """A stage after those before it that are trained in the run, first to last."""
     start = STAGES[stage].start
-    if start is None or (start == "backbone" and config.backbone.checkpoint):
+    if start is None or (start == "backbone" and config.backbone.ready):
         return [stage]
     return [*lineage(config, start), stage]
 
@@ -108,7 +108,7 @@ def needed(config: Any) -> list[str]:
 def start_model(config: Any, stage: str, seed: int) -> Path | None:
     """The checkpoint a stage starts from, relative to the run folder if it is made there."""
     start = STAGES[stage].start
-    if start == "backbone" and config.backbone.checkpoint:
+    if start == "backbone" and config.backbone.ready:
         return config.backbone.checkpoint
     return stage_folder(start, seed) / "model.pt" if start else None
 
@@ -121,16 +121,21 @@ def training_seconds(config: Any, arm: str, seed: int, run: Path) -> dict[str, f
 
 def backbone_job(config: Any, seed: int, run: Path = Path()) -> Job:
     """Training of a backbone on its texts, from masks."""
-    folder, codes = stage_folder("backbone", seed), ",".join(config.backbone.languages)
+    backbone, folder = config.backbone, stage_folder("backbone", seed)
+    texts = ",".join(dict.fromkeys(text.lang for text in backbone.texts))
     command = fairseq(
         "fairseq-train",
         run / "texts/bin",
-        flags(task="csr_restore", monolingual=codes, langs=codes, replace="mask"),
+        flags(task="csr_restore", monolingual=texts),
+        languages(backbone, backbone.languages),
+        flags(replace="mask"),
         flags(sentencepiece_model=run / "texts/spm.model"),
-        architecture(config.backbone),
-        writing(config.backbone.train, seed, config.workers, run / folder),
+        architecture(backbone),
+        flags(finetune_from_model=backbone.checkpoint),
+        writing(backbone.train, seed, config.workers, run / folder),
     )
-    return Job(command, folder, config.backbone.train.updates, inputs=[TEXTS_PREPARED], data=Path("texts/bin"))
+    updates = backbone.train.updates
+    return Job(command, folder, updates, [TEXTS_PREPARED], backbone.checkpoint, data=Path("texts/bin"))
 
 
 def restore_flags(noise: Noise, spec: Stage, lexicons: Sequence[Path] = (), reverse: Sequence[Path] = ()) -> list[str]:
@@ -204,9 +209,15 @@ def text_steps(config: Any) -> Iterator[Step]:
     if backbone.texts:
         named = [part for text in backbone.texts for part in ("--text", f"{text.lang}={text.file}")]
         command = ["prepare-text", "--out", "texts", *named]
-        command += flags(pieces=backbone.pieces, max_words=backbone.max_words)
+        command += flags(max_words=backbone.max_words)
+        inputs: list[FilePath] = [text.file for text in backbone.texts]
+        if backbone.checkpoint:
+            command += flags(sentencepiece_model=backbone.sentencepiece, dict=backbone.dictionary)
+            inputs += [backbone.sentencepiece, backbone.dictionary]
+        else:
+            command += flags(pieces=backbone.pieces)
         outputs: list[FilePath] = [TEXTS_PREPARED, "texts/spm.model", "texts/dict.txt"]
-        yield Step("texts", command, [text.file for text in backbone.texts], outputs)
+        yield Step("texts", command, inputs, outputs)
 
 
 def lexicon_file(source: str, target: str) -> Path:

@@ -200,7 +200,7 @@ def steps(config: Config) -> Iterator[Step]:
         config, job, outputs, generate_command, lambda arm, seed: [distances[arm, seed]], config.scores.comet
     )
     # The backbone's own distance is worth a line only where it is trained here and used.
-    pretrained = [] if config.backbone.checkpoint or "backbone" not in stages.needed(config) else config.seeds
+    pretrained = [] if config.backbone.ready or "backbone" not in stages.needed(config) else config.seeds
     distances |= {("backbone", seed): stage_folder("backbone", seed) / "distance.json" for seed in pretrained}
     for (stage, seed), out in distances.items():
         model = stage_folder(stage, seed) / "model.pt"

@@ -17,10 +17,8 @@ from csr.backbone.saved_settings import model_settings
 from fairseq_plugins.encoder import EPSILON
 
 _SIZES = ("layers", "embed_dim", "ffn_embed_dim", "attention_heads")
-SIZES = (
-    *(f"{side}_{name}" for side in ("encoder", "decoder") for name in _SIZES),
-    *("max_source_positions", "max_target_positions", "layer_norm_eps"),
-)
+SIZES = (*(f"{side}_{name}" for side in ("encoder", "decoder") for name in _SIZES), "layer_norm_eps")
+POSITIONS = ("max_source_positions", "max_target_positions")
 
 
 @register_model("csr_bart")
@@ -52,8 +50,10 @@ def _architecture(arguments: Namespace) -> None:
     """Set what the command line leaves open."""
     checkpoint = getattr(arguments, "sizes_of", None)
     settings = model_settings(read_checkpoint(checkpoint)) if checkpoint else {}
-    for name in SIZES:
-        if settings.get(name) is not None and getattr(arguments, name, None) is None:
+    for name in (*SIZES, *POSITIONS):
+        # Tasks have positions too, of which there are as many as the checkpoint has.
+        is_open = name in POSITIONS or getattr(arguments, name, None) is None
+        if is_open and settings.get(name) is not None:
             setattr(arguments, name, settings[name])
     if getattr(arguments, "layer_norm_eps", None) is None:
         arguments.layer_norm_eps = EPSILON

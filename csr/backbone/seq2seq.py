@@ -107,7 +107,7 @@ def import_seq2seq(folder: PathLike, out: PathLike, languages: Sequence[str], de
             **positions,
             "layer_norm_eps": settings.get("layer_norm_eps", 1e-5),
         }
-        task = {"_name": "csr_restore", "langs": ",".join(languages), "language_ids": "prepend"}
+        task = {"_name": "denoising", "langs": ",".join(languages), "language_ids": "prepend"}
         made = {
             "model": {**dict.fromkeys(EMBEDDINGS, embedding), **_halves(weights, chosen)},
             "cfg": {"model": model, "task": task},

@@ -35,6 +35,7 @@ EXAMPLES = {
     "lexicon merge": "csr lexicon merge ibm1.tsv muse.tsv --out de-en.tsv",
     "lexicon pivot": "csr lexicon pivot de-en.tsv en-sw.tsv --out de-sw.tsv",
     "switch": "csr switch --lexicon de-en.tsv --language de --side-by-side < train.de | head",
+    "switch-labels": "csr switch-labels ner --lexicon en-sw.tsv --language en --input train --output switched",
     "inspect": "csr inspect runs/multi30k/data/bin --task csr_translation --source-lang de --target-lang en",
     "import-hf": "csr import-hf mbart-large-cc25 mbart.cc25",
     "export-hf": "csr export-hf runs/multi30k/seed-1/csr/model.pt exported --dict mbart/dict.txt"

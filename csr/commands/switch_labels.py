@@ -15,14 +15,13 @@ from csr.switching.settings import LABELLED
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``csr switch-labels``."""
-    parser = subparsers.add_parser("switch-labels", help="switch words of labelled files, labels with them")
+    parser = subparsers.add_parser("switch-labels")
     parser.description = (
         "Switch words of labelled text into other languages, as csr zero-shot finetune does on the fly: the draws are "
         "those of its training for the same seed, epoch and example (it cuts long sentences of entities into several). "
         "Labels stay with their words; a translation of several words becomes as many tokens inside the same entity. "
         "Tokens and tags are written with a tab between, pairs and texts as tables with a header, texts as JSON lines "
-        "where --output ends in .jsonl. Example: csr switch-labels ner --lexicon en-sw.tsv en-xh.tsv --language en "
-        "--input train.txt --output switched.txt --epochs 3"
+        "where --output ends in .jsonl."
     )
     add = parser.add_argument
     add("task", choices=("ner", "nli", "text"), help="what is labelled: tokens, sentence pairs, or texts")

@@ -1,4 +1,4 @@
-"""BERT's weight decay: which weights it spares, in every precision, and after a restart."""
+"""Adam in one pass beside fairseq's; BERT's decay: the weights it spares, in every precision, after a restart."""
 
 from __future__ import annotations
 
@@ -85,3 +85,33 @@ def test_weights_in_one_tensor_are_refused() -> None:
     """As --fp16 flattens them."""
     with pytest.raises(ConfigError, match="add --fp16-no-flatten-grads"):
         optim.build_optimizer(config().optimizer, [torch.nn.Parameter(torch.zeros(10))])
+
+
+def trained(name: str, dtype: torch.dtype = torch.float32) -> tuple[list[torch.Tensor], Any]:
+    """Weights after 30 updates with the same gradients, small beside epsilon in one of them; and the optimizer."""
+    draw = torch.Generator().manual_seed(1)
+    weights = [torch.nn.Parameter(torch.randn(size, generator=draw).to(dtype)) for size in ((7, 5), (5,), (3, 2))]
+    settings = OmegaConf.create(SETTINGS | {"_name": name, "lr": [0.01], "adam_betas": "(0.9, 0.98)"})
+    optimizer = optim.build_optimizer(settings, weights)
+    for update in range(30):
+        if update == 15:  # a restart
+            state = optimizer.state_dict()
+            optimizer = optim.build_optimizer(settings, weights)
+            optimizer.load_state_dict(state)
+        for weight, scale in zip(weights, (1.0, 1e-6, 1e-3), strict=True):
+            weight.grad = (torch.randn(weight.shape, generator=draw) * scale).to(dtype)
+        optimizer.step()
+    return [weight.detach() for weight in weights], optimizer
+
+
+def test_one_pass_does_what_fairseq_does() -> None:
+    (expected, _), (found, optimizer) = trained("adam"), trained("csr_adam")
+    assert type(optimizer.optimizer).__name__ == "OnePassAdam"
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_weights_in_half_precision_are_left_to_fairseq() -> None:
+    (expected, _), (found, optimizer) = trained("adam", torch.bfloat16), trained("csr_adam", torch.bfloat16)
+    assert type(optimizer.optimizer).__name__ == "Adam"
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(found, expected, strict=True))

@@ -306,7 +306,7 @@ def test_restore_command_of_the_paper(tmp_path, capsys):
         "--reverse-lexicon 'my run/lexicon/en-de.tsv' "
         f"{sizes.format('encoder')} {sizes.format('decoder')} --arch mbart_large --layernorm-embedding "
         "--share-all-embeddings --dropout 0.3 --attention-dropout 0.1 --criterion label_smoothed_cross_entropy "
-        "--label-smoothing 0.2 --optimizer adam --adam-betas '(0.9, 0.98)' --adam-eps 1e-06 "
+        "--label-smoothing 0.2 --optimizer csr_adam --adam-betas '(0.9, 0.98)' --adam-eps 1e-06 "
         "--lr-scheduler polynomial_decay --lr 3e-05 --warmup-updates 2500 --total-num-update 5000 --max-update 5000 "
         "--max-tokens 4096 --update-freq 1 --seed 1 --num-workers 0 --save-dir 'my run/seed-1/restore/checkpoints' "
         "--save-interval 1000000 --validate-interval 1000000 --save-interval-updates 500 --keep-interval-updates 1 "

@@ -62,7 +62,7 @@ def dropouts(settings: Any) -> list[str]:
 
 def adam() -> list[str]:
     """Flags of the optimizer of Zan et al., section 5.1."""
-    return flags(optimizer="adam", adam_betas="(0.9, 0.98)", adam_eps=1e-6)
+    return flags(optimizer="csr_adam", adam_betas="(0.9, 0.98)", adam_eps=1e-6)
 
 
 def bert_adam(weight_decay: float, eps: float) -> list[str]:

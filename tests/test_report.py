@@ -287,16 +287,17 @@ def test_a_verdict_says_which_way_it_falls_and_what_to_do() -> None:
 
 
 @pytest.mark.parametrize(
-    "found",
+    ("found", "why"),
     [
-        made_up_tests(1.0, 1.0, p=0.06),
-        made_up_tests(-0.1, 2.0),  # the seeds point both ways
-        made_up_tests(1.0, 1.0, chrf=-1.0, chrf_p=0.01),  # chrF points the other way
+        (made_up_tests(1.0, 1.0, p=0.06), "p = 0.060"),
+        (made_up_tests(-0.1, 2.0), "but the seeds point both ways."),
+        (made_up_tests(1.0, 1.0, chrf=-1.0, chrf_p=0.01), "but chrF says the contrary."),
     ],
 )
-def test_what_evidence_does_not_tell_apart_is_said_so(found: dict[str, Any]) -> None:
+def test_what_evidence_does_not_tell_apart_is_said_so(found: dict[str, Any], why: str) -> None:
     (verdict,) = verdicts(found)
     assert verdict.outcome == "not told apart"
+    assert why in verdict.details
     assert "larger test set" in verdict.next
 
 

@@ -30,6 +30,7 @@ ARM_NAMES = {
 }
 
 
+_INSIDE = {"placebo": "the placebo lexicon", "mask_restore_ft": "restoring from masks"}
 # The stage one of an arm: its finetuning goes on from there.
 STAGE_ONE = {"csr": "restore", "mask_restore_ft": "mask_restore", "placebo": "placebo_restore"}
 
@@ -41,6 +42,8 @@ def arm_name(arm: str, inside: bool = False) -> str:
     ('standard finetuning', 'CSR')
     """
     name = ARM_NAMES.get(arm, arm.replace("_", " ").capitalize())
+    if inside and arm in _INSIDE:
+        return _INSIDE[arm]
     return name[0].lower() + name[1:] if inside and name[1:2].islower() else name
 
 

@@ -81,12 +81,21 @@ def accuracy(metric: str, difference: float) -> int | None:
 
 def _outcome(run: Run, found: Mapping[tuple[str, str, str], dict[str, Any]], arm: str, against: str) -> Outcome:
     test = found[arm, against, "bleu"]
-    signs = {value > 0 for value in _each(run, arm, against, "bleu")}
-    others = [found[arm, against, metric] for metric in ("chrf", "comet") if (arm, against, metric) in found]
-    contradicted = any(o["p_value"] < ALPHA and (o["difference"] > 0) != (test["difference"] > 0) for o in others)
-    if test["p_value"] >= ALPHA or len(signs) > 1 or contradicted:
+    if test["p_value"] >= ALPHA or _doubt(run, found, arm, against):
         return "not told apart"
     return "better" if test["difference"] > 0 else "worse"
+
+
+def _doubt(run: Run, found: Mapping[tuple[str, str, str], dict[str, Any]], arm: str, against: str) -> str:
+    """What speaks against a difference besides p; empty if nothing does."""
+    if len({value > 0 for value in _each(run, arm, against, "bleu")}) > 1:
+        return "the seeds point both ways"
+    up = found[arm, against, "bleu"]["difference"] > 0
+    for metric in ("chrf", "comet"):
+        other = found.get((arm, against, metric))
+        if other and other["p_value"] < ALPHA and (other["difference"] > 0) != up:
+            return f"{_LABELS[metric][0]} says the contrary"
+    return ""
 
 
 def _told(
@@ -104,6 +113,8 @@ def _told(
         details += f"95 % interval of their mean {_signed(around[0])} to {_signed(around[1])}."
     else:
         details += "one seed, so its luck is not known."
+    if test["p_value"] < ALPHA and (doubt := _doubt(run, found, arm, against)):
+        details = f"{details.rstrip('.')}; but {doubt}."
     noticed = "" if outcome == "not told apart" else _noticed(run, found, arm, against)
     others = []
     for metric in ("chrf", "comet"):

@@ -205,6 +205,10 @@ def test_text_without_spaces_and_a_language_is_warned_of(tmp_path: Path, caplog)
     (tmp_path / "l.tsv").write_text("学校\tschool\n", encoding="utf-8")
     assert main(["switch", "--lexicon", str(tmp_path / "l.tsv"), "--input", str(tmp_path / "th")]) == 0
     assert "th: 100 % of the letters" in caplog.text
+    (tmp_path / "labelled").write_text("我们去学校\tpos\n", encoding="utf-8")
+    command = ["switch-labels", "text", "--lexicon", str(tmp_path / "l.tsv"), "--stop-words", "none"]
+    assert main([*command, "--input", str(tmp_path / "labelled")]) == 0
+    assert "labelled: 100 % of the letters" in caplog.text
 
 
 def test_output_is_utf_8_whatever_the_locale(tmp_path: Path, monkeypatch):

@@ -151,7 +151,7 @@ def _doubt(covered: float, opposite: float | None, n_words: int) -> str | None:
 
 
 class _Line(NamedTuple):
-    """A line of the input, how it was switched, by what, and the words of its translation in lower case."""
+    """A line of the input, how it was switched, by what, and the words of its translation, folded."""
 
     text: str
     switched: SwitchedLine

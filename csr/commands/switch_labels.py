@@ -11,6 +11,7 @@ from typing import Any
 from csr.commands.options import positive
 from csr.options import add_options, read_options
 from csr.switching.settings import LABELLED
+from csr.text.words import SAMPLE, warn_of_no_spaces
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -58,10 +59,15 @@ def run(arguments: argparse.Namespace) -> None:
     rows, write = _read(arguments.task, arguments.input)
     n_changed = 0
 
+    def texts_of(row: Any) -> Sequence[str]:
+        return row.tokens if arguments.task == "ner" else [getattr(row, name) for name in names]
+
+    warn_of_no_spaces((text for row in rows[:SAMPLE] for text in texts_of(row)), arguments.language, arguments.input)
+
     def switched(row: Any, epoch: int, index: int) -> Any:
         if arguments.task == "ner":
             return switcher.sentence(row, epoch, index)
-        texts = switcher.texts([getattr(row, name) for name in names], epoch, index)
+        texts = switcher.texts(texts_of(row), epoch, index)
         return dataclasses.replace(row, **dict(zip(names, texts, strict=True)))
 
     def written() -> Iterator[Any]:
@@ -73,8 +79,7 @@ def run(arguments: argparse.Namespace) -> None:
                 yield new
 
     write(written(), arguments.output)
-    texts = (row.tokens if arguments.task == "ner" else [getattr(row, name) for name in names] for row in rows)
-    covered = switcher.coverage(text for row in texts for text in row)
+    covered = switcher.coverage(text for row in rows for text in texts_of(row))
     print(
         f"{len(rows) * arguments.epochs:,} examples, {n_changed:,} of them switched; translations of {covered:.1%} of "
         "the words",

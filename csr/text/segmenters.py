@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import itertools
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -90,7 +91,9 @@ def segmenter(language: str) -> Callable[[str], list[str]]:
     if found is None:
         raise ValueError(f"language must need a segmenter, got {language!r}")
     try:
-        module = importlib.import_module(found.module)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # jieba's of the way it reads its dictionary
+            module = importlib.import_module(found.module)
     except ImportError:
         raise ConfigError(
             f"language {language}: expected the package that cuts its text into words, found none: "

@@ -93,6 +93,37 @@ def test_a_batch_as_text(data, placement, encoder, decoder):
     assert read["src_tokens"][0].eq(task.symbols.eos).sum() == 2
 
 
+def test_training_pairs_are_switched_anew_each_epoch_and_keep_their_labels(data):
+    """All words that the lexicon has, in half of the pairs; a pair goes into one language; validation stays clean."""
+    words = [("en-de.tsv", dict(zip(NOUNS["en"], NOUNS["de"], strict=True)))]
+    words.append(("en-xx.tsv", {noun: noun[::-1] for noun in NOUNS["en"]}))
+    for name, pairs in words:
+        (data / name).write_text("".join(f"{a}\t{b}\n" for a, b in pairs.items()))
+    lexicon = ":".join(str(data / name) for name, _ in words)
+    _, task = nli(data, f"--lexicon={lexicon}", f"--sentencepiece-model={data}/nli/spm.model")
+    _, plain = nli(data)
+    rows = {}
+    for one, name in ((task, "switched"), (plain, "clean")):
+        one.load_dataset("train")
+        dataset = one.datasets["train"]
+        for epoch in (1, 2):
+            dataset.set_epoch(epoch)
+            rows[name, epoch] = [text_of(one, dataset[i]["source"]) for i in range(len(dataset))]
+    clean, first = rows["clean", 1], rows["switched", 1]
+    assert rows["clean", 2] == clean
+    assert rows["switched", 2] != first
+    assert 16 <= sum(a == b for a, b in zip(clean, first, strict=True)) <= 48  # of 64, a half
+    for a, b in zip(clean, first, strict=True):
+        forms = [" ".join(pairs.get(word, word) for word in a.split()) for _, pairs in words]
+        assert b in (a, *forms)
+    assert task.datasets["train"].labels.tolist() == plain.datasets["train"].labels.tolist()
+    task.load_dataset("valid")
+    plain.load_dataset("valid")
+    assert [task.datasets["valid"][i]["source"].tolist() for i in range(12)] == [
+        plain.datasets["valid"][i]["source"].tolist() for i in range(12)
+    ]
+
+
 def test_one_checkpoint_overfits_and_labels_every_language(data, tmp_path):
     from fairseq_plugins.models import read_model
     from fairseq_plugins.outputs import predict

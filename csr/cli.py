@@ -19,6 +19,7 @@ GROUPS = {
     "Experiments": {
         "run": ("run", "run an experiment, or go on with it"),
         "status": ("status", "say how far a run is"),
+        "curve": ("curve", "run an experiment over sizes of its training text"),
         "report": ("report", "tables and an HTML page from runs"),
         "translate": ("translate", "translate new text with a model of a run"),
         "transfer": ("transfer", "zero-shot translation: each run's models on every run's test set"),
@@ -27,6 +28,7 @@ GROUPS = {
         "train": ("run", "run one stage of training"),
         "generate": ("run", "make the outputs on the test set"),
         "score": ("run", "score the outputs on the test set"),
+        "back-translate": ("run", "translate monolingual text with a reverse model"),
         "completion": ("completion", "print what makes a shell complete csr's commands and options"),
     },
     "Data": {
@@ -35,6 +37,7 @@ GROUPS = {
         "prepare-text": ("tasks", "encode monolingual text to train a backbone on"),
         "prepare-nli": ("tasks", "clean and encode inference data"),
         "prepare-summaries": ("tasks", "cut and encode documents with summaries"),
+        "check": ("check", "check monolingual texts and dictionaries before training with them"),
         "mixture": ("mixture", "sample, encode and binarize monolingual text for pretraining"),
     },
     "Lexicons and switching": {

@@ -6,6 +6,7 @@ from types import TracebackType
 
 from csr.errors import CsrError
 from fairseq_plugins import (
+    back_translation,
     checkpoints,
     encoder,
     masked_lm,
@@ -20,6 +21,7 @@ from fairseq_plugins import (
 )
 
 __all__ = [
+    "back_translation",
     "checkpoints",
     "encoder",
     "masked_lm",

@@ -160,6 +160,7 @@ class ExampleDataset(NoisyDataset):
             "nsentences": len(samples),
             "ntokens": int(lengths.sum()),
             "net_input": {"src_tokens": source, "src_lengths": lengths},
+            "target": None,  # fairseq-generate asks for it
         }
         if "target" in samples[0]:
             targets = [s["target"] for s in samples]
@@ -171,7 +172,10 @@ class ExampleDataset(NoisyDataset):
 
 
 class TranslationDataset(ExampleDataset):
-    """Sentence pairs; without a target side, sources to translate. A noise, if there is one, meets the sources."""
+    """Sentence pairs; without a target side, sources to translate.
+
+    A noise, if there is one, meets the sources; a ``tag``, the id of a symbol, goes before them.
+    """
 
     def __init__(
         self,
@@ -181,20 +185,64 @@ class TranslationDataset(ExampleDataset):
         seed: int = 1,
         shuffle: bool = False,
         noise: AddNoise | None = None,
+        tag: int | None = None,
     ) -> None:
-        longest = source.sizes if target is None else np.maximum(source.sizes, target.sizes)
+        sources = source.sizes + (tag is not None)
+        longest = sources if target is None else np.maximum(sources, target.sizes)
         super().__init__(longest + 1, symbols, seed, shuffle, fixed_epoch=None)
-        self._source, self._target, self._noise = source, target, noise
+        self._source, self._target, self._noise, self._tag = source, target, noise, tag
 
     def __getitem__(self, index: int) -> dict:
         source = self.sentence(self._source, index)
         if self._noise is not None:
             marks = self.marks(self._source, index)
             source, _ = self._noise(source, self.epoch, int(index), marks, NO_PIECES, NO_MARKS, None)
+        if self._tag is not None:
+            source = np.concatenate([np.array([self._tag], source.dtype), source])
         example = {"id": int(index), "source": self.row(source, self._source.symbol)}
         if self._target is not None:
             example["target"] = self.row(self.sentence(self._target, index), self._target.symbol)
         return example
+
+
+class MixedDataset(NoisyDataset):
+    """Pairs, all of them each epoch, and beside them a share of others, drawn anew each epoch without replacement.
+
+    Examples from ``len(pairs)`` on are those of ``others``.
+
+    Args:
+        ratio: others for each pair; at most all of them.
+    """
+
+    def __init__(self, pairs: TranslationDataset, others: TranslationDataset, ratio: float, seed: int) -> None:
+        super().__init__(np.concatenate([pairs.sizes, others.sizes]), seed, shuffle=True, fixed_epoch=None)
+        self._pairs, self._others = pairs, others
+        self.n_drawn = min(round(ratio * len(pairs)), len(others))
+
+    def set_epoch(self, epoch: int) -> None:
+        """Take note of a new epoch."""
+        super().set_epoch(epoch)
+        self._others.set_epoch(epoch)
+
+    def ordered_indices(self, epoch: int | None = None) -> np.ndarray:
+        """Return the examples of an epoch by length; without one, all that may come, for fairseq to look at."""
+        order = super().ordered_indices(epoch)
+        if epoch is None:
+            return order
+        drawn = np.random.default_rng((self._seed, epoch, 1)).permutation(len(self._others))[: self.n_drawn]
+        taken = np.zeros(len(self), np.bool_)
+        taken[: len(self._pairs)] = True
+        taken[len(self._pairs) + drawn] = True
+        return order[taken[order]]
+
+    def __getitem__(self, index: int) -> dict:
+        own = index < len(self._pairs)
+        example = self._pairs[index] if own else self._others[index - len(self._pairs)]
+        return {**example, "id": int(index)}
+
+    def collater(self, samples: list[dict]) -> dict:
+        """Pad examples to a batch in fairseq's form."""
+        return self._pairs.collater(samples)
 
 
 class RestoreDataset(ExampleDataset):
@@ -202,8 +250,9 @@ class RestoreDataset(ExampleDataset):
 
     Example ``2 i`` restores the source of pair ``i``, ``2 i + 1`` its target: each pair gives both each epoch. With
     ``parallel`` the noise sees the other side of the pair too. Sides that are not ``paired`` are texts of their own, of
-    any lengths; they follow one another. With a ``schedule`` the rate goes by the update that an
-    example is part of (``place``), else it is the noise's own.
+    any lengths; they follow one another. ``numbers`` says which of the languages each side is of, where several are of
+    one: by these, statistics are summed up. With a ``schedule`` the rate goes by the update that an example is part of
+    (``place``), else it is the noise's own.
     """
 
     def __init__(
@@ -217,12 +266,14 @@ class RestoreDataset(ExampleDataset):
         parallel: bool = False,
         schedule: Schedule | None = None,
         paired: bool = True,
+        numbers: Sequence[int] | None = None,
     ) -> None:
         rows = [side.sizes for side in sides]
         sizes = 1 + (np.stack(rows, axis=1).reshape(-1) if paired else np.concatenate(rows))
         super().__init__(sizes, symbols, seed, shuffle, fixed_epoch)
         self._starts = None if paired else np.cumsum([0, *map(len, rows)])  # of each side, and the end
         self._sides, self._noises, self._parallel = sides, noises, parallel
+        self._numbers = range(len(sides)) if numbers is None else numbers
         self.schedule = schedule
         # Shared, as the epoch is.
         self._updates = torch.zeros(len(sizes) if schedule else 1, dtype=torch.int32).share_memory_()
@@ -261,15 +312,15 @@ class RestoreDataset(ExampleDataset):
             "id": int(index),
             "source": self.row(noisy, side.symbol),
             "target": self.row(ids, side.symbol),
-            "side": number,
+            "side": self._numbers[number],
             "stats": stats,
         }
 
     def collater(self, samples: list[dict]) -> dict:
-        """Pad examples to a batch; ``switching`` sums their ``compiled.STATS`` by side, int64 [n_sides, 9]."""
+        """Pad examples to a batch; ``switching`` sums their ``compiled.STATS`` by language, int64 [n_languages, 9]."""
         batch = super().collater(samples)
         if batch:
-            batch["switching"] = np.zeros((len(self._sides), len(STATS)), np.int64)
+            batch["switching"] = np.zeros((max(self._numbers) + 1, len(STATS)), np.int64)
             for sample in samples:
                 batch["switching"][sample["side"]] += sample["stats"]
         return batch

@@ -29,6 +29,8 @@ from fairseq_plugins.translation import CsrTranslationConfig, CsrTranslationTask
 MAX_TOKENS = {"cpu": 1024, "cuda": 8192}
 # Settings of the task a model was trained with that still hold when it is used.
 _OF_THE_MODEL = ("source_lang", "target_lang", "langs", "language_ids", "max_source_positions", "max_target_positions")
+# Whose checkpoints say what languages their models have.
+_TASKS = ("csr_restore", "csr_translation", "csr_back_translation", "csr_nli")
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ def _settings(trained: Mapping[str, Any], languages: Languages | None, checkpoin
         values |= {"source_lang": languages.source, "target_lang": languages.target, "langs": ",".join(languages.all)}
         if published := [preset for preset in PRESETS.values() if preset.languages == languages.all]:
             values["language_ids"] = published[0].language_ids.value
-    elif trained.get("_name") in ("csr_restore", "csr_translation", "csr_nli"):
+    elif trained.get("_name") in _TASKS:
         values |= {key: trained[key] for key in _OF_THE_MODEL}
         values["preset"] = trained.get("preset")  # checkpoints from before there were presets have none
         # Tasks without pairs fill these in after fairseq has noted its settings.
@@ -167,8 +169,8 @@ def _settings(trained: Mapping[str, Any], languages: Languages | None, checkpoin
         values["target_lang"] = values["target_lang"] or values["source_lang"]
     else:
         raise DataError(
-            f"{checkpoint}: expected a model trained by csr_restore, csr_translation or csr_nli, or to be told its "
-            f"languages, found one of {trained.get('_name')}"
+            f"{checkpoint}: expected a model trained by {' or '.join(_TASKS)}, or to be told its languages, found one "
+            f"of {trained.get('_name')}"
         )
     config = CsrNliConfig if trained.get("_name") == "csr_nli" else CsrTranslationConfig
     return DictConfig(OmegaConf.merge(OmegaConf.structured(config), values))

@@ -60,7 +60,7 @@ def _measure(model: Model, checkpoint: Path, split: str, sentences: int, beam: i
             for feature, pair in split_vectors(model, split, decoder_features(model), sentences).items()
         },
     }
-    if model.trained_by == "csr_translation":
+    if model.trained_by in ("csr_translation", "csr_back_translation"):
         hyp, ref = zip(*translate(model, split, sentences, beam), strict=True)
         found["bleu"] = dataclasses.asdict(bleu(hyp, ref, model.task.cfg.target_lang))
     return found

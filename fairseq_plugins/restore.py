@@ -1,8 +1,8 @@
 """``--task csr_restore``: restore code-switched (or masked) sentences, both sides (Zan et al., section 4.2)."""
 
 import functools
-import logging
 import math
+import os
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -12,20 +12,18 @@ from fairseq import metrics
 from fairseq.tasks import register_task
 from omegaconf import II
 
-from csr.data.vocabulary import piece_encoder, word_encoder
-from csr.errors import ConfigError
-from csr.files import several, sha256
-from csr.lexicon import Languages, Lexicon
+from csr.errors import ConfigError, DataError
+from csr.files import several
+from csr.lexicon import Languages
 from csr.switching.candidates import Source
 from csr.switching.compiled import STATS, Masker, Switcher
-from csr.switching.encoded import EncodedLexicon, encode_lexicon, encoded_lexicon
+from csr.switching.encoded import EncodedLexicon
 from csr.switching.settings import Noise
 from csr.switching.symbols import Unit, piece_roles
-from fairseq_plugins.datasets import AddNoise, RestoreDataset
+from fairseq_plugins.datasets import AddNoise, RestoreDataset, Side
 from fairseq_plugins.fields import read_fields, settings_fields
+from fairseq_plugins.lexicons import encoded
 from fairseq_plugins.translation import CsrTranslationConfig, CsrTranslationTask
-
-logger = logging.getLogger(__name__)
 
 DEFAULTS = Noise()  # the papers'
 VALID_EPOCH = 0  # validation draws its noise once, for an epoch no training has
@@ -55,6 +53,14 @@ class CsrRestoreConfig(CsrTranslationConfig):
             "SPLIT.LANG.bin; several can be restored from masks alone"
         },
     )
+    texts: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "folder of texts without a pair, in the source or the target language or both (train.LANG.bin, as "
+            "csr prepare-text makes them with the vocabulary of the pairs), to restore beside the training pairs"
+        },
+    )
+    texts_only: bool = field(default=False, metadata={"help": "train on the texts of --texts, not on the pairs"})
     sentencepiece_model: Optional[str] = field(
         default=None, metadata={"help": "SentencePiece model the data was encoded with"}
     )
@@ -77,12 +83,18 @@ class CsrRestoreTask(CsrTranslationTask):
                 raise ConfigError(f"--monolingual: expected one language with --replace {noise.replace}, found several")
             if noise.prefer_aligned:
                 raise ConfigError("--prefer-aligned: expected pairs, found --monolingual")
+            if cfg.texts:
+                raise ConfigError("--texts: expected beside pairs, found --monolingual")
             cfg.source_lang = cfg.target_lang = first
+        if cfg.texts_only and not cfg.texts:
+            raise ConfigError("--texts-only: expected beside --texts alone")
+        if cfg.texts and cfg.prefer_aligned:
+            raise ConfigError("--prefer-aligned: expected pairs alone, found --texts")
         return super().setup_task(cfg, **kwargs)
 
     @property
     def side_languages(self) -> list[str]:
-        """The language of each side of an example."""
+        """The languages that are restored, those of the two sides of a pair first."""
         cfg = self.cfg
         return cfg.monolingual.split(",") if cfg.monolingual else [cfg.source_lang, cfg.target_lang]
 
@@ -94,17 +106,34 @@ class CsrRestoreTask(CsrTranslationTask):
             sides = [self.side(f"{folder}/{split}.{language}", language) for language in self.side_languages]
         else:
             sides = list(self.sides(split, epoch))
+        numbers = list(range(len(sides)))
+        if train and self.cfg.texts:
+            texts = self._texts(self.cfg.texts, split)
+            sides = [*([] if self.cfg.texts_only else sides), *texts.values()]
+            numbers = [*([] if self.cfg.texts_only else numbers), *texts]
         self.datasets[split] = RestoreDataset(
             sides,
-            self.noises,
+            [self.noises[number] for number in numbers],
             self.symbols,
             self.cfg.seed,
             shuffle=train,
             fixed_epoch=None if train else VALID_EPOCH,
             parallel=self.noise.prefer_aligned,
             schedule=self.noise.make_schedule() if train else None,
-            paired=not self.cfg.monolingual,
+            paired=not (self.cfg.monolingual or (train and self.cfg.texts)),
+            numbers=numbers,
         )
+
+    def _texts(self, folder: str, split: str) -> dict[int, Side]:
+        """The texts of ``--texts``, by the number of their language among the two of the pairs."""
+        paths = {number: f"{folder}/{split}.{language}" for number, language in enumerate(self.side_languages)}
+        found = {
+            n: self.side(path, self.side_languages[n]) for n, path in paths.items() if os.path.exists(path + ".idx")
+        }
+        if not found:
+            expected = " or ".join(f"{os.path.basename(path)}.bin" for path in paths.values())
+            raise DataError(f"{folder}: expected {expected}, found neither")
+        return found
 
     def get_batch_iterator(self, dataset, *args, **kwargs):  # type: ignore[no-untyped-def]
         """Fairseq's iterator of batches; where the rate has a schedule, they are placed in it epoch by epoch."""
@@ -172,31 +201,7 @@ class CsrRestoreTask(CsrTranslationTask):
         ]
 
     def _encoded(self, sources: list[Source], noise: Noise) -> list[EncodedLexicon]:
-        """The lexicons of a side, each encoded; one of all of them where each word draws its own."""
-        words, model = self.src_dict.symbols, self.cfg.sentencepiece_model
-
-        def make(group: list[Source]) -> EncodedLexicon:
-            lexicons = [source.read(noise) for source in group]
-            encode = word_encoder(words, self.src_dict.unk(), model) if noise.unit == "word" else piece_encoder(words)
-            lexicon = lexicons[0] if len(lexicons) == 1 else Lexicon.equally(lexicons)
-            return encode_lexicon(lexicon, encode, group[0].record().languages)
-
-        out = []
-        for group in [sources] if noise.lexicon_draw == "word" else [[source] for source in sources]:
-            settings: dict[str, object] = {
-                "sources": [source.settings(noise) for source in group],
-                "with": [sha256(source.path) for source in group[1:]],
-                "unit": noise.unit,
-                "sentencepiece_model": sha256(model) if model else None,
-            }
-            encoded = encoded_lexicon(group[0].path, settings, words, functools.partial(make, group))
-            logger.info(
-                f"lexicon {':'.join(str(source.path) for source in group)}: {encoded.n_entries:,} words can be "
-                f"switched, {encoded.n_unencodable:,} candidates have characters the vocabulary lacks, "
-                f"{encoded.nbytes / 2**20:.0f} MiB"
-            )
-            out.append(encoded)
-        return out
+        return encoded(sources, noise, self.src_dict, self.cfg.sentencepiece_model)
 
     def _switcher(self, lexicons: list[EncodedLexicon]) -> Switcher:
         return Switcher(

@@ -9,7 +9,7 @@ from typing import Any, Optional
 
 import numpy as np
 import torch
-from fairseq import utils
+from fairseq import metrics, utils
 from fairseq.data import Dictionary, data_utils
 from fairseq.models import BaseFairseqModel
 from fairseq.sequence_generator import SequenceGenerator
@@ -22,7 +22,7 @@ from csr.backbone.checkpoints import check_start, dictionary_hash
 from csr.backbone.presets import preset_named
 from csr.data.examples import LanguageIds, language_symbol
 from csr.errors import ConfigError, DataError
-from csr.evaluation.translation import tokenizer_for
+from csr.evaluation.translation import statistics, tokenizer_for
 from csr.files import several
 from csr.switching.compiled import Masker, Sometimes
 from csr.switching.settings import WORDS, Noise
@@ -62,6 +62,9 @@ class CsrTranslationConfig(TranslationConfig):
             "help": "input-adaptation finetuning (Wang et al. 2022): share of the training pairs whose source is "
             "masked (--policy, --rate, ...), drawn anew each epoch, 0 to 1 (the paper: 0.1)"
         },
+    )
+    eval_chrf: bool = field(
+        default=False, metadata={"help": "validate by chrF too, for --best-checkpoint-metric chrf; expects --eval-bleu"}
     )
     freeze_embeddings: bool = field(
         default=False, metadata={"help": "do not train the embeddings of the vocabulary, nor the output projection"}
@@ -115,6 +118,8 @@ class CsrTranslationTask(TranslationTask):
     @classmethod
     def setup_task(cls, cfg: CsrTranslationConfig, **kwargs: object) -> "CsrTranslationTask":
         """Load the dictionary."""
+        if cfg.eval_chrf and not cfg.eval_bleu:
+            raise ConfigError("--eval-chrf: expected beside --eval-bleu, which says how to generate")
         allow_bf16(cfg)
         several(cfg.data, "DATA")
         return super().setup_task(cfg, **kwargs)
@@ -151,7 +156,11 @@ class CsrTranslationTask(TranslationTask):
         return self.tgt_dict.index(language_symbol(language, self.languages))
 
     def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs: object) -> None:
-        """Load a split as pairs."""
+        """Load a split as pairs; of a text of its own (``csr prepare-text``), the lines, to translate them."""
+        alone = f"{self.folder(split, epoch)}/{split}.{self.cfg.source_lang}"
+        if os.path.exists(f"{alone}.idx"):
+            self.datasets[split] = TranslationDataset(self.side(alone, self.cfg.source_lang), None, self.symbols)
+            return
         source, target = self.sides(split, epoch)
         train = split == self.cfg.train_subset
         noise = None
@@ -184,8 +193,12 @@ class CsrTranslationTask(TranslationTask):
         paths = utils.split_paths(self.cfg.data)
         return paths[(epoch - 1) % len(paths)] if split == self.cfg.train_subset else paths[0]
 
-    def side(self, path: str, language: str) -> Side:
-        """Return the sentences of ``path.{bin,idx}``, with ``--truncate-source`` cut to the model's positions."""
+    def side(self, path: str, language: str, as_language: str | None = None) -> Side:
+        """Return the sentences of ``path.{bin,idx}``, with ``--truncate-source`` cut to the model's positions.
+
+        Args:
+            as_language: the language that they are given out to be in, if it is not their own.
+        """
         data = data_utils.load_indexed_dataset(path, self.tgt_dict, self.cfg.dataset_impl)
         if data is None:
             raise FileNotFoundError(
@@ -195,7 +208,7 @@ class CsrTranslationTask(TranslationTask):
         if self.cfg.truncate_source:
             limit = min(self.cfg.max_source_positions, self.cfg.max_target_positions) - 2
             sizes = np.minimum(sizes, limit + 1)
-        return Side(data, sizes, self.language_id(language), self._marks(path, data.sizes), limit)
+        return Side(data, sizes, self.language_id(as_language or language), self._marks(path, data.sizes), limit)
 
     def _marks(self, path: str, sizes: np.ndarray) -> Sequence[torch.Tensor] | None:
         """Return the word boundaries that ``csr prepare`` wrote beside the data, if it did."""
@@ -239,6 +252,28 @@ class CsrTranslationTask(TranslationTask):
                 models, sample, prefix_tokens=prefix_tokens, constraints=constraints, bos_token=start
             )
 
+    def valid_step(self, sample, model, criterion):  # type: ignore[no-untyped-def]
+        """Validate on a batch: with ``--eval-bleu`` on what the model generates, with ``--eval-chrf`` by chrF too."""
+        loss, size, log = super().valid_step(sample, model, criterion)
+        if self.cfg.eval_chrf:
+            log |= {f"_chrf_{i}": count for i, count in enumerate(self._chrf.rows.sum(axis=0))}
+        return loss, size, log
+
+    def reduce_metrics(self, logging_outputs, criterion):  # type: ignore[no-untyped-def]
+        """Log BLEU, also of outputs without a word, and chrF.
+
+        # Deviation: fairseq logs arrays of numpy, which end up in checkpoints; reading those would run code.
+        """
+        super(TranslationTask, self).reduce_metrics(logging_outputs, criterion)
+        counted = [key for key in (logging_outputs or [{}])[0] if key.startswith(("_bleu_", "_chrf_"))]
+        for key in counted:
+            metrics.log_scalar(key, float(sum(log[key] for log in logging_outputs)))
+        if "_bleu_sys_len" in counted:
+            metrics.log_derived("bleu", _bleu)
+        if "_chrf_0" in counted:
+            score, keys = self._chrf.score, [key for key in counted if key.startswith("_chrf_")]
+            metrics.log_derived("chrf", lambda meters: round(score(np.array([meters[key].sum for key in keys])), 2))
+
     def _inference_with_bleu(self, generator, sample, model):  # type: ignore[no-untyped-def]
         def text(ids: torch.Tensor, unknown: str) -> str:
             return self.tgt_dict.string(
@@ -253,5 +288,14 @@ class CsrTranslationTask(TranslationTask):
         # Different strings for the unknown, so that one is never scored as a match.
         hyps = [text(ids, "UNKNOWN-HYP") for ids in best]
         refs = [text(ids, "UNKNOWN-REF") for ids in targets]
+        if self.cfg.eval_chrf:
+            self._chrf = statistics("chrf", hyps, refs, self.cfg.target_lang)
         tokenize = "none" if self.cfg.eval_tokenized_bleu else tokenizer_for(self.cfg.target_lang)
         return BLEU(tokenize=tokenize).corpus_score(hyps, [refs])
+
+
+def _bleu(meters: Any) -> float:
+    """BLEU of the counts that validation has summed up, as fairseq rounds it."""
+    counts, totals = ([int(meters[f"_bleu_{name}_{i}"].sum) for i in range(4)] for name in ("counts", "totals"))
+    sys_len, ref_len = (int(meters[f"_bleu_{name}"].sum) for name in ("sys_len", "ref_len"))
+    return round(BLEU.compute_bleu(counts, totals, sys_len, ref_len, smooth_method="exp").score, 2)

@@ -47,7 +47,7 @@ def test_defaults_are_the_papers_values():
         (_with(noise=None), "noise: expected settings such as noise: {key: value}, found nothing"),
         (
             _with(lexicon={"method": "vecmpa"}),
-            "expected vecmap or ibm1 or align or file, found 'vecmpa', did you mean vecmap?",
+            "expected vecmap or ibm1 or align or file or mixture, found 'vecmpa', did you mean vecmap?",
         ),
         (
             _with(lexicon={"method": "file"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
 import sys
@@ -14,6 +15,22 @@ from csr.errors import ConfigError, DataError
 from csr.evaluation import frequency, translation
 
 COUNTS = {"the": 1500, "cat": 100, "sat": 3}
+
+
+def test_words_are_grouped_by_what_can_know_them():
+    counts, known, stops = {"dog": 2, "sees": 30}, {"dog", "harbour"}, {"the"}
+    group_of = functools.partial(frequency.knowledge_group, counts=counts, known=known, stops=stops)
+    names = frequency.knowledge_groups()
+    hyp, ref = ["The dog sees a harbor ."], ["the dog sees the Harbour ."]
+    found = {group.name: group for group in frequency.grouped_scores(hyp, ref, "none", group_of, names)}
+    assert set(found) == set(names)
+    assert (found["1–5, in lexicon"].f1, found["21–100, not in lexicon"].f1) == (1.0, 1.0)
+    assert (found["0, in lexicon"].matches, found["0, in lexicon"].n_ref, found["0, in lexicon"].f1) == (0, 1, 0.0)
+    assert found["0, not in lexicon"].n_hyp == 2  # a and harbor
+    assert (found["stop words"].matches, found["stop words"].n_hyp, found["stop words"].n_ref) == (0, 1, 2)
+    assert found["punctuation, numbers"].f1 == 1.0
+    assert found[">100, in lexicon"].f1 is None
+    assert sum(group.n_ref for group in found.values()) == 6
 
 
 def test_word_scores_worked_by_hand():

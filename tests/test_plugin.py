@@ -275,6 +275,35 @@ def test_translation_strips_language_ids_from_what_it_scores(data):
     assert score.ref_len == 12  # four words a sentence: neither </s> nor [yy] is counted
 
 
+@pytest.mark.parametrize("silent", [False, True])
+def test_validation_scores_what_a_model_writes_also_where_that_is_nothing(data, silent, monkeypatch):
+    from fairseq import metrics
+    from sacrebleu.metrics import BLEU, CHRF
+
+    task = task_of(data, "csr_translation", eval_bleu=True, eval_chrf=True)
+    task.load_dataset("valid")
+    dataset, dictionary = task.datasets["valid"], task.tgt_dict
+    ignored = frozenset(dictionary.index(symbol) for symbol in ("[xx]", "[yy]", "</s>"))
+    task.sequence_generator = argparse.Namespace(symbols_to_strip_from_output=ignored)
+    rows = [dictionary.encode_line("" if silent else "v0 v1 v2 !", add_if_not_exist=False) for _ in dataset]
+    monkeypatch.setattr(task, "inference_step", lambda *_: [[{"tokens": rows.pop()}], [{"tokens": rows.pop()}]])
+    criterion = type("Criterion", (), {"reduce_metrics": staticmethod(lambda logs: None)})()
+    monkeypatch.setattr("fairseq.tasks.fairseq_task.FairseqTask.valid_step", lambda *_: (torch.zeros(1), 1, {}))
+    with metrics.aggregate() as found:
+        for first in range(0, len(dataset), 2):
+            batch = dataset.collater([dataset[first], dataset[first + 1]])
+            log = task.valid_step(batch, None, criterion)[2]
+            task.reduce_metrics([log | {"ntokens": 1, "nsentences": 2}], criterion)
+    hyps, refs = ["" if silent else "v0 v1 v2 !"] * len(dataset), TGT[: len(dataset)]
+    for name, metric in (("bleu", BLEU(tokenize="13a")), ("chrf", CHRF())):
+        expected = metric.corpus_score(hyps, [refs]).score
+        assert (expected == 0) == silent
+        assert found.get_smoothed_values()[name] == pytest.approx(expected, abs=0.01)
+    # What is logged goes into checkpoints, which are read without running code.
+    kept = found.state_dict()
+    assert not any(isinstance(value, (np.ndarray, np.generic)) for *_, state in kept for value in state.values())
+
+
 def sources(task) -> list[str]:
     """Return the encoder inputs of an epoch as text."""
     dataset = task.datasets["train"]

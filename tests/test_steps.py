@@ -70,12 +70,13 @@ SHORT = {"warmup": 0}
 HALF = {"precision": "bf16"}
 TASK = {"train": "t", "dev": "d", "tests": [{"lang": "de", "file": "x"}]}
 ARMS = ["random", "baseline", "csr", "mask_restore_ft"]
+WITH_TEXT = ["wbt", "bt", "bt_csr", "wbt_csr", "copy", "lexicon_only", "source_only"]
 # Of each kind an experiment in which every arm is there, and variants of it: some settings go with some others alone.
 WHOLE: dict[str, dict[str, Any]] = {
     "translation": {
-        "data": {**PAIR, "src": "a", "tgt": "b"},
+        "data": {**PAIR, "src": "a", "tgt": "b", "monolingual": TEXTS},
         "dynamics": {"every": 500},
-        "arms": [*ARMS, "iaft", "placebo"],
+        "arms": [*ARMS, "iaft", "placebo", *WITH_TEXT],
     },
     "summarization": {"data": {**PAIR, "train": "a"}, "arms": [*ARMS, "iaft"]},
     "nli": {
@@ -113,6 +114,16 @@ VARIANTS: list[dict[str, Any]] = [
     {"lexicon": {"method": "ibm1"}},
     {"lexicon": {"method": "align"}},
     {"lexicon": {"method": "file", "files": FILES}},
+    {"lexicon": {"method": "file", "files": FILES[:1]}},
+    {
+        "lexicon": {
+            "method": "mixture",
+            "sources": [{"lang": "en", "file": "x"}, {"method": "ibm1"}, {"method": "vecmap"}],
+        }
+    },
+    {"lexicon": {"method": "mixture", "sources": [{"lang": "en", "file": "x"}, {"lang": "de", "file": "y"}]}},
+    {"arms": ["csr", "csr_mono"], "restore": {"text": "both"}},
+    {"data": {"monolingual": []}, "arms": ARMS},
     {"backbone": {"texts": TEXTS}},
     {"backbone": GIVEN},
     {"backbone": {"family": "encoder", "folder": "m", "langs": ["de", "en", "fr"], "texts": TEXTS}},

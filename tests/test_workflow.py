@@ -255,6 +255,14 @@ def test_arms_get_equal_updates_and_their_own_start():
         "mask_restore_ft": ("25000", "seed-1/mask_restore/model.pt", None),
         "placebo_restore": ("5000", "seed-1/backbone/model.pt", None),
         "placebo": ("25000", "seed-1/placebo_restore/model.pt", None),
+        "mono_restore": ("5000", "seed-1/backbone/model.pt", None),
+        "csr_mono": ("25000", "seed-1/mono_restore/model.pt", None),
+        "reverse": ("30000", "seed-1/backbone/model.pt", None),
+        "wbt": ("30000", "seed-1/backbone/model.pt", None),
+        "bt": ("30000", "seed-1/backbone/model.pt", None),
+        "copy": ("30000", "seed-1/backbone/model.pt", None),
+        "wbt_csr": ("25000", "seed-1/restore/model.pt", None),
+        "bt_csr": ("25000", "seed-1/restore/model.pt", None),
     }
 
 
@@ -274,7 +282,7 @@ def test_noise_settings_are_those_of_stage_one_alone():
     plain, noisy = build(MINIMAL, Config), build({**MINIMAL, "noise": noise}, Config)
     for stage in translation.STAGES:
         command, usual = (_command(config, stage, 1) for config in (noisy, plain))
-        if stage in ("restore", "placebo_restore"):
+        if stage in ("restore", "placebo_restore", "mono_restore"):
             assert _flag(command, "--rate") == "0.5"
             assert _flag(command, "--unit") == "piece"
             assert (_flag(command, "--replace"), _flag(command, "--mask-share")) == ("mixture", "0.25")

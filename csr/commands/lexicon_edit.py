@@ -22,7 +22,8 @@ def register_transform(parser: argparse.ArgumentParser) -> None:
     add(
         "--frequencies",
         metavar="FILE",
-        help="text in the language that the words were in before --invert: turns probabilities by Bayes' rule",
+        help="text in the language that the words were in before --invert: turns probabilities by Bayes' rule; other "
+        "weights hold both ways",
     )
     add("--src-vocabulary", metavar="FILE", help="keep source words that occur in this text")
     add("--tgt-vocabulary", metavar="FILE", help="keep candidates that occur in this text")
@@ -47,8 +48,8 @@ def transform(arguments: argparse.Namespace) -> None:
 
     lexicon = read_lexicon(arguments.lexicon)
     record = record_of(arguments.lexicon, lexicon)
-    if arguments.frequencies and not (arguments.invert and record.kind == "probabilities"):
-        raise ConfigError("--frequencies: expected with --invert and a lexicon of probabilities alone")
+    if arguments.frequencies and not arguments.invert:
+        raise ConfigError("--frequencies: expected with --invert alone")
     if arguments.invert:
         if record.kind == "probabilities" and not arguments.frequencies:
             raise ConfigError(
@@ -56,7 +57,7 @@ def transform(arguments: argparse.Namespace) -> None:
                 "language of its words"
             )
         frequencies = None
-        if arguments.frequencies:
+        if arguments.frequencies and record.kind == "probabilities":
             texts = quality.read_text(arguments.frequencies, record.languages[0])
             frequencies = Counter(word for words in texts for word in words)
         lexicon, record = lexicon.inverted(frequencies, record.languages[0]), record.reversed

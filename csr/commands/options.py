@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Sequence
 
 from csr.errors import ConfigError
 
@@ -28,6 +29,19 @@ def named(option: str, text: str, form: str = "LANG=FILE") -> tuple[str, str]:
     if not (name and value):
         raise ConfigError(f"{option}: expected {form}, found {text!r}")
     return name, value
+
+
+def by_name(option: str, texts: Sequence[str]) -> dict[str, list[str]]:
+    """Return the files of several ``LANG=FILE``, by language.
+
+    Raises:
+        ConfigError: one is of another form.
+    """
+    files: dict[str, list[str]] = {}
+    for text in texts:
+        name, path = named(option, text)
+        files.setdefault(name, []).append(path)
+    return files
 
 
 def positive(text: str) -> int:

@@ -14,19 +14,19 @@ from csr.commands.options import positive
 from csr.errors import ConfigError
 from csr.experiments.kinds import check_files, kind_of, read_config, writing_kind_of
 from csr.running import fairseq
-from csr.running.engine import Batch, planned_steps, run_steps
+from csr.running.engine import Batch, n_gpus, planned_steps, run_steps
 from csr.running.fairseq import StepError
 from csr.settings import hint
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add ``csr run``, ``args``, ``train``, ``generate`` and ``score``."""
+    """Add ``csr run``, ``args``, ``train``, ``back-translate``, ``generate`` and ``score``."""
     parser = subparsers.add_parser(
         "run",
         description="Run the steps of an experiment that are not done, or whose settings or inputs have changed. "
         "After a kill the same command continues from the last checkpoints.",
     )
-    _config(parser)
+    add_config(parser)
     parser.add_argument(
         "--cores",
         type=positive,
@@ -45,11 +45,18 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="stop after the steps whose names, as --dry-run prints them, begin so: prepare, lexicon, generate, "
         "'score csr', or a stage of training (default: %(default)s, the last)",
     )
+    parser.add_argument(
+        "--steps-per-gpu",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="training steps that run at the same time on a card, which must have the memory (default: %(default)s)",
+    )
     parser.add_argument("--dry-run", action="store_true", help="print the steps to do, and why")
     parser.set_defaults(run=guarded(run))
 
     parser = subparsers.add_parser("args", description="Print the exact command that csr run uses.")
-    _config(parser)
+    add_config(parser)
     parser.add_argument("--stage", required=True, help="the stage of training, such as restore, or generate")
     parser.add_argument("--arm", default="csr", help="the arm to generate from (default: %(default)s)")
     parser.add_argument("--seed", type=int, help="random seed (default: the first of the config)")
@@ -66,10 +73,19 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         parser.add_argument("--seed", type=int, required=True, help="random seed, names the folder")
         parser.set_defaults(run=guarded(runner))
 
+    parser = subparsers.add_parser(
+        "back-translate",
+        help="translate monolingual text with a reverse model",
+        description="Translate the text of data.monolingual with the reverse model of a seed, in a folder of csr run.",
+    )
+    parser.add_argument("folder", metavar="RUN", help="folder of csr run, with its config.yaml")
+    parser.add_argument("--seed", type=int, required=True, help="random seed, names the folder")
+    parser.set_defaults(run=guarded(_back_translate))
+
 
 def run(arguments: argparse.Namespace) -> None:
     """Run an experiment, or print what there is to do."""
-    config, folder = _read(arguments)
+    config, folder = read_experiment(arguments)
     check_files(config)
     steps = list(kind_of(config).steps(config))
     if arguments.dry_run:
@@ -79,7 +95,8 @@ def run(arguments: argparse.Namespace) -> None:
     batch = Batch(arguments.executor, arguments.profile, arguments.jobs)
     if arguments.jobs and not (arguments.executor or arguments.profile):
         raise ConfigError("--jobs: expected with --executor or --profile; on this machine --cores says how many")
-    run_steps(steps, config, folder, arguments.cores, arguments.until, batch=batch)
+    gpus = n_gpus() * arguments.steps_per_gpu
+    run_steps(steps, config, folder, arguments.cores, arguments.until, gpus, batch)
     if arguments.until == "report":
         print((folder / "table.md").read_text(encoding="utf-8"))
         print(f"{folder / 'report.html'}: the report")
@@ -87,7 +104,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def args(arguments: argparse.Namespace) -> None:
     """Print the fairseq command of a stage."""
-    config, folder = _read(arguments)
+    config, folder = read_experiment(arguments)
     seed = config.seeds[0] if arguments.seed is None else arguments.seed
     if arguments.stage == "generate":
         writing = writing_kind_of(config)
@@ -104,6 +121,15 @@ def _train(arguments: argparse.Namespace) -> None:
     kind = kind_of(config)
     stage = _known("--stage", arguments.stage, kind.STAGES)
     fairseq.train(kind.job(config, stage, arguments.seed, done=run), run, config.threads)
+
+
+def _back_translate(arguments: argparse.Namespace) -> None:
+    from csr.experiments import translation
+
+    config, run = _read_run(arguments)
+    if not isinstance(config, translation.Config):
+        raise ConfigError(f"{run / 'config.yaml'}: expected an experiment on translation, found {config.experiment}")
+    translation.back_translate(config, arguments.seed, run)
 
 
 def _generate(arguments: argparse.Namespace) -> None:
@@ -124,7 +150,8 @@ def _known(option: str, name: str, known: Collection[str]) -> str:
     return name
 
 
-def _config(parser: argparse.ArgumentParser) -> None:
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add CONFIG, ``--out`` and ``--set``."""
     parser.add_argument("config", metavar="CONFIG", help="YAML file; relative paths in it start at the current folder")
     parser.add_argument("--out", metavar="RUN", help="folder of the run (default: runs/ and the config's name)")
     parser.add_argument(
@@ -137,7 +164,8 @@ def _config(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _read(arguments: argparse.Namespace) -> tuple[Any, Path]:
+def read_experiment(arguments: argparse.Namespace) -> tuple[Any, Path]:
+    """The settings and the run folder that the arguments of ``add_config`` name."""
     folder = Path(arguments.out) if arguments.out else Path("runs", Path(arguments.config).stem)
     return read_config(arguments.config, arguments.overrides), folder
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from csr.commands.options import named, positive
+from csr.commands.options import by_name, named, positive
 from csr.errors import ConfigError
 
 
@@ -29,6 +29,14 @@ def _register_text(parser: argparse.ArgumentParser) -> None:
     add("--pieces", type=positive, default=8000, metavar="N", help="size of the vocabulary (default: %(default)s)")
     add("--max-words", type=positive, default=250, metavar="N", help="longest line, in words (default: %(default)s)")
     add("--valid-size", type=positive, default=500, metavar="N", help="lines to hold out (default: %(default)s)")
+    add(
+        "--lines", type=positive, metavar="N", help="lines of each language to train on, drawn by a hash (default: all)"
+    )
+    add(
+        "--without", action="append", default=[], metavar="LANG=FILE",
+        help="leave out the sentences of this file, such as a test set, whatever their case, spaces and punctuation; "
+        "may be given several times",
+    )  # fmt: skip
     _vocabulary(parser, required=False)
     parser.set_defaults(run=prepare_text)
 
@@ -102,12 +110,11 @@ def prepare_text(arguments: argparse.Namespace) -> None:
     """Prepare monolingual text."""
     from csr.data.texts import prepare_texts
 
-    files: dict[str, list[str]] = {}
-    for language, path in map(named, ["--text"] * len(arguments.text), arguments.text):
-        files.setdefault(language, []).append(path)
     record = prepare_texts(
-        files,
+        by_name("--text", arguments.text),
         arguments.out,
+        max_lines=arguments.lines,
+        without=by_name("--without", arguments.without),
         pieces=arguments.pieces,
         valid_size=arguments.valid_size,
         max_words=arguments.max_words,

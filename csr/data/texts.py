@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tqdm import tqdm
@@ -27,6 +28,8 @@ def prepare_texts(
     pieces: int = 8000,
     valid_size: int = 500,
     max_words: int = 250,
+    max_lines: int | None = None,
+    without: Mapping[str, Sequence[PathLike]] = MappingProxyType({}),
     sentencepiece_model: PathLike | None = None,
     dictionary: PathLike | None = None,
 ) -> dict[str, Any]:
@@ -39,6 +42,8 @@ def prepare_texts(
         texts: files of each language, one sentence a line.
         pieces: size of the vocabulary to train.
         valid_size: lines of each language to hold out; at most a tenth of them.
+        max_lines: lines of each language to train on, drawn by a hash of the line (default: all).
+        without: files of each language whose sentences are left out, whatever their case, spaces and punctuation.
         sentencepiece_model, dictionary: a backbone's own vocabulary, instead of training one.
 
     Raises:
@@ -51,13 +56,19 @@ def prepare_texts(
     for language in texts:
         file_name(language, "language code")
         segments("", language)  # without its segmenter, better stop now
+    options = {"pieces": pieces, "valid_size": valid_size, "max_words": max_words}
+    options |= {} if max_lines is None else {"max_lines": max_lines}
     sets: dict[tuple[str, str], list[str]] = {}
     counts = {}
     for language, files in texts.items():
-        lines, counts[language] = _clean(files, max_words, language)
+        lines, counts[language] = _clean(files, max_words, language, sentence_keys(without.get(language, ())))
         ranked = sorted(lines, key=lambda line: hashlib.sha256(line.encode()).digest())
-        held_out = set(ranked[: min(valid_size, len(lines) // 10)])
-        sets["train", language] = [line for line in lines if line not in held_out]
+        n_held_out = min(valid_size, len(lines) // 10)
+        held_out = set(ranked[:n_held_out])
+        drawn = held_out if max_lines is None else set(ranked[: n_held_out + max_lines])
+        sets["train", language] = [
+            line for line in lines if line not in held_out and (max_lines is None or line in drawn)
+        ]
         sets["valid", language] = sorted(held_out)
     with write_folder(out, "prepare.json") as part:
         for (split, language), lines in sets.items():
@@ -80,8 +91,8 @@ def prepare_texts(
             "languages": list(texts),
             "lines": {f"{split}.{language}": len(lines) for (split, language), lines in sets.items()},
             "counts": {language: dict(counted) for language, counted in counts.items()},
-            "options": {"pieces": pieces, "valid_size": valid_size, "max_words": max_words},
-            "inputs": {str(file): sha256(file) for files in texts.values() for file in files},
+            "options": options,
+            "inputs": {str(file): sha256(file) for files in (*texts.values(), *without.values()) for file in files},
             "versions": {"csr": csr.__version__},
         }
         write_json(part / "prepare.json", record)
@@ -96,7 +107,23 @@ def copy_vocabulary(sentencepiece_model: PathLike, dictionary: PathLike, folder:
         shutil.copyfile(source, folder / name)
 
 
-def _clean(files: Sequence[PathLike], max_words: int, language: str) -> tuple[list[str], Counter[str]]:
+def sentence_key(line: str) -> str:
+    """What a line is compared by: its letters and digits, in lower case.
+
+    >>> sentence_key("Two men talk.") == sentence_key("two men  talk")
+    True
+    """
+    return "".join(filter(str.isalnum, normalized(line).casefold()))
+
+
+def sentence_keys(files: Iterable[PathLike]) -> set[str]:
+    """The keys of the lines of files that have any letter or digit."""
+    return {key for file in files for line in read_lines(file) if (key := sentence_key(line))}
+
+
+def _clean(
+    files: Sequence[PathLike], max_words: int, language: str, without: Collection[str]
+) -> tuple[list[str], Counter[str]]:
     """The lines of a language once each, in order, and what was dropped."""
     kept: dict[str, None] = {}
     counts: Counter[str] = Counter()
@@ -110,6 +137,8 @@ def _clean(files: Sequence[PathLike], max_words: int, language: str) -> tuple[li
                 counts["long"] += 1
             elif line in kept:
                 counts["duplicate"] += 1
+            elif without and sentence_key(line) in without:
+                counts["left out"] += 1
             else:
                 kept[line] = None
     if not kept:

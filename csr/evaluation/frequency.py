@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -136,6 +136,75 @@ def word_scores(
             (0, *cutoffs), (*cutoffs, None), rows.sum(axis=0), intervals, strict=True
         )
     ]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Word accuracy within one group of words: see ``grouped_scores``."""
+
+    name: str
+    matches: int
+    n_hyp: int
+    n_ref: int
+
+    @property
+    def f1(self) -> float | None:
+        """Harmonic mean of precision and recall; None without words to judge."""
+        return 2 * self.matches / (self.n_hyp + self.n_ref) if self.n_hyp + self.n_ref else None
+
+
+def grouped_scores(
+    hyp: Sequence[str], ref: Sequence[str], tokenizer: str, group_of: Callable[[str], str], names: Sequence[str]
+) -> list[Group]:
+    """Word accuracy of groups of words, counted as ``word_scores`` counts.
+
+    Args:
+        group_of: the group of a word.
+        names: all groups, in the order of the result.
+
+    >>> grouped_scores(["a dog !"], ["the dog !"], "none", lambda word: "word" if word.isalpha() else "other", ["word"])
+    [Group(name='word', matches=1, n_hyp=2, n_ref=2)]
+    """
+    check_sides(hyp, ref)
+    sums = {name: [0, 0, 0] for name in names}
+    for ours, truth in zip(tokenize(hyp, tokenizer), tokenize(ref, tokenizer), strict=True):
+        found, wanted = Counter(ours), Counter(truth)
+        for word in found.keys() | wanted.keys():
+            if (name := group_of(word)) in sums:
+                counts = min(found[word], wanted[word]), found[word], wanted[word]
+                sums[name] = [total + count for total, count in zip(sums[name], counts, strict=True)]
+    return [Group(name, *sums[name]) for name in names]
+
+
+# How often a word is in the bitext: where it is not, only a dictionary or other text can know it.
+SEEN = ((0, "0"), (5, "1–5"), (20, "6–20"), (100, "21–100"))
+OFTEN = ">100"
+PLAIN = ("stop words", "punctuation, numbers")
+
+
+def knowledge_groups() -> list[str]:
+    """The names of ``knowledge_group``, in order."""
+    seen = [name for _, name in SEEN] + [OFTEN]
+    return [f"{name}, {known} lexicon" for name in seen for known in ("in", "not in")] + list(PLAIN)
+
+
+def knowledge_group(word: str, counts: Mapping[str, int], known: Collection[str], stops: Collection[str]) -> str:
+    """Where a model could know a word from: how often the bitext has it, and whether the lexicon does.
+
+    Args:
+        counts: occurrences in the bitext, of words in lower case.
+        known, stops: the lexicon's words and stop words, in lower case.
+
+    >>> knowledge_group("Dog", {"dog": 3}, {"cat"}, {"the"})
+    '1–5, not in lexicon'
+    """
+    word = word.lower()
+    if not switchable(word):
+        return PLAIN[1]
+    if word in stops:
+        return PLAIN[0]
+    seen = next((name for most, name in SEEN if counts.get(word, 0) <= most), OFTEN)
+    return f"{seen}, {'in' if word in known else 'not in'} lexicon"
 
 
 def cases(

@@ -139,11 +139,11 @@ def log(updates: int) -> list[str]:
 
 def selection(rule: str) -> list[str]:
     """Flags of the rule that the best checkpoint on the dev set is told by; the loss is fairseq's own."""
-    if rule != "bleu":
+    if rule not in ("bleu", "chrf"):
         return []
     found = flags(eval_bleu=True, eval_bleu_args='{"beam": 1, "max_len_a": 2, "max_len_b": 10}')
-    found += flags(eval_bleu_remove_bpe="sentencepiece", best_checkpoint_metric="bleu")
-    return found + flags(maximize_best_checkpoint_metric=True)
+    found += flags(eval_bleu_remove_bpe="sentencepiece", best_checkpoint_metric=rule)
+    return found + flags(eval_chrf=rule == "chrf", maximize_best_checkpoint_metric=True)
 
 
 def writing(settings: Training, seed: int, workers: int, folder: Path, keep_every: int | None = None) -> list[str]:

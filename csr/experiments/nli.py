@@ -20,9 +20,9 @@ from csr.settings import expect_unique, setting
 from csr.switching.settings import Noise
 
 STAGES: dict[str, Stage] = {
-    name: stage for name, stage in stages.STAGES.items() if not stage.noisy and not name.startswith("placebo")
+    name: stage for name, stage in stages.ON_PAIRS.items() if not stage.noisy and not name.startswith("placebo")
 }
-ARMS = tuple(stage for stage, spec in STAGES.items() if not spec.restore)
+ARMS = stages.arms_of(STAGES)
 
 
 @dataclass(frozen=True)

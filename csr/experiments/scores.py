@@ -11,7 +11,7 @@ from csr.evaluation.comet import comet_segments, signature
 from csr.evaluation.frequency import read_counts, word_scores
 from csr.evaluation.off_target import identifiable, off_target
 from csr.evaluation.significance import means
-from csr.experiments.stages import STAGES, stage_folder, training_seconds
+from csr.experiments.stages import STAGES, UNTRAINED, stage_folder, training_seconds
 from csr.files import read_json, read_lines, write_json, write_text
 
 
@@ -42,7 +42,7 @@ def write_scores(config: Any, arm: str, seed: int, run: Path) -> None:
                     for bucket in buckets
                 ],
             },
-            "distance": read_json(folder / "distance.json"),
+            "distance": read_json(folder / "distance.json") if arm not in UNTRAINED else {},
             "seconds": _seconds(config, arm, seed, run),
         },
     )
@@ -67,8 +67,12 @@ def _off_target(hyp: list[str], ref: list[str], language: str) -> dict[str, Any]
 
 
 def _seconds(config: Any, arm: str, seed: int, run: Path) -> dict[str, Any]:
-    """The training seconds of backbone, restore stage and finetuning; None for what the arm does without."""
+    """The training seconds of backbone, restore stage and finetuning; None for what the arm does without.
+
+    With model back-translation also those of the reverse model.
+    """
     seconds: dict[str, Any] = {"backbone": None, "restore": None, "finetune": None}
     for stage, found in training_seconds(config, arm, seed, run).items():
-        seconds["backbone" if stage == "backbone" else "restore" if STAGES[stage].restore else "finetune"] = found
+        named = stage in ("backbone", "reverse")
+        seconds[stage if named else "restore" if STAGES[stage].restore else "finetune"] = found
     return seconds

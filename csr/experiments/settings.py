@@ -22,14 +22,44 @@ class Text:
     file: Path
 
 
-VECMAP = ("method", ("vecmap",))
+VECMAP = ("method", ("vecmap", "mixture"))
+# Of which methods the settings are that a mixture has beside them.
+_OF_METHODS = {("vecmap",): ("dim", "window", "min_count", "epochs"), ("ibm1", "align"): ("iterations",)}
+
+
+@dataclass(frozen=True)
+class LexiconSource:
+    """One lexicon of a mixture, both ways; of a file for one way, the other is got by Bayes' rule or by inversion."""
+
+    method: Literal["file", "ibm1", "align", "vecmap"] = setting(
+        "file",
+        help="a file, IBM Model 1 or an HMM (align) on the training pairs, or VecMap: on data.monolingual where it has "
+        "both languages, else on the training pairs",
+    )
+    weight: float = setting(1.0, low=0.001, help="share of this lexicon in the mixture, relative to the others'")
+    lang: str | None = setting(None, help="file: the language of its translations, in the second column")
+    file: Path | None = None
+    format: Literal["tsv", "muse", "fast_align", "moses"] = setting(
+        "tsv", needs=("method", ("file",)), help="file: as csr lexicon import has it"
+    )
+
+    def check(self, prefix: str) -> None:
+        """Raise ConfigError unless a file and its language are given where they are used, and there alone."""
+        check_needs(self, type(self)(), prefix)
+        for name in ("lang", "file"):
+            if (getattr(self, name) is None) == (self.method == "file"):
+                how = "missing" if self.method == "file" else f"given beside {prefix}method {self.method}"
+                raise ConfigError(f"{prefix}{name}: {how}")
 
 
 @dataclass(frozen=True)
 class Lexicon:
-    """Word translations: Zan et al., section 4.1; IBM Model 1 as Visser et al., section 3.1; an HMM; or files."""
+    """Word translations: Zan et al., section 4.1; IBM Model 1 as Visser et al., section 3.1; an HMM; or files.
 
-    method: Literal["vecmap", "ibm1", "align", "file"] = "vecmap"
+    Of one method, or of several added up with weights.
+    """
+
+    method: Literal["vecmap", "ibm1", "align", "file", "mixture"] = "vecmap"
     dim: int = setting(512, low=1, needs=VECMAP, help="word2vec: dimensions of the vectors")
     window: int = setting(10, low=1, needs=VECMAP, help="word2vec: words of context on either side")
     min_count: int = setting(5, low=1, needs=VECMAP, help="word2vec: rarer words are left out")
@@ -37,19 +67,32 @@ class Lexicon:
     iterations: int = setting(
         5,
         low=1,
-        needs=("method", ("ibm1", "align")),
+        needs=("method", ("ibm1", "align", "mixture")),
         help="IBM Model 1, and the HMM of align: iterations of EM of each",
     )
-    files: tuple[Text, ...] = setting((), help="method file: the translations into each of the two languages")
+    files: tuple[Text, ...] = setting(
+        (), help="method file: the translations into each of the two languages; one is inverted for the other"
+    )
+    sources: tuple[LexiconSource, ...] = setting(
+        (), help="method mixture: its lexicons; the weight of a candidate is the sum of its probabilities in them"
+    )
     folder: Path | None = setting(None, help="where the relative paths among the files of this section start")
 
     def check(self, prefix: str) -> None:
-        """Raise ConfigError unless files are given where they are used, and there alone."""
+        """Raise ConfigError unless files and sources are given where they are used, and there alone."""
         check_needs(self, type(self)(), prefix)
         expect_unique(f"{prefix}files", [text.lang for text in self.files], least=0)
-        if (self.method == "file") != bool(self.files):
-            found = "none" if self.method == "file" else f"files beside {prefix}method {self.method}"
-            raise ConfigError(f"{prefix}files: expected with {prefix}method file, and there alone; found {found}")
+        for name, method in (("files", "file"), ("sources", "mixture")):
+            if (self.method == method) != bool(getattr(self, name)):
+                found = "none" if self.method == method else f"{name} beside {prefix}method {self.method}"
+                raise ConfigError(
+                    f"{prefix}{name}: expected with {prefix}method {method}, and there alone; found {found}"
+                )
+        used: list[str] = [source.method for source in self.sources if source.method != "file"]
+        expect_unique(f"{prefix}sources", used, least=0)
+        for methods, names in _OF_METHODS.items():
+            if self.method == "mixture" and not set(methods) & set(used):
+                expect_default(self, names, prefix, f"expected beside a source of method {' or '.join(methods)} alone")
 
 
 @dataclass(frozen=True)
@@ -100,13 +143,44 @@ class Training:
 
 
 @dataclass(frozen=True)
+class Restoring(Training):
+    """Stage one, and which sentences it restores."""
+
+    text: Literal["parallel", "monolingual", "both"] = setting(
+        "parallel", help="the training pairs, data.monolingual, or both"
+    )
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    """Synthetic pairs, whose targets are lines of data.monolingual: arms wbt, bt, copy, wbt_csr, bt_csr."""
+
+    ratio: float = setting(1.0, low=0.01, help="synthetic pairs for each training pair, drawn anew each epoch")
+    tag: bool = setting(True, help="their sources begin with <s>, which no other row has", source="Caswell et al. 2019")
+    decode: Literal["beam", "sampling"] = setting(
+        "beam",
+        help="model back-translation: beam search as generate has it, or a draw from the model at each step",
+        source="beam: Sennrich et al. 2016; sampling: Edunov et al. 2018",
+    )
+
+
+@dataclass(frozen=True)
 class FinalTraining(Training):
     """The last stage, whose checkpoint an arm is scored by; every arm is chosen by the same rule."""
 
     updates: int = setting(25000, low=1)
-    select: Literal["loss", "bleu", "last"] = setting(
-        "loss", help="the best checkpoint on the dev set by loss or by BLEU of greedy search, or the last"
+    select: Literal["loss", "bleu", "chrf", "last"] = setting(
+        "loss", help="the best checkpoint on the dev set by loss, or by BLEU or chrF of greedy search, or the last"
     )
+    patience: int | None = setting(
+        None, low=1, help="validations (save_every) without a better one until training ends; by default at its updates"
+    )
+
+    def check(self, prefix: str) -> None:
+        """Raise ConfigError for patience without a rule, and as every training does."""
+        super().check(prefix)
+        if self.patience and self.select == "last":
+            raise ConfigError(f"{prefix}patience: expected with {prefix}select loss, bleu or chrf, found last")
 
 
 @dataclass(frozen=True)

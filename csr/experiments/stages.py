@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal
 
 from csr import options
 from csr.experiments.commands import architecture, fairseq, flags, languages, writing
@@ -31,6 +32,9 @@ class Stage:
         restore: it restores sentences, from translations or, with ``mask``, from masks; otherwise it is finetuning.
         placebo: the translations are those of a lexicon that knows nothing.
         noisy: it finetunes on sources with noise.
+        monolingual: it restores text without a pair, whatever the settings say.
+        synthetic: it finetunes on synthetic pairs too, whose sources are word for word, copied or a model's.
+        reverse: it finetunes in the other direction, and is no arm.
     """
 
     start: str | None
@@ -38,15 +42,18 @@ class Stage:
     mask: bool = False
     placebo: bool = False
     noisy: bool = False
+    monolingual: bool = False
+    synthetic: Literal["words", "copy", "model"] | None = None
+    reverse: bool = False
 
     @property
     def switches(self) -> bool:
-        """Whether it needs lexicons."""
+        """Whether it restores by lexicons."""
         return self.restore and not self.mask
 
 
 # The stages of method.md, sections 2 and 3, each after the one it starts from; those that do not restore are arms.
-STAGES = {
+ON_PAIRS = {
     "backbone": Stage(start=None, restore=True, mask=True),
     "restore": Stage(start="backbone", restore=True),
     "mask_restore": Stage(start="backbone", restore=True, mask=True),
@@ -58,7 +65,27 @@ STAGES = {
     "mask_restore_ft": Stage(start="mask_restore"),
     "placebo": Stage(start="placebo_restore"),
 }
-ARMS = tuple(stage for stage, spec in STAGES.items() if not spec.restore)
+# With text that has no pair (section 7).
+STAGES = ON_PAIRS | {
+    "mono_restore": Stage(start="backbone", restore=True, monolingual=True),
+    "reverse": Stage(start="backbone", reverse=True),
+    "csr_mono": Stage(start="mono_restore"),
+    "wbt": Stage(start="backbone", synthetic="words"),
+    "bt": Stage(start="backbone", synthetic="model"),
+    "wbt_csr": Stage(start="restore", synthetic="words"),
+    "bt_csr": Stage(start="restore", synthetic="model"),
+    "copy": Stage(start="backbone", synthetic="copy"),
+}
+# Translations that no model makes: by the lexicon, word for word, and the source as it is.
+UNTRAINED = ("lexicon_only", "source_only")
+
+
+def arms_of(stages: Mapping[str, Stage]) -> tuple[str, ...]:
+    """The stages whose models are compared."""
+    return tuple(stage for stage, spec in stages.items() if not (spec.restore or spec.reverse))
+
+
+ARMS = (*arms_of(STAGES), *UNTRAINED)
 
 
 def stage_folder(stage: str, seed: int) -> Path:
@@ -92,11 +119,17 @@ def training(config: Any, stage: str) -> Training:
 
 
 def lineage(config: Any, stage: str) -> list[str]:
-    """A stage after those before it that are trained in the run, first to last."""
-    start = STAGES[stage].start
-    if start is None or (start == "backbone" and config.backbone.ready):
-        return [stage]
-    return [*lineage(config, start), stage]
+    """A stage after those before it that are trained in the run, first to last; nothing for an arm without a model."""
+    if stage in UNTRAINED:
+        return []
+    spec = STAGES[stage]
+    if spec.start is None or (spec.start == "backbone" and config.backbone.ready):
+        before: list[str] = []
+    else:
+        before = lineage(config, spec.start)
+    if spec.synthetic == "model":
+        before = list(dict.fromkeys([*before, *lineage(config, "reverse")]))
+    return [*before, stage]
 
 
 def needed(config: Any) -> list[str]:
@@ -181,19 +214,32 @@ def arm_steps(
             yield train_step(config, job(config, stage, seed), stage, seed)
         for arm in config.arms:
             folder, which = stage_folder(arm, seed), ["--arm", arm, "--seed", str(seed)]
-            yield Step(
-                f"generate {arm} seed {seed}",
-                ["generate", ".", *which],
-                [folder / "model.pt", PREPARED],
-                outputs(config, arm, seed),
-                settings=identity(generate(config, arm, seed)),
-                threads=config.threads,
-                gpus=1,
-            )
+            command = ["generate", ".", *which]
+            if arm in UNTRAINED:
+                yield untrained_step(config, arm, seed, command, outputs(config, arm, seed))
+            else:
+                yield Step(
+                    f"generate {arm} seed {seed}",
+                    command,
+                    [folder / "model.pt", PREPARED],
+                    outputs(config, arm, seed),
+                    settings=identity(generate(config, arm, seed)),
+                    threads=config.threads,
+                    gpus=1,
+                )
             timings = [stage_folder(stage, seed) / "timing.json" for stage in lineage(config, arm)]
             inputs = [*outputs(config, arm, seed), *scored(arm, seed), PREPARED, *timings]
             output = folder / "scores.json"
             yield Step(f"score {arm} seed {seed}", ["score", ".", *which], inputs, [output], settings)
+
+
+def untrained_step(config: Any, arm: str, seed: int, command: Sequence[str], outputs: Sequence[FilePath]) -> Step:
+    """The translations of an arm without a model."""
+    source, target = config.data.source_lang, config.data.target_lang
+    inputs: list[FilePath] = [f"data/text/test.{source}"]
+    if arm == "lexicon_only":
+        inputs.append(lexicon_file(source, target))
+    return Step(f"generate {arm} seed {seed}", command, inputs, outputs)
 
 
 def report_step(config: Any, inputs: Sequence[FilePath] = ()) -> Step:
@@ -203,8 +249,12 @@ def report_step(config: Any, inputs: Sequence[FilePath] = ()) -> Step:
     return Step("report", ["report", "."], [*scores, *inputs], outputs, settings=as_mapping(config))
 
 
-def text_steps(config: Any) -> Iterator[Step]:
-    """The preparation of a backbone's texts, where there are some."""
+def text_steps(config: Any, without: Mapping[str, Path] = MappingProxyType({})) -> Iterator[Step]:
+    """The preparation of a backbone's texts, where there are some.
+
+    Args:
+        without: a file of each language whose sentences are left out.
+    """
     backbone = config.backbone
     if backbone.texts:
         named = [part for text in backbone.texts for part in ("--text", f"{text.lang}={text.file}")]
@@ -216,6 +266,8 @@ def text_steps(config: Any) -> Iterator[Step]:
             inputs += [backbone.sentencepiece, backbone.dictionary]
         else:
             command += flags(pieces=backbone.pieces)
+        command += [part for lang, file in without.items() for part in ("--without", f"{lang}={file}")]
+        inputs += without.values()
         outputs: list[FilePath] = [TEXTS_PREPARED, "texts/spm.model", "texts/dict.txt"]
         yield Step("texts", command, inputs, outputs)
 
@@ -242,11 +294,31 @@ def placebo_step(source: str, target: str, seed: int) -> Step:
     return Step(f"lexicon placebo {source}-{target}", command, [lexicon, text], [out])
 
 
-def induced_step(lexicon: Lexicon, source: str, target: str) -> Step:
-    """The lexicons of both directions, made from the training pairs."""
-    inputs: list[FilePath] = [f"data/text/train.{source}", f"data/text/train.{target}"]
-    outputs: list[FilePath] = [lexicon_file(source, target), lexicon_file(target, source)]
-    names = ("dim", "window", "min_count", "epochs") if lexicon.method == "vecmap" else ("iterations",)
-    command = ["lexicon", lexicon.method, *flags(src=inputs[0], tgt=inputs[1], source_lang=source, target_lang=target)]
+def inverted_step(lexicon: FilePath, out: FilePath, text: FilePath) -> Step:
+    """A lexicon with its sides swapped; probabilities by Bayes' rule, with text in the language of its words."""
+    command = ["lexicon", "transform", str(lexicon), "--invert", *flags(frequencies=text, out=out)]
+    return Step(f"lexicon {Path(out).stem}", command, [lexicon, text], [out])
+
+
+def induced_step(
+    lexicon: Lexicon,
+    method: str,
+    source: str,
+    target: str,
+    outputs: Sequence[FilePath] = (),
+    folder: str = "data",
+    extra: Sequence[str] = (),
+) -> Step:
+    """The lexicons of both directions, made from text.
+
+    Args:
+        outputs: where they go, if not where the stages look for them.
+        folder: of ``text/train.LANG``: the training pairs.
+        extra: further flags.
+    """
+    inputs: list[FilePath] = [f"{folder}/text/train.{source}", f"{folder}/text/train.{target}"]
+    outputs = list(outputs) or [lexicon_file(source, target), lexicon_file(target, source)]
+    names = ("dim", "window", "min_count", "epochs") if method == "vecmap" else ("iterations",)
+    command = ["lexicon", method, *flags(src=inputs[0], tgt=inputs[1], source_lang=source, target_lang=target)]
     command += flags(out=outputs[0], reverse_out=outputs[1], **{name: getattr(lexicon, name) for name in names})
-    return Step(f"lexicon {lexicon.method}", command, inputs, outputs)
+    return Step(f"lexicon {method}", [*command, *extra], inputs, outputs)

@@ -22,8 +22,8 @@ from csr.experiments.settings import (
     Training,
     expect_known,
 )
-from csr.experiments.stages import ARMS, PREPARED, SENTENCEPIECE, STAGES, stage_folder
-from csr.experiments.translation import Arm, expect_lexicons, outputs
+from csr.experiments.stages import PREPARED, SENTENCEPIECE, stage_folder
+from csr.experiments.translation import expect_lexicons, outputs
 from csr.files import read_lines, write_json
 from csr.running import fairseq
 from csr.running.fairseq import Job
@@ -31,6 +31,10 @@ from csr.running.steps import Step
 from csr.settings import expect_default, setting
 
 __all__ = ["ARMS", "STAGES", "Config", "generate", "generate_command", "job", "report", "score", "steps"]
+
+STAGES = stages.ON_PAIRS
+ARMS = stages.arms_of(STAGES)
+Arm = Literal["random", "baseline", "iaft", "csr", "mask_restore_ft", "placebo"]
 
 # The values of the paper.
 BEAM, RESTORE = Generate(beam=6), Training(update_freq=12)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from csr import options
 from csr.errors import ConfigError
-from csr.experiments import commands, stages
+from csr.experiments import commands, low_resource, stages
 from csr.experiments.commands import flags
 from csr.experiments.settings import (
     Backbone,
@@ -19,12 +19,23 @@ from csr.experiments.settings import (
     FinalTraining,
     Generate,
     Lexicon,
+    Restoring,
     Scores,
     SourceNoise,
-    Training,
+    Synthetic,
+    Text,
     expect_known,
 )
-from csr.experiments.stages import ARMS, PREPARED, SENTENCEPIECE, STAGES, lexicon_file, stage_folder, start_model
+from csr.experiments.stages import (
+    ARMS,
+    PREPARED,
+    SENTENCEPIECE,
+    STAGES,
+    UNTRAINED,
+    lexicon_file,
+    stage_folder,
+    start_model,
+)
 from csr.running import fairseq
 from csr.running.fairseq import Job
 from csr.running.steps import Step
@@ -33,7 +44,10 @@ from csr.switching.settings import WORDS
 
 __all__ = ["ARMS", "STAGES", "Config", "generate", "generate_command", "job", "report", "score", "steps"]
 
-Arm = Literal["random", "baseline", "iaft", "csr", "mask_restore_ft", "placebo"]
+Arm = Literal[
+    "random", "baseline", "iaft", "csr", "mask_restore_ft", "placebo", "csr_mono", "wbt", "bt", "wbt_csr", "bt_csr",
+    "copy", "lexicon_only", "source_only",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,6 +68,15 @@ class Bitext:
     pieces: int = setting(8000, low=32)
     max_words: int = setting(250, low=1)
     max_ratio: float = setting(9.0, low=1)
+    monolingual: tuple[Text, ...] = setting(
+        (), help="text without a pair in the source or the target language, one sentence a line; several files of one"
+    )
+    monolingual_lines: int | None = setting(
+        None, low=1, help="lines of each language that are used, drawn by a hash; all where this is not given"
+    )
+    test_overlap: Literal["refuse", "drop", "allow"] = setting(
+        "refuse", help="what becomes of test sentences among monolingual text: an error, left out, or kept"
+    )
     origin: str | None = setting(
         None, help="where the data set is published, or how to make it; shown when a file is missing"
     )
@@ -70,6 +93,12 @@ class Bitext:
                 raise ConfigError(f"{prefix}{split}_{sides[0]}: missing, the other side is given")
             if not sides:
                 expect_default(self, [f"{split}_size"], prefix, f"given beside {prefix}{split}_src")
+        if not self.monolingual:
+            expect_default(self, ["monolingual_lines"], prefix, f"given without {prefix}monolingual")
+        for i, text in enumerate(self.monolingual):
+            if text.lang not in (self.source_lang, self.target_lang):
+                expected = f"{self.source_lang} or {self.target_lang}"
+                raise ConfigError(f"{prefix}monolingual[{i}].lang: expected {expected}, found {text.lang!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +110,8 @@ class Config(Experiment):
     lexicon: Lexicon = Lexicon()
     noise: SourceNoise = SourceNoise()
     backbone: Backbone = Backbone()
-    restore: Training = Training()
+    restore: Restoring = Restoring()
+    synthetic: Synthetic = Synthetic()
     finetune: FinalTraining = FinalTraining()
     generate: Generate = Generate()
     distance: Distance = Distance()
@@ -107,14 +137,24 @@ class Config(Experiment):
             if every and every % stage.save_every:
                 found = f"{every} and {stage.save_every}"
                 raise ConfigError(f"dynamics.every: expected a multiple of {name}.save_every, found {found}")
+        low_resource.check_arms(self)
+        texts = [*self.data.monolingual, *(text for text in self.backbone.texts if text.lang in sides)]
+        if not texts:
+            expect_default(self.data, ["test_overlap"], "data.", "given without text of which it could be said")
+        if self.data.test_overlap == "drop" and self.backbone.texts and not self.data.test_src:
+            raise ConfigError(
+                "data.test_overlap: drop expects data.test_src beside backbone.texts, which are read before a test set "
+                "is held out"
+            )
 
 
 def expect_lexicons(lexicon: Lexicon, languages: tuple[str, str]) -> None:
-    """Raise ConfigError unless the files of a lexicon are those into both languages."""
-    found = {text.lang for text in lexicon.files}
-    if lexicon.method == "file" and found != set(languages):
-        wanted = " and ".join(languages)
-        raise ConfigError(f"lexicon.files: expected translations into {wanted}, found {' and '.join(sorted(found))}")
+    """Raise ConfigError unless the files of a lexicon are those into one or both of the languages."""
+    found = [*(text.lang for text in lexicon.files), *(source.lang for source in lexicon.sources if source.lang)]
+    if not set(found) <= set(languages):
+        name = "files" if lexicon.files else "sources"
+        wanted = " or ".join(languages)
+        raise ConfigError(f"lexicon.{name}: expected translations into {wanted}, found {' and '.join(found)}")
 
 
 def job(
@@ -131,29 +171,43 @@ def job(
     start, keep_every = start_model(config, stage, seed), config.dynamics.every if stage in measured(config) else None
     src, tgt, rule = config.data.source_lang, config.data.target_lang, stages.selection(config, stage)
     named = stages.placebo_file if spec.placebo else lexicon_file
-    lexicons = [named(src, tgt), named(tgt, src)] if spec.switches else []
+    inputs = [PREPARED, SENTENCEPIECE, *([named(src, tgt), named(tgt, src)] if spec.switches else [])]
     noise: list[str] = []
     if spec.restore:
-        noise = stages.restore_flags(config.noise, spec, *([run / file] for file in lexicons))
+        noise = stages.restore_flags(config.noise, spec, *([run / file] for file in inputs[2:]))
+        text = low_resource.restored_text(config, spec)
+        if spec.start and text != "parallel":
+            noise += flags(texts=run / "monolingual/bin", texts_only=text == "monolingual")
+            inputs.append(low_resource.MONOLINGUAL)
+    elif spec.synthetic:
+        noise, more = low_resource.synthetic_flags(config, stage, seed, run)
+        inputs += more
     elif spec.noisy:
         noise = [*options.flags(config.noise, SourceNoise(), WORDS), *flags(noisy_sources=config.noise.sources)]
     command = commands.fairseq(
         "fairseq-train",
         run / "data/bin",
-        _task(config, stage, run),
+        _task(config, stage, run, _training_task(stage)),
         noise,
         commands.architecture(config.backbone),
         commands.writing(training, seed, config.workers, run / folder, keep_every),
         commands.selection(rule),
+        flags(patience=None if rule == "last" else config.finetune.patience),
         flags(finetune_from_model=run / start if start else None),
         extra,
     )
-    inputs = [PREPARED, SENTENCEPIECE, *lexicons]
-    return Job(command, folder, training.updates, inputs, start, keep_every=keep_every, best=rule != "last")
+    updates = None if rule != "last" and config.finetune.patience else training.updates
+    return Job(command, folder, updates, inputs, start, keep_every=keep_every, best=rule != "last")
 
 
 def generate_command(config: Config, arm: str, seed: int, run: Path = Path()) -> list[str]:
-    """The fairseq-generate command of an arm; paths lie within the folder ``run``."""
+    """The fairseq-generate command of an arm; paths lie within the folder ``run``.
+
+    Raises:
+        ConfigError: the arm has no model.
+    """
+    if arm in UNTRAINED:
+        raise ConfigError(f"the arm {arm} has no model: expected another to generate from")
     return commands.fairseq(
         "fairseq-generate",
         run / "data/bin",
@@ -165,10 +219,31 @@ def generate_command(config: Config, arm: str, seed: int, run: Path = Path()) ->
 
 
 def generate(config: Config, arm: str, seed: int, run: Path) -> None:
-    """Translate the test set with an arm's model into ``test.hyp``; see ``csr.running.fairseq.generate``."""
+    """Translate the test set into ``test.hyp``, with an arm's model or without; see ``fairseq.generate``."""
+    if arm in UNTRAINED:
+        return low_resource.translate_untrained(config, arm, seed, run)
     with open(run / "data" / "text" / f"test.{config.data.source_lang}", "rb") as source:
         n_sentences = sum(1 for _ in source)
     fairseq.generate(generate_command(config, arm, seed), stage_folder(arm, seed), n_sentences, run, config.threads)
+
+
+def back_translation_command(config: Config, seed: int, run: Path = Path()) -> list[str]:
+    """The fairseq-generate command of the reverse model, on the text in the target language."""
+    sampling = config.synthetic.decode == "sampling"
+    search = flags(sampling=True, beam=1, seed=seed) if sampling else flags(beam=config.generate.beam)
+    return commands.fairseq(
+        "fairseq-generate",
+        run / "monolingual/bin",
+        _task(config, "reverse", run),
+        flags(gen_subset="train", path=run / stage_folder("reverse", seed) / "model.pt"),
+        search,
+        flags(max_len_a=2, max_len_b=10, max_tokens=config.generate.max_tokens, num_workers=config.workers),
+    )
+
+
+def back_translate(config: Config, seed: int, run: Path) -> None:
+    """Make the synthetic sources of a seed's arms of model back-translation."""
+    low_resource.back_translate(config, seed, run, back_translation_command(config, seed))
 
 
 def outputs(config: Config, arm: str, seed: int) -> list[Path]:
@@ -185,19 +260,36 @@ def score(config: Config, arm: str, seed: int, run: Path) -> None:
 
 def measured(config: Config) -> list[str]:
     """The stages whose checkpoints are measured: the arms and the restore stages before them."""
-    return [stage for stage in stages.needed(config) if stage != "backbone"] if config.dynamics.every else []
+    left_out = ("backbone", "reverse")
+    return [stage for stage in stages.needed(config) if stage not in left_out] if config.dynamics.every else []
 
 
 def steps(config: Config) -> Iterator[Step]:
     """The steps of the experiment, the report last."""
-    yield from stages.text_steps(config)
+    yield from stages.text_steps(config, _tests(config) if config.data.test_overlap == "drop" else {})
     yield _prepare(config)
+    checked = low_resource.check_step(config)
+    if checked:
+        yield checked
+    if config.data.monolingual:
+        yield low_resource.monolingual_step(config)
     yield from lexicon_steps(config, config.data.source_lang, config.data.target_lang)
     distances: dict[tuple[str, int], Path] = {
-        (arm, seed): stage_folder(arm, seed) / "distance.json" for seed in config.seeds for arm in config.arms
+        (arm, seed): stage_folder(arm, seed) / "distance.json"
+        for seed in config.seeds
+        for arm in config.arms
+        if arm not in UNTRAINED
     }
+    if "reverse" in stages.needed(config):
+        for seed in config.seeds:
+            yield low_resource.back_translation_step(config, seed, back_translation_command(config, seed))
     yield from stages.arm_steps(
-        config, job, outputs, generate_command, lambda arm, seed: [distances[arm, seed]], config.scores.comet
+        config,
+        job,
+        outputs,
+        generate_command,
+        lambda arm, seed: [distances[arm, seed]] if (arm, seed) in distances else [],
+        config.scores.comet,
     )
     # The backbone's own distance is worth a line only where it is trained here and used.
     pretrained = [] if config.backbone.ready or "backbone" not in stages.needed(config) else config.seeds
@@ -205,23 +297,31 @@ def steps(config: Config) -> Iterator[Step]:
     for (stage, seed), out in distances.items():
         model = stage_folder(stage, seed) / "model.pt"
         command = ["distance", *flags(checkpoint=model, data="data/bin", out=out, sentences=config.distance.sentences)]
+        if stage == "backbone" and config.backbone.texts:  # which says nothing of pairs
+            pair = flags(source_lang=config.data.source_lang, target_lang=config.data.target_lang)
+            command += [*pair, *flags(langs=",".join(config.langs))]
         yield Step(f"distance {stage} seed {seed}", command, [model, PREPARED], [out])
     dynamics = [stage_folder(stage, seed) / "dynamics.json" for seed in config.seeds for stage in measured(config)]
     for out in dynamics:
         command = ["dynamics", str(out.parent), *flags(sentences=config.dynamics.sentences, beam=config.generate.beam)]
         name = f"dynamics {out.parent.name} {out.parent.parent.name.replace('-', ' ')}"
         yield Step(name, command, [out.parent / "model.pt", PREPARED], [out])
-    yield stages.report_step(config, [*distances.values(), *dynamics])
+    yield stages.report_step(config, [*distances.values(), *dynamics, *(checked.outputs if checked else [])])
 
 
 def lexicon_steps(config: Any, source: str, target: str) -> Iterator[Step]:
-    """The lexicons of both directions, induced from the training pairs or the user's files, and their placebos."""
-    if config.lexicon.method != "file":
-        yield stages.induced_step(config.lexicon, source, target)
+    """The lexicons of both directions, induced from text or the user's files or both, and their placebos."""
+    method = config.lexicon.method
+    if method == "mixture":
+        yield from low_resource.mixture_steps(config, source, target)
+    elif method != "file":
+        yield stages.induced_step(config.lexicon, method, source, target)
     for text in config.lexicon.files:
         other = source if text.lang == target else target
         out = lexicon_file(other, text.lang)
         yield stages.dictionary_step(out.stem, text.file, out, "import")
+        if len(config.lexicon.files) == 1:
+            yield stages.inverted_step(out, lexicon_file(text.lang, other), f"data/text/train.{other}")
     if "placebo" in config.arms:
         for pair in ((source, target), (target, source)):
             yield stages.placebo_step(*pair, config.seeds[0])
@@ -254,10 +354,22 @@ def _prepare(config: Config) -> Step:
     return Step("prepare", command, inputs, [PREPARED, SENTENCEPIECE, *splits])
 
 
-def _task(config: Config, stage: str, run: Path) -> list[str]:
+def _tests(config: Config) -> dict[str, Path]:
+    """The files of the test set by language, where they are given."""
+    files = {config.data.source_lang: config.data.test_src, config.data.target_lang: config.data.test_tgt}
+    return {lang: file for lang, file in files.items() if file}
+
+
+def _training_task(stage: str) -> str:
+    spec = STAGES[stage]
+    return "csr_restore" if spec.restore else "csr_back_translation" if spec.synthetic else "csr_translation"
+
+
+def _task(config: Config, stage: str, run: Path, name: str = "csr_translation") -> list[str]:
+    pair = (config.data.source_lang, config.data.target_lang)
+    source, target = pair[::-1] if STAGES[stage].reverse else pair
     return [
-        *flags(task="csr_restore" if STAGES[stage].restore else "csr_translation"),
-        *flags(source_lang=config.data.source_lang, target_lang=config.data.target_lang),
+        *flags(task=name, source_lang=source, target_lang=target),
         *commands.languages(config.backbone, config.langs),
         *flags(bpe="sentencepiece", sentencepiece_model=run / SENTENCEPIECE),
     ]

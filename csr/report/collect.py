@@ -11,7 +11,7 @@ from csr.analysis.dynamics import Point, curve, read_log
 from csr.errors import CsrError, DataError
 from csr.files import read_lines, read_object
 from csr.report.lexicons import describe
-from csr.report.outputs import case_studies, comparisons
+from csr.report.outputs import case_studies, comparisons, word_groups
 from csr.settings import parse_yaml
 
 _BOOKKEEPING = {"epoch", "update", "num_updates"}  # what a log says about the run rather than about the model
@@ -81,6 +81,7 @@ def collect_translation(folder: Path) -> Run:
         "scores": [*run["scores"], *(_place(path) | {"distance": read_object(path)} for path in backbones)],
         "comparisons": each,
         "over_seeds": over_seeds,
+        "word_groups": word_groups(folder, arms, seeds, src, tgt),
         "cases": case_studies(folder, "csr", seeds[0], src, tgt),
         "checkpoints": [_place(path) | read_object(path) for path in sorted(folder.glob("seed-*/*/dynamics.json"))],
         "domain": _optional(folder / "domain.json"),

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from csr.evaluation.frequency import Case, cases, content_words, read_counts
+from csr.evaluation.frequency import (
+    Case,
+    cases,
+    content_words,
+    grouped_scores,
+    knowledge_group,
+    knowledge_groups,
+    read_counts,
+)
 from csr.evaluation.significance import Sampled, Statistics, compared, means, sampled
-from csr.evaluation.translation import statistics, tokenizer_for
+from csr.evaluation.translation import statistics, tokenize, tokenizer_for
 from csr.files import read_lines
+from csr.lexicon import read_lexicon
+from csr.text.languages import base
+from csr.text.stopwords import has_list, stop_words
 
 BASELINE = "baseline"
-# What an arm is tested against: standard finetuning and, where they were trained, the controls of the lexicon.
-REFERENCES = (BASELINE, "mask_restore_ft", "placebo")
+# What an arm is tested against: standard finetuning and, where they were trained, the controls of the lexicon and
+# model back-translation.
+CONTROLS = ("mask_restore_ft", "placebo")
+REFERENCES = (BASELINE, *CONTROLS, "bt")
 METRICS = ("bleu", "chrf", "comet")
 _SHOWN = 4  # cases of each kind
 
@@ -90,6 +105,33 @@ def case_studies(folder: Path, arm: str, seed: int, src: str, tgt: str) -> dict[
         "gained": [_case(case, source, arm=case.hyp, baseline=case.baseline) for case in gained[:_SHOWN]],
         "lost": [_case(case, source, arm=case.baseline, baseline=case.hyp) for case in lost[:_SHOWN]],
     }
+
+
+def word_groups(folder: Path, arms: Sequence[str], seeds: Sequence[int], src: str, tgt: str) -> list[dict[str, Any]]:
+    """Word F of each finished arm and seed by occurrences in the bitext, split by whether the lexicon has the words.
+
+    Nothing where the run has no lexicon.
+    """
+    path, tokenizer = folder / "lexicon" / f"{src}-{tgt}.tsv", tokenizer_for(tgt)
+    finished = [(arm, seed) for seed in seeds for arm in arms if output(folder, seed, arm).exists()]
+    if not (path.is_file() and finished):
+        return []
+    candidates = (candidate for options in read_lexicon(path).entries.values() for candidate in options)
+    known = {word.lower() for words in tokenize(candidates, tokenizer) for word in words}
+    stops = stop_words(base(tgt)) if has_list(base(tgt)) else frozenset()
+    counts: Counter[str] = Counter()
+    for word, n in read_counts(text(folder, "train", tgt), tokenizer).items():
+        counts[word.lower()] += n
+    ref, names = list(read_lines(text(folder, "test", tgt))), knowledge_groups()
+    group_of = functools.cache(functools.partial(knowledge_group, counts=counts, known=known, stops=stops))
+    return [
+        {"arm": arm, "seed": seed}
+        | {
+            group.name: {"f1": group.f1, "n_ref": group.n_ref}
+            for group in grouped_scores(list(read_lines(output(folder, seed, arm))), ref, tokenizer, group_of, names)
+        }
+        for arm, seed in finished
+    ]
 
 
 def _case(case: Case, source: Sequence[str], arm: str, baseline: str) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from csr.report.measures import (
     values,
     word_f,
 )
-from csr.report.outputs import BASELINE, REFERENCES
+from csr.report.outputs import BASELINE, CONTROLS
 from csr.report.switching import lexicon_starts, lexicons, switching
 from csr.report.table import SPREAD, Cell, Column, Number, Table
 from csr.report.training import checkpoints, cost, dynamics
@@ -70,6 +70,7 @@ def run_tables(run: Run) -> list[Table]:
         per_seed(run),
         controls(run),
         words(run),
+        known_words(run),
         distances(run),
         distances(run, "eos"),
         cost(run),
@@ -180,7 +181,7 @@ def per_seed(run: Run) -> Table:
 def controls(run: Run) -> Table:
     """CSR against standard finetuning and each control that was trained: what the lexicon adds, seed by seed."""
     rows: list[list[Cell]] = []
-    for against in REFERENCES if "csr" in run["arms"] else ():
+    for against in (BASELINE, *CONTROLS) if "csr" in run["arms"] else ():
         cells: list[Cell] = []
         for metric, digits in (("bleu", 2), ("chrf", 2)):
             tests = [
@@ -214,6 +215,27 @@ def words(run: Run) -> Table:
     note = f"{SPREAD} Columns: how often the word was seen in the training text; all tokens count, as in compare-mt."
     title = f"{direction(run)}: word F-measure (%) by training frequency"
     return Table("words", title, columns, rows, note).with_best()
+
+
+def known_words(run: Run) -> Table:
+    """Word F-measure by occurrences in the bitext, split by whether the lexicon has the words."""
+    groups = run.get("word_groups") or []
+    names = [name for name in groups[0] if name not in ("arm", "seed")] if groups else []
+    names = [name for name in names if groups[0][name]["n_ref"]]
+    rows: list[list[Cell]] = []
+    for arm in run["arms"] if names else []:
+        found = [one for one in groups if one["arm"] == arm]
+        f1 = [tuple(100 * one[name]["f1"] for one in found if one[name]["f1"] is not None) for name in names]
+        rows.append([arm_name(arm), *map(Number, f1)])
+    columns = [Column("arm"), *(Column(f"{name} (n={groups[0][name]['n_ref']:,})", 1) for name in names)]
+    note = (
+        f"{SPREAD} F in percent of the words that the bitext has so often, in lower case, by whether the lexicon has "
+    )
+    note += (
+        "them among its translations; n: such words in the references. A word that the bitext has not is known from "
+    )
+    note += "the lexicon, from text without a pair, or not at all."
+    return Table("known", f"{direction(run)}: words by what can know them", columns, rows, note).with_best()
 
 
 def distances(run: Run, feature: str = DEFAULT) -> Table:

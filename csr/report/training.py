@@ -11,7 +11,7 @@ from csr.report.measures import Run, arm_name, bleu, direction, distance, logged
 from csr.report.outputs import BASELINE
 from csr.report.table import Cell, Column, Number, Table
 
-STAGES = ("backbone", "restore", "finetune")
+STAGES = ("backbone", "restore", "reverse", "finetune")
 
 
 def cost(run: Run) -> Table:
@@ -68,7 +68,30 @@ def dynamics(run: Run) -> Table:
             if log["diverged"] is not None:
                 where = f"{arm_name(arm)}, seed {log['seed']}"
                 note += f" {where}: the loss is no number from update {log['diverged']:,.0f} on."
+    note += "".join(f" {arm_name(arm)}: {warning}" for arm in run["arms"] if (warning := _overfitted(run, arm)))
     return Table("dynamics", f"{direction(run)}: training dynamics", [Column(label) for label in labels], rows, note)
+
+
+RISE = 1.01  # of the dev loss over its best is more than the noise of a checkpoint
+
+
+def _overfitted(run: Run, arm: str) -> str:
+    """A warning where the dev loss of an arm rises after its best, in the seed in which it rises most; else nothing."""
+    risen = []
+    for log in logs(run, arm):
+        points = log["valid"].get("loss", [])
+        if points:
+            update, best = min(points, key=lambda point: point[1])
+            risen.append((points[-1][1] / best, update, best, points[-1]))
+    if not risen or max(risen)[0] < RISE:
+        return ""
+    _, update, best, (end, last) = max(risen)
+    n = sum(ratio >= RISE for ratio, *_ in risen)
+    return (
+        f"the dev loss rises after its best, {best:.3f} at update {update:,.0f}, to {last:.3f} at {end:,.0f} "
+        f"(in {n} of {len(risen)} seeds): more updates do not help; finetune.select takes the best checkpoint, "
+        "finetune.patience ends earlier."
+    )
 
 
 def _best_bleu(log: dict[str, Any]) -> float | None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from csr.evaluation.significance import seed_interval
 from csr.report.measures import Run, arm_name
-from csr.report.outputs import BASELINE, REFERENCES
+from csr.report.outputs import BASELINE, CONTROLS, REFERENCES
 from csr.report.table import Number
 
 # Kocmi, Zouhar, Federmann, Post: Navigating the Metrics Maze, ACL 2024, Table 2: from which difference on people side
@@ -56,7 +56,7 @@ def verdicts(run: Run) -> list[Verdict]:
     """
     found = {(test["arm"], test["against"], test["metric"]): test for test in run["over_seeds"]}
     pairs = list(dict.fromkeys((arm, against) for arm, against, metric in found if metric == "bleu"))
-    of_interest = [pair for pair in pairs if pair[0] == "csr" or pair[1] == BASELINE]
+    of_interest = [pair for pair in pairs if pair[0] == "csr" or pair[1] in (BASELINE, "bt")]
     ordered = sorted(of_interest, key=lambda pair: (pair[0] != "csr", REFERENCES.index(pair[1])))
     outcomes = {pair: _outcome(run, found, *pair) for pair in ordered}
     return [
@@ -161,7 +161,7 @@ def _next(run: Run, pair: tuple[str, str], outcomes: Mapping[tuple[str, str], Ou
         )
     if seeds < 2:
         return "Next: train at least three seeds (seeds: [1, 2, 3]) before you rely on it."
-    controls = [control for control in REFERENCES[1:] if ("csr", control) in outcomes]
+    controls = [control for control in CONTROLS if ("csr", control) in outcomes]
     if not controls:
         return (
             "Next: use it (csr translate RUN); to see whether it is the lexicon, train the arms mask_restore_ft "

@@ -64,7 +64,7 @@ def run_steps(
         settings: the settings that the steps are made from, a dataclass: written to ``config.yaml``, and the files it
             names to ``environment.json`` with their hashes.
         cores: threads of all steps that run at the same time.
-        gpus: cards that are shared out among the steps that ask for one (default: those there are).
+        gpus: steps that ask for a card and run at the same time, where there are cards (default: as many as there are).
         batch: a batch system takes the steps; cores and cards are its business then.
 
     Raises:

@@ -106,8 +106,10 @@ def read_timing(path: Path) -> float:
     return seconds
 
 
-def generate(command: Sequence[str], folder: Path, n_sentences: int, run: Path, threads: int) -> None:
-    """Run fairseq-generate with the folder's ``model.pt`` and leave ``test.hyp``, raw text, a line for each source.
+def generate(
+    command: Sequence[str], folder: Path, n_sentences: int, run: Path, threads: int, out: str = "test.hyp"
+) -> None:
+    """Run fairseq-generate with the folder's ``model.pt`` and leave the file ``out``, a line of text for each source.
 
     Raises:
         DataError: the model is missing, or fairseq rejects an input.
@@ -126,8 +128,8 @@ def generate(command: Sequence[str], folder: Path, n_sentences: int, run: Path, 
                 hyps[int(match[1])] = match[2]
     if sorted(hyps) != list(range(n_sentences)):
         raise StepError(f"{log}: expected {n_sentences} outputs, found {len(hyps)}")
-    with write_text(folder / "test.hyp") as out:
-        out.writelines(f"{hyps[i]}\n" for i in range(n_sentences))
+    with write_text(folder / out) as stream:
+        stream.writelines(f"{hyps[i]}\n" for i in range(n_sentences))
 
 
 def identity(command: Sequence[str]) -> list[str]:

@@ -1,0 +1,121 @@
+"""An experiment over sizes: nested subsets, the settings of each size, and where an arm stops paying."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import yaml
+
+from csr.cli import main
+from csr.errors import ConfigError
+from csr.experiments import curve as sizes_of
+from csr.experiments.translation import Config
+from csr.report import curve
+from csr.settings import build
+
+SCORES = {
+    300: {"baseline": {1: 10.0, 2: 12.0}, "csr": {1: 12.0, 2: 14.5}, "wbt": {1: 13.0}},
+    3000: {"baseline": {1: 20.0, 2: 21.0}, "csr": {1: 18.0, 2: 19.0}, "wbt": {1: 21.0}},
+}
+
+
+@pytest.fixture
+def config(tmp_path) -> Config:
+    """Forty pairs, of which one is there twice and one is in the test set."""
+    for lang in ("de", "en"):
+        lines = [f"{lang} {i} a b" for i in range(40)]
+        (tmp_path / f"train.{lang}").write_text("".join(f"{line}\n" for line in [*lines, lines[0]]))
+        (tmp_path / f"test.{lang}").write_text(f"{lines[7]}\n{lang} test\n")
+    data = {"source_lang": "de", "target_lang": "en", "folder": str(tmp_path), "src": "train.de", "tgt": "train.en"}
+    data |= {
+        f"{split}_{side}": f"test.{lang}" for split in ("dev", "test") for side, lang in (("src", "de"), ("tgt", "en"))
+    }
+    return build({"data": data, "arms": ["baseline", "csr"]}, Config)
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().splitlines()
+
+
+def test_each_subset_lies_within_the_larger_ones_pair_by_pair(config, tmp_path):
+    sizes_of.write_subsets(config, [5, 10, 39], tmp_path)
+    found = {
+        n: list(zip(*(lines(tmp_path / f"size-{n}.{lang}") for lang in ("de", "en")), strict=True)) for n in (5, 10, 39)
+    }
+    assert {n: len(pairs) for n, pairs in found.items()} == {5: 5, 10: 10, 39: 39}
+    assert set(found[5]) < set(found[10]) < set(found[39])
+    assert all(src.split()[1:] == tgt.split()[1:] for src, tgt in found[39])
+    assert ("de 7 a b", "en 7 a b") not in found[39]
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.glob("size-*")}
+    sizes_of.write_subsets(config, [5, 10, 39], tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("size-*")} == times
+    sizes_of.write_subsets(config, [5], tmp_path / "other", seed=2)
+    assert lines(tmp_path / "other/size-5.de") != lines(tmp_path / "size-5.de")
+
+
+def test_what_has_no_curve_is_named(config, tmp_path):
+    with pytest.raises(ConfigError, match=r"--sizes: expected at most the 39 pairs of .*train\.de that are left"):
+        sizes_of.write_subsets(config, [5, 40], tmp_path)
+    with pytest.raises(ConfigError, match="--sizes: expected each once, smallest first, found 10,5"):
+        sizes_of.check(config, [10, 5])
+    held_out = dataclasses.replace(config.data, test_src=None, test_tgt=None)
+    with pytest.raises(ConfigError, match=r"data\.test_src: missing; all sizes are to be tested on the same sentences"):
+        sizes_of.check(dataclasses.replace(config, data=held_out), [5])
+
+
+def test_sizes_that_are_none_are_one_line(config, tmp_path, capsys):
+    (tmp_path / "c.yaml").write_text(
+        yaml.safe_dump({"data": {"source_lang": "de", "target_lang": "en", "src": "a", "tgt": "b"}})
+    )
+    for text in ("5,x", "0,5"):
+        assert main(["curve", str(tmp_path / "c.yaml"), "--sizes", text]) == 2
+        assert "--sizes: expected whole numbers from 1 with commas between" in capsys.readouterr().err
+
+
+def test_sizes_share_a_backbone_of_texts(config, tmp_path):
+    texts = [{"lang": "de", "file": "mono.de"}, {"lang": "en", "file": "mono.en"}]
+    trained = {"texts": texts, "pieces": 100, "layers": 2, "train": {"updates": 7, "warmup": 1}}
+    whole = build(sizes_of.as_mapping(config) | {"backbone": trained, "seeds": [3, 4]}, Config)
+    one = sizes_of.with_subset(whole, 5, tmp_path)
+    assert one.data.src == tmp_path / "text/size-5.de"
+    assert one.backbone.checkpoint == tmp_path / "backbone/seed-3/backbone/model.pt"
+    assert (one.backbone.layers, one.backbone.langs, one.backbone.texts) == (2, ("de", "en"), ())
+    assert one.seeds == (3, 4)
+    backbone = sizes_of.backbone_config(whole)
+    assert backbone.seeds == (3,)
+    assert sizes_of.backbone_until(backbone) == ["check", "backbone seed 3"]
+    assert sizes_of.backbone_config(config) is None
+
+
+def test_the_crossing_is_interpolated_on_the_logarithm_of_sizes():
+    gained = curve.gains(SCORES, "csr")
+    assert gained == {300: [2.0, 2.5], 3000: [-2.0, -2.0]}
+    end = curve.crossing(gained)  # 2.25 / (2.25 + 2) of the way from log 300 to log 3000
+    assert end.size == pytest.approx(300 * 10 ** (2.25 / 4.25))
+    assert end.text == "about 1,000 pairs (between 300 and 3,000)"
+    assert curve.crossing(curve.gains(SCORES, "wbt")).text == "none seen: above standard finetuning up to 3,000 pairs"
+    assert curve.crossing({300: [-1.0], 900: [0.0]}).text.startswith("none seen: never above")
+    assert curve.crossing({300: [-1.0], 900: [1.0]}).text.startswith("none seen: above standard finetuning at 900")
+    assert curve.crossing({300: [1.0], 900: [-1.0], 2700: [1.0], 8100: [-1.0]}).size == pytest.approx(2700 * 3**0.5)
+
+
+def test_table_and_picture_of_the_curve(tmp_path):
+    arms = ["baseline", "csr", "wbt"]
+    scores, gains = curve.tables(SCORES, arms, "bleu", "de→en")
+    assert "| Standard finetuning | 11.0 ± 1.4 | 20.5 ± 0.7 |" in scores.markdown()
+    # Student's t for 2 seeds: 12.706 * 0.3536 / sqrt(2) = 3.177 around 2.25; two equal differences leave no interval.
+    assert (
+        "| CSR | +2.2 [−0.9, +5.4] | **−2.0 [−2.0, −2.0]** | about 1,000 pairs (between 300 and 3,000) |"
+        in gains.markdown()
+    )
+    assert "| +3.0 | +1.0 | none seen" in gains.markdown()
+    curve.picture(SCORES, arms, "bleu", tmp_path / "c.svg")
+    assert "<svg" in (tmp_path / "c.svg").read_text()
+    assert curve.as_dict(SCORES, arms, "bleu")["crossings"]["wbt"]["size"] is None
+
+
+def test_scores_are_read_by_size_arm_and_seed():
+    score = {"arm": "csr", "seed": 2, "bleu": {"value": 20.0}, "chrf": {"value": 40.0}}
+    assert curve.read_scores({300: [score]}, "chrf") == {300: {"csr": {2: 40.0}}}

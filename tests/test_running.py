@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -14,7 +15,7 @@ from csr.cli import main
 from csr.errors import DataError
 from csr.files import write_json
 from csr.process import locked
-from csr.running.cards import cards, one_card
+from csr.running.cards import SHARED, cards, one_card, share_cards
 from csr.running.engine import Batch
 from csr.running.status import status
 from csr.running.steps import EVENTS, STEPS, Step, as_config
@@ -60,6 +61,18 @@ def test_two_steps_at_once_share_no_card(tmp_path: Path, monkeypatch: pytest.Mon
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")  # what another step starts from
         with one_card(tmp_path):
             assert {first, os.environ["CUDA_VISIBLE_DEVICES"]} == {"4", "6"}
+
+
+def test_steps_share_a_card_where_they_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SHARED, "1")
+    seen = []
+    with contextlib.ExitStack() as stack:
+        for _ in range(4):
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+            assert share_cards(2) == 4
+            stack.enter_context(one_card(tmp_path))
+            seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
+    assert seen == ["4", "6", "4", "6"]
 
 
 def test_one_card_or_none_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

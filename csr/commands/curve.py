@@ -41,7 +41,8 @@ def run(arguments: argparse.Namespace) -> None:
     from csr.commands.run import read_experiment
     from csr.experiments import curve, translation
     from csr.experiments.kinds import check_files
-    from csr.running.engine import n_gpus, planned_steps, run_steps
+    from csr.running.cards import share_cards
+    from csr.running.engine import planned_steps, run_steps
 
     config, out = read_experiment(arguments)
     sizes = _sizes(arguments.sizes)
@@ -62,7 +63,7 @@ def run(arguments: argparse.Namespace) -> None:
                 print(f"{folder.name}: {name}: {reason}")
         else:
             print(f"{folder}:")
-            run_steps(steps, settings, folder, arguments.cores, until, n_gpus() * arguments.steps_per_gpu)
+            run_steps(steps, settings, folder, arguments.cores, until, share_cards(arguments.steps_per_gpu))
     if not arguments.dry_run:
         _write(config, sizes, out, arguments.metric)
 

@@ -14,7 +14,8 @@ from csr.commands.options import positive
 from csr.errors import ConfigError
 from csr.experiments.kinds import check_files, kind_of, read_config, writing_kind_of
 from csr.running import fairseq
-from csr.running.engine import Batch, n_gpus, planned_steps, run_steps
+from csr.running.cards import share_cards
+from csr.running.engine import Batch, planned_steps, run_steps
 from csr.running.fairseq import StepError
 from csr.settings import hint
 
@@ -95,7 +96,7 @@ def run(arguments: argparse.Namespace) -> None:
     batch = Batch(arguments.executor, arguments.profile, arguments.jobs)
     if arguments.jobs and not (arguments.executor or arguments.profile):
         raise ConfigError("--jobs: expected with --executor or --profile; on this machine --cores says how many")
-    gpus = n_gpus() * arguments.steps_per_gpu
+    gpus = share_cards(arguments.steps_per_gpu)
     run_steps(steps, config, folder, arguments.cores, arguments.until, gpus, batch)
     if arguments.until == "report":
         print((folder / "table.md").read_text(encoding="utf-8"))

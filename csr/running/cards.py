@@ -1,4 +1,4 @@
-"""The cards of a machine, shared out among steps: one training a card."""
+"""The cards of a machine, shared out among steps: one training a card, or as many as are asked for."""
 
 from __future__ import annotations
 
@@ -24,9 +24,19 @@ def cards() -> list[str]:
     return [str(i) for i in range(listed.stdout.count("GPU "))] if listed.returncode == 0 else []
 
 
+# How many steps share a card, for the steps of a run to read.
+SHARED = "CSR_STEPS_PER_GPU"
+
+
+def share_cards(steps: int) -> int:
+    """Let so many steps at a time have a card; return how many may run at a time on all of them."""
+    os.environ[SHARED] = str(steps)
+    return steps * len(cards())
+
+
 @contextlib.contextmanager
 def one_card(folder: Path | None = None) -> Iterator[None]:
-    """Show this process and its children one of several cards, which nobody else holds; wait for it if need be.
+    """Show this process and its children one of several cards, which nobody else holds or others share; wait for it.
 
     fairseq would otherwise train on all of them, with as many times the batch. The kernel frees the card when this
     process is gone, however it ended.
@@ -54,9 +64,11 @@ def one_card(folder: Path | None = None) -> Iterator[None]:
 
 
 def _held(names: list[str], folder: Path) -> tuple[str, int]:
+    places = [(place, name) for place in range(int(os.environ.get(SHARED, "1"))) for name in names]
     while True:
-        for name in names:
-            descriptor = os.open(folder / f"{name.replace('/', '-')}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        for place, name in places:
+            file = f"{name.replace('/', '-')}{f'-{place}' if place else ''}.lock"
+            descriptor = os.open(folder / file, os.O_RDWR | os.O_CREAT, 0o600)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return name, descriptor

@@ -175,8 +175,10 @@ def back_translate(config: Any, seed: int, run: Path, command: Sequence[str]) ->
     out = run / synthetic_folder(seed)
     out.mkdir(exist_ok=True)
     vocabulary = Vocabulary(run / SENTENCEPIECE, run / "data/dict.txt")
-    vocabulary.write(read_lines(run / folder / "synthetic.hyp"), out / f"train.{language}", language)
-    write_json(out / "timing.json", {"seconds": time.monotonic() - start, "lines": n_lines})
+    lines = list(read_lines(run / folder / "synthetic.hyp"))
+    vocabulary.write(lines, out / f"train.{language}")  # without its words: they are not switched
+    empty = sum(not line.strip() for line in lines)
+    write_json(out / "timing.json", {"seconds": time.monotonic() - start, "lines": n_lines, "empty": empty})
 
 
 def translate_untrained(config: Any, arm: str, seed: int, run: Path) -> None:

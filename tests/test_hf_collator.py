@@ -297,6 +297,18 @@ def test_a_collator_comes_back_from_a_pickle_as_it_was(collator, tokenizers, fol
     lexicon.write_text(text)
 
 
+def test_a_worker_that_is_started_afresh_shares_the_epoch(collator, monkeypatch):
+    """What a DataLoader pickles for workers that it spawns, read back here."""
+    from multiprocessing.reduction import ForkingPickler
+
+    make = collator()
+    monkeypatch.setattr("csr.hf.collator.get_spawning_popen", object)
+    there = pickle.loads(ForkingPickler.dumps(make))
+    make.set_epoch(4)
+    assert there.epoch == 4
+    assert torch.equal(there(PAIRS)["input_ids"], make(PAIRS)["input_ids"])
+
+
 def test_a_row_that_comes_again_without_a_new_epoch_is_warned_of_once(collator, caplog):
     make = collator()
     with caplog.at_level(logging.WARNING):

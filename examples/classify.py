@@ -59,7 +59,9 @@ def main(arguments: list[str] | None = None) -> float:
     common = {"source_lang": a.language, "seed": a.seed, "max_length": 128, "label_names": names if ner else ()}
     collator = SwitchingCollator(tokenizer, task, a.lexicon, noise=Labelled(originals=a.originals), **common)
     clean = SwitchingCollator(tokenizer, task, a.lexicon, noise=Labelled(originals=1.0), **common)  # to test on
-    options = {"learning_rate": 5e-5, "weight_decay": 0.01, "warmup_ratio": 0.25, "num_train_epochs": a.epochs}
+    rows = read(a.train)
+    updates = int(a.epochs * -(-len(rows) // a.batch))
+    options = {"learning_rate": 5e-5, "weight_decay": 0.01, "warmup_steps": updates // 4, "max_steps": updates}
     settings = TrainingArguments(
         output_dir=a.out,
         per_device_train_batch_size=a.batch,
@@ -69,7 +71,7 @@ def main(arguments: list[str] | None = None) -> float:
         report_to=[],
         **options,
     )
-    trainer = Trainer(model, settings, train_dataset=read(a.train), data_collator=collator, callbacks=[collator])
+    trainer = Trainer(model, settings, train_dataset=rows, data_collator=collator, callbacks=[collator])
     trainer.train()
     trainer.data_collator = clean
     trainer.compute_metrics = accuracy

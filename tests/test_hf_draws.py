@@ -65,11 +65,16 @@ def unpadded(rows, pad: int) -> list[list[int]]:
         ("mbart50", "ml50", Noise(replace="mixture", zero_spans="insert", mean_span=1.5)),
         ("mbart50", "ml50", Noise(policy="independent", rate=0.7, prefer_aligned=True)),
         ("cc25", "cc25", Noise(replace="mask", permute_sentences=True)),
+        ("cc25", "cc25", Noise(lexicon_draw="sentence", prefer_aligned=True)),
     ],
 )
 def test_restore_has_the_batches_of_csr_restore(folder, tmp_path, kind, preset, noise):
-    with_lexicon = {} if noise.replace == "mask" else {"lexicon": folder / "de-en.tsv"}
-    dataset = restore_task(folder, noise, preset=preset).datasets["train"]
+    lexicons = [folder / "de-en.tsv"]
+    if kind == "cc25" and noise.prefer_aligned:  # into two languages
+        lexicons.append(write_lexicon(folder / "de-xx.tsv", [(german, "milch") for german, _ in LEXICON]))
+    with_lexicon = {} if noise.replace == "mask" else {"lexicon": lexicons}
+    paths = ":".join(map(str, lexicons))
+    dataset = restore_task(folder, noise, preset=preset, lexicon=paths).datasets["train"]
     tokenizer = make_tokenizer(kind, tmp_path / kind, folder / "spm.model")
     collator = SwitchingCollator(
         tokenizer, "restore", source_lang="de", target_lang="en", seed=3, noise=noise, max_length=1024, **with_lexicon

@@ -15,7 +15,8 @@ from csr.errors import ConfigError, DataError
 from csr.files import PathLike, sha256
 from csr.hf.rows import Rows, clean, row_id
 from csr.hf.setup import Settings, Setup, TaskName, find_lexicons
-from csr.hf.tasks import IGNORED, Example
+from csr.hf.tasks import IGNORED
+from csr.switching.compiled_batch import Ragged
 from csr.switching.masking import Masking
 
 logger = logging.getLogger(__name__)
@@ -155,11 +156,11 @@ class SwitchingCollator(TrainerCallback):
         Raises:
             DataError: a row lacks its id or its text, or the lexicon has none of the words.
         """
-        examples = self._examples(rows)
-        pad = self.tokenizer.pad_token_id
+        pad, left = self.tokenizer.pad_token_id, self.tokenizer.padding_side == "left"
         padding = {"input_ids": pad, "labels": IGNORED, "decoder_input_ids": pad}
         batch = {
-            name: self._padded([example[name] for example in examples], padding.get(name, 0)) for name in examples[0]
+            name: field.padded(padding.get(name, 0), self._multiple, left) if isinstance(field, Ragged) else field
+            for name, field in self._fields(rows).items()
         }
         as_torch = (return_tensors or self._tensors) == "pt"
         return {name: torch.from_numpy(array) for name, array in batch.items()} if as_torch else batch
@@ -169,27 +170,24 @@ class SwitchingCollator(TrainerCallback):
 
         With ``with_transform`` they are drawn when they are asked for, for the epoch of ``set_epoch``.
         """
-        examples = self._examples([dict(zip(batch, row, strict=True)) for row in zip(*batch.values(), strict=True)])
-        return {name: [example[name] for example in examples] for name in examples[0]}
+        fields = self._fields([dict(zip(batch, row, strict=True)) for row in zip(*batch.values(), strict=True)])
+        return {name: field.rows() if isinstance(field, Ragged) else list(field) for name, field in fields.items()}
 
-    def _examples(self, rows: Sequence[Mapping[str, Any]]) -> list[Example]:
+    def _fields(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Ragged | np.ndarray]:
         self._expect_new_epochs(row_id(rows[0]))
         read = rows if self._rows is None else list(self._rows.read(rows))
-        examples = []
-        for example, n_words, n_covered in self._task.examples(read, int(self._epoch)):
-            examples.append({**example, "attention_mask": np.ones(len(example["input_ids"]), np.int64)})
-            self._n_words += n_words
-            self._n_covered += n_covered
-        if (
-            self._n_words >= _MANY
-            and not self._n_covered
-            and (paths := self._lexicons.forward or self._lexicons.reverse)
-        ):
+        fields, n_words, n_covered = self._task.batch(read, int(self._epoch))
+        self._n_words += n_words
+        self._n_covered += n_covered
+        paths = self._lexicons.forward or self._lexicons.reverse
+        if paths and self._n_words >= _MANY and not self._n_covered:
             raise DataError(
                 f"lexicon: expected one with words of the rows, found not one of their first {self._n_words:,} in "
                 f"{paths[0]}: is it the other way round, or of another language?"
             )
-        return examples
+        inputs = fields["input_ids"]
+        assert isinstance(inputs, Ragged)
+        return {**fields, "attention_mask": Ragged(np.ones(len(inputs.values), np.int64), inputs.lengths)}
 
     def _expect_new_epochs(self, number: int) -> None:
         """Warn, once, of a row that comes again where nobody counts epochs."""
@@ -203,16 +201,6 @@ class SwitchingCollator(TrainerCallback):
                 f"row {number} came again and will have the same draws: give the trainer callbacks=[collator], or call "
                 "set_epoch"
             )
-
-    def _padded(self, rows: Sequence[np.ndarray], value: int) -> np.ndarray:
-        if rows[0].ndim == 0:  # the label of a text
-            return np.stack(rows)
-        length = -(-max(map(len, rows)) // self._multiple) * self._multiple
-        out = np.full((len(rows), length), value, np.int64)
-        for number, row in enumerate(rows):
-            start = length - len(row) if self.tokenizer.padding_side == "left" else 0
-            out[number, start : start + len(row)] = row
-        return out
 
 
 def _paths(given: Paths | None) -> tuple[PathLike, ...]:

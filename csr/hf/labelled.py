@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,8 @@ from csr.data.ner import Sentence
 from csr.data.switched import LabelledSwitcher
 from csr.errors import ConfigError, DataError
 from csr.hf.rows import row_id
-from csr.hf.tasks import IGNORED, Counted
+from csr.hf.tasks import IGNORED, Batch
+from csr.switching.compiled_batch import Ragged
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -33,14 +34,12 @@ class SequenceLabels:
     switcher: LabelledSwitcher
     max_length: int
 
-    def examples(self, rows: Sequence[Mapping[str, Any]], epoch: int) -> Iterator[Counted]:
-        """Yield an example for each row."""
+    def batch(self, rows: Sequence[Mapping[str, Any]], epoch: int) -> Batch:
+        """An example for each row."""
         texts = [self.switcher.texts(_texts(row), epoch, row_id(row)) for row in rows]
         firsts, *seconds = zip(*texts, strict=True)
         made = self.tokenizer(*map(list, (firsts, *seconds)), truncation=True, max_length=self.max_length)
-        for number, row in enumerate(rows):
-            example = {name: np.array(made[name][number]) for name in made if name != "attention_mask"}
-            yield {**example, "labels": np.array(_labels(row))}, 0, 0
+        return Batch({**_fields(made), "labels": np.array([_labels(row) for row in rows])})
 
 
 @dataclass(frozen=True)
@@ -67,20 +66,23 @@ class TokenLabels:
                 f"numbers, found {', '.join(self.names) or 'none'}"
             )
 
-    def examples(self, rows: Sequence[Mapping[str, Any]], epoch: int) -> Iterator[Counted]:
-        """Yield an example for each row: a label at the first piece of each token, -100 elsewhere."""
+    def batch(self, rows: Sequence[Mapping[str, Any]], epoch: int) -> Batch:
+        """An example for each row: a label at the first piece of each token, -100 elsewhere."""
         number = {name: i for i, name in enumerate(self.names)}
         sentences = [self.switcher.sentence(self._sentence(row), epoch, row_id(row)) for row in rows]
         tokens = [list(sentence.tokens) for sentence in sentences]
         made = self.tokenizer(tokens, is_split_into_words=True, truncation=True, max_length=self.max_length)
+        labels = []
         for i, sentence in enumerate(sentences):
             words = made.word_ids(i)
-            labels = [
-                IGNORED if word is None or word == before else number[sentence.tags[word]]
-                for before, word in zip([None, *words], words, strict=False)
-            ]
-            example = {name: np.array(made[name][i]) for name in made if name != "attention_mask"}
-            yield {**example, "labels": np.array(labels)}, 0, 0
+            before = [None, *words[:-1]]
+            labels.append(
+                [
+                    IGNORED if word is None or word == last else number[sentence.tags[word]]
+                    for last, word in zip(before, words, strict=True)
+                ]
+            )
+        return Batch({**_fields(made), "labels": Ragged.of(list(map(np.array, labels)))})
 
     def _sentence(self, row: Mapping[str, Any]) -> Sentence:
         tokens, labels = row.get("tokens"), _labels(row)
@@ -90,6 +92,11 @@ class TokenLabels:
         if not all(0 <= label < len(self.names) for label in labels):
             raise DataError(f"row {row_id(row)}: expected labels from 0 to {len(self.names) - 1}, found {list(labels)}")
         return Sentence(tuple(tokens), tuple(self.names[label] for label in labels))
+
+
+def _fields(made: Mapping[str, Any]) -> dict[str, Ragged | np.ndarray]:
+    """What a tokenizer made of texts."""
+    return {name: Ragged.of(list(map(np.array, made[name]))) for name in made if name != "attention_mask"}
 
 
 def _texts(row: Mapping[str, Any]) -> list[str]:

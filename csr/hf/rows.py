@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import numpy as np
 
 from csr.errors import DataError
 from csr.hf.vocabulary import Vocabulary
+from csr.switching.compiled_batch import Ragged
 from csr.text.languages import match, same
 
 if TYPE_CHECKING:
@@ -106,16 +108,14 @@ class Rows:
         """
         numbers = list(map(row_id, rows))
         fresh = iter(self._encoded([row for row in rows if _PIECES not in row]))
+        known = iter(_sentences([row for row in rows if _PIECES in row]))
         for number, row in zip(numbers, rows, strict=True):
             if _PIECES not in row:
                 yield Row(number, next(fresh), _PAIR in row)
-                continue
-            known = [
-                (np.asarray(ids, np.int64), np.asarray(marks, np.uint8))
-                for ids, marks in zip(row[_PIECES], row[_MARKS], strict=True)
-            ]
-            paired = len(known) > 1
-            yield Row(number, dict(enumerate(known)) if paired else {self._side(row): known[0]}, paired)
+            elif len(row[_PIECES]) == 2:
+                yield Row(number, {0: next(known), 1: next(known)}, paired=True)
+            else:
+                yield Row(number, {self._side(row): next(known)}, paired=False)
 
     def _encoded(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[int, Encoded]]:
         texts: tuple[list[str], list[str]] = ([], [])
@@ -173,3 +173,13 @@ def clean(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
         out.backend_tokenizer.no_truncation()
         out.backend_tokenizer.no_padding()
     return out
+
+
+def _sentences(rows: Sequence[Mapping[str, Any]]) -> list[Encoded]:
+    """The sentences of rows that are encoded, one after the other."""
+    columns = []
+    for name, kind in ((_PIECES, np.int64), (_MARKS, np.uint8)):
+        found = [sentence for row in rows for sentence in row[name]]
+        values = np.fromiter(itertools.chain.from_iterable(found), kind)
+        columns.append(Ragged(values, np.fromiter(map(len, found), np.int64, len(found))).rows())
+    return list(zip(*columns, strict=True))

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from csr.data.examples import LanguageIds
 from csr.errors import ConfigError, DataError
-from csr.hf.rows import Row
+from csr.hf.rows import Encoded, Row
 from csr.hf.vocabulary import Vocabulary
-from csr.switching import compiled, compiled_masking
-from csr.switching.compiled import NO_PIECES, Sometimes, Switcher
+from csr.switching.compiled import NO_PIECES, STATS, Sometimes, Switcher
+from csr.switching.compiled_batch import Ragged, noise_rows
+from csr.switching.compiled_masking import STATS as MLM_STATS
 from csr.switching.compiled_masking import MaskingSwitcher
-from csr.switching.compiled_words import NO_MARKS
 from csr.switching.masking import Symbols
 from csr.switching.noise import IndependentWords
 from csr.switching.settings import Noise
@@ -24,16 +24,21 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 IGNORED = -100  # the label of what is not to be predicted
-Example = dict[str, np.ndarray]
-# An example beside the words of it, and those of them that a lexicon has.
-Counted = tuple[Example, int, int]
+
+
+class Batch(NamedTuple):
+    """Examples that are not padded, how many words they had, and how many of those a lexicon has."""
+
+    fields: dict[str, Ragged | np.ndarray]
+    n_words: int = 0
+    n_covered: int = 0
 
 
 class Task(Protocol):
     """What a collator does with rows, encoded or as they are."""
 
-    def examples(self, rows: Sequence[Any], epoch: int) -> Iterator[Counted]:
-        """Yield the examples of rows, not padded."""
+    def batch(self, rows: Sequence[Any], epoch: int) -> Batch:
+        """The examples of rows."""
 
 
 @dataclass(frozen=True)
@@ -56,22 +61,39 @@ class Frame:
         """How many special symbols a sentence gets."""
         return 1 if self.language_ids is None else 2
 
-    def example(self, source: np.ndarray, source_side: int, target: np.ndarray, target_side: int) -> Example:
-        """A source and a target, each in the language of a side.
+    def fields(
+        self, sources: Ragged, source_sides: Sequence[int], targets: Ragged, target_sides: Sequence[int]
+    ) -> dict[str, Ragged | np.ndarray]:
+        """The fields of sources and targets, each in the language of a side.
 
         The decoder reads the target with its last id in front (``[lang] X </s>`` in mBART-cc25, ``</s> [lang] X`` in
         mBART-50 and NLLB), or after ``start`` where there are no language ids (T5).
         """
-        labels = self._framed(target, target_side)
-        read = np.roll(labels, 1)
-        if self.language_ids is None:
-            read[0] = self.start
-        return {"input_ids": self._framed(source, source_side), "labels": labels, "decoder_input_ids": read}
+        labels = self._framed(targets, target_sides)
+        read, ends = np.roll(labels.values, 1), labels.ends
+        read[ends - labels.lengths] = self.start if self.language_ids is None else labels.values[ends - 1]
+        return {
+            "input_ids": self._framed(sources, source_sides),
+            "labels": labels,
+            "decoder_input_ids": Ragged(read, labels.lengths),
+        }
 
-    def _framed(self, ids: np.ndarray, side: int) -> np.ndarray:
-        if self.language_ids is None:
-            return np.append(ids, self.eos)
-        return self.language_ids.frame(ids, self.eos, self.languages[side])
+    def _framed(self, rows: Ragged, sides: Sequence[int]) -> Ragged:
+        """As ``LanguageIds.frame`` of each row."""
+        lengths = rows.lengths + self.size
+        out = Ragged(np.empty(int(lengths.sum()), np.int64), lengths)
+        inside = np.ones(len(out.values), np.bool_)
+        first, last = out.ends - lengths, out.ends - 1
+        eos, language = {
+            None: (last, last[:0]),
+            LanguageIds.APPEND: (last - 1, last),
+            LanguageIds.PREPEND: (last, first),
+        }[self.language_ids]
+        inside[eos] = inside[language] = False
+        out.values[inside], out.values[eos] = rows.values, self.eos
+        if self.language_ids is not None:
+            out.values[language] = np.array(self.languages)[sides]
+        return out
 
 
 @dataclass(frozen=True)
@@ -82,15 +104,23 @@ class Restore:
     switchers: Sequence[Switcher]  # of each side
     parallel: bool  # candidates that stand on the other side go first
 
-    def examples(self, rows: Sequence[Row], epoch: int) -> Iterator[Counted]:
-        """Yield an example for each side of each row."""
-        for row in rows:
-            if self.parallel and not row.paired:
-                raise ConfigError("noise.prefer_aligned: expected rows that are pairs, found a text")
-            for side, (ids, marks) in row.sides.items():
-                other = row.sides[1 - side] if self.parallel else (NO_PIECES, NO_MARKS)
-                noisy, stats = self.switchers[side](ids, epoch, row.number(side), marks, *other)
-                yield self.frame.example(noisy, side, ids, side), int(stats[_WORDS]), int(stats[_COVERED])
+    def batch(self, rows: Sequence[Row], epoch: int) -> Batch:
+        """An example for each side of each row."""
+        if self.parallel and not all(row.paired for row in rows):
+            raise ConfigError("noise.prefer_aligned: expected rows that are pairs, found a text")
+        sides = [side for row in rows for side in row.sides]
+        noisy: list[np.ndarray] = [NO_PIECES] * len(sides)
+        counts = np.zeros(len(STATS), np.int64)
+        for side in sorted(set(sides)):
+            own = [row for row in rows if side in row.sides]
+            other = [row.sides[1 - side] for row in own] if self.parallel else []
+            new, stats = _switched(self.switchers[side], own, side, epoch, other)
+            counts += stats
+            places = (place for place, where in enumerate(sides) if where == side)
+            for place, ids in zip(places, new.rows(), strict=True):
+                noisy[place] = ids
+        clean = Ragged.of([ids for row in rows for ids, _ in row.sides.values()])
+        return _counted(self.frame.fields(Ragged.of(noisy), sides, clean, sides), counts)
 
 
 @dataclass(frozen=True)
@@ -100,15 +130,15 @@ class Translation:
     frame: Frame
     noise: Sometimes | None
 
-    def examples(self, rows: Sequence[Row], epoch: int) -> Iterator[Counted]:
-        """Yield an example for each pair."""
-        for row in rows:
-            if not row.paired:
-                raise DataError(f"row {row.id}: expected a pair to translate, found a text")
-            (source, marks), (target, _) = row.sides[0], row.sides[1]
-            if self.noise is not None:
-                source, _ = self.noise(source, epoch, row.id, marks)
-            yield self.frame.example(source, 0, target, 1), 0, 0
+    def batch(self, rows: Sequence[Row], epoch: int) -> Batch:
+        """An example for each pair."""
+        if texts := [row.id for row in rows if not row.paired]:
+            raise DataError(f"row {texts[0]}: expected a pair to translate, found a text")
+        sources = [row.sides[0][0] for row in rows]
+        if self.noise is not None:
+            sources = [self.noise(ids, epoch, row.id, marks)[0] for row in rows for ids, marks in [row.sides[0]]]
+        targets = [row.sides[1][0] for row in rows]
+        return Batch(self.frame.fields(Ragged.of(sources), [0] * len(rows), Ragged.of(targets), [1] * len(rows)))
 
 
 @dataclass(frozen=True)
@@ -118,14 +148,30 @@ class WordTranslation:
     frame: Frame
     switcher: Switcher
 
-    def examples(self, rows: Sequence[Row], epoch: int) -> Iterator[Counted]:
-        """Yield an example for each row, of a pair from its target side."""
-        for row in rows:
-            if 1 not in row.sides:
-                raise DataError(f"row {row.id}: expected a text in the target language, found one in the source's")
-            ids, marks = row.sides[1]
-            words, stats = self.switcher(ids, epoch, row.number(1), marks)
-            yield self.frame.example(words, 0, ids, 1), int(stats[_WORDS]), int(stats[_COVERED])
+    def batch(self, rows: Sequence[Row], epoch: int) -> Batch:
+        """An example for each row, of a pair from its target side."""
+        if others := [row.id for row in rows if 1 not in row.sides]:
+            raise DataError(f"row {others[0]}: expected a text in the target language, found one in the source's")
+        words, counts = _switched(self.switcher, rows, 1, epoch)
+        targets = Ragged.of([row.sides[1][0] for row in rows])
+        return _counted(self.frame.fields(words, [0] * len(rows), targets, [1] * len(rows)), counts)
+
+
+def _switched(
+    switcher: Switcher, rows: Sequence[Row], side: int, epoch: int, other: Sequence[Encoded] = ()
+) -> tuple[Ragged, np.ndarray]:
+    """The sentences of a side, switched; and the sum of their ``STATS``."""
+    ids, marks = zip(*(row.sides[side] for row in rows), strict=True)
+    aligned: tuple[Any, ...] = ()
+    if other:
+        aligned_ids, aligned_marks = zip(*other, strict=True)
+        aligned = (Ragged.of(aligned_ids), np.concatenate(aligned_marks))
+    numbers = [row.number(side) for row in rows]
+    return noise_rows(switcher, Ragged.of(ids), np.concatenate(marks), epoch, numbers, *aligned)
+
+
+def _counted(fields: dict[str, Ragged | np.ndarray], counts: np.ndarray) -> Batch:
+    return Batch(fields, int(counts[STATS.index("words")]), int(counts[STATS.index("covered")]))
 
 
 class MaskedLm:
@@ -163,17 +209,21 @@ class MaskedLm:
         """What chooses the words to switch."""
         return IndependentWords(noise.rate, noise.gate, noise.share_of)
 
-    def examples(self, rows: Sequence[Row], epoch: int) -> Iterator[Counted]:
-        """Yield an example for each side of each row."""
+    def batch(self, rows: Sequence[Row], epoch: int) -> Batch:
+        """An example for each side of each row."""
+        seen, targets, counts = [], [], np.zeros(len(MLM_STATS), np.int64)
         for row in rows:
             for side, (ids, marks) in row.sides.items():
                 block = np.concatenate([[self._first], self._numbers[ids], [self._last]])
                 around = np.concatenate([[0], marks, [0]]).astype(np.uint8)
-                seen, target, stats = self.maskers[side](block, epoch, row.number(side), around)
-                labels = np.where(target == self.symbols.pad, IGNORED, self._order[target])
-                example = {"input_ids": self._order[seen], "labels": labels}
-                yield example, int(stats[_MLM_WORDS]), int(stats[_MLM_COVERED])
-
-
-_WORDS, _COVERED = map(compiled.STATS.index, ("words", "covered"))
-_MLM_WORDS, _MLM_COVERED = map(compiled_masking.STATS.index, ("words", "covered"))
+                source, target, stats = self.maskers[side](block, epoch, row.number(side), around)
+                seen.append(source)
+                targets.append(target)
+                counts += stats
+        inputs, labels = Ragged.of(seen), Ragged.of(targets)
+        predicted = np.where(labels.values == self.symbols.pad, IGNORED, self._order[labels.values])
+        fields: dict[str, Ragged | np.ndarray] = {
+            "input_ids": Ragged(self._order[inputs.values], inputs.lengths),
+            "labels": Ragged(predicted, labels.lengths),
+        }
+        return Batch(fields, int(counts[MLM_STATS.index("words")]), int(counts[MLM_STATS.index("covered")]))

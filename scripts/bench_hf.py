@@ -73,12 +73,13 @@ def seconds(work: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def make_rows(folder: Path, n: int) -> tuple[Any, Path, list[dict[str, Any]]]:
+def make_rows(folder: Path, n: int, join: int = 1) -> tuple[Any, Path, list[dict[str, Any]]]:
     """A tokenizer of mBART-50's kind for the sample corpus, its gold lexicon, and rows of pairs."""
-    write_sample(folder, n_train=n)
+    write_sample(folder, n_train=n * join)
     sides = [list(read_lines(folder / f"train.{language}")) for language in ("qaa", "qab")]
     subwords.train(sides, 2000, folder / "spm.model")
     tokenizer = fast_tokenizer(folder / "spm.model", PRESETS["ml50"], "de_DE", "en_XX")
+    sides = [[" ".join(side[i : i + join]) for i in range(0, len(side), join)] for side in sides]
     rows = [{"id": i, "translation": {"de": a, "en": b}} for i, (a, b) in enumerate(zip(*sides, strict=True))]
     return tokenizer, folder / "lexicon.qaa-qab.tsv", rows
 
@@ -87,12 +88,13 @@ def main() -> None:
     """Print medians over the rounds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=3200, help="pairs of a round (default: %(default)s)")
+    parser.add_argument("--join", type=int, default=2, help="sentences of the corpus in a row (default: %(default)s)")
     parser.add_argument("--dim", type=int, default=128, help="width of the model (default: %(default)s)")
     parser.add_argument("--layers", type=int, default=2, help="layers of each side (default: %(default)s)")
     a = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
-        tokenizer, lexicon, rows = make_rows(Path(name), a.pairs)
+        tokenizer, lexicon, rows = make_rows(Path(name), a.pairs, a.join)
         collator = SwitchingCollator(
             tokenizer, "restore", lexicon, source_lang="de", target_lang="en", noise=Noise(), max_length=1024
         )
@@ -122,6 +124,7 @@ def main() -> None:
         clean.set_epoch(0)
         for work in works.values():
             work()  # compiled and warm
+        print(f"{n_tokens / len(plain_rows):.1f} tokens a sentence")
         times = [{label: work() for label, work in works.items()} for _ in range(ROUNDS)]
         first = "plain Python, encoded rows"
         for label in works:

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from csr.switching.compiled import NO_PIECES, Switcher, _noise
-from csr.switching.compiled_streams import jit
+from csr.switching.compiled_streams import jit, mix
 from csr.switching.compiled_words import NO_MARKS
-from csr.switching.streams import start_state
+from csr.switching.streams import STEP, absorbed
+
+_STEP = np.uint64(STEP)
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Ragged:
 
 
 @jit
-def _noise_rows(values, ends, marks, aligned, aligned_ends, aligned_marks, states, limits, rate, settings):  # type: ignore[no-untyped-def]
+def _noise_rows(values, ends, marks, aligned, aligned_ends, aligned_marks, base, numbers, limits, rate, settings):  # type: ignore[no-untyped-def]
     room = 0
     start = 0
     for row in range(len(ends)):
@@ -63,9 +65,10 @@ def _noise_rows(values, ends, marks, aligned, aligned_ends, aligned_marks, state
     start = aligned_start = write = 0
     for row in range(len(ends)):
         end, aligned_end = ends[row], aligned_ends[row]
+        state = mix((base + np.uint64(numbers[row]) + np.uint64(1)) * _STEP)  # streams.absorbed
         new, stats = _noise(
             values[start:end], marks[start:end], aligned[aligned_start:aligned_end],
-            aligned_marks[aligned_start:aligned_end], rate, states[row], limits[row], *settings
+            aligned_marks[aligned_start:aligned_end], rate, state, limits[row], *settings
         )  # fmt: skip
         for i in range(len(new)):
             out[write + i] = new[i]
@@ -100,10 +103,10 @@ def noise_rows(
         columns = (sentences.rows(), numbers, all_marks, other.rows(), other_marks)
         made = [switcher(ids, epoch, number, a, b, c) for ids, number, a, b, c in zip(*columns, strict=True)]
         return Ragged.of([new for new, _ in made]), np.sum([stats for _, stats in made], axis=0)
-    states = np.array([start_state(switcher._seed, epoch, number) for number in numbers], np.uint64)
+    base = np.uint64(absorbed(absorbed(0, switcher._seed), epoch))
     limits = np.minimum(switcher._max_length, (switcher._max_growth * sentences.lengths).astype(np.int64))
     values, lengths, counts = _noise_rows(
-        sentences.values, sentences.ends, marks, other.values, other.ends, aligned_marks, states, limits,
-        float(switcher._rate), switcher._settings[0],
+        sentences.values, sentences.ends, marks, other.values, other.ends, aligned_marks, base,
+        np.array(numbers, np.int64), limits, float(switcher._rate), switcher._settings[0],
     )  # fmt: skip
     return Ragged(values, lengths), counts

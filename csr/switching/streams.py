@@ -21,12 +21,14 @@ def mix(z: int) -> int:
     return z ^ (z >> 31)
 
 
+def absorbed(state: int, part: int) -> int:
+    """The state that follows from one and a number."""
+    return mix((state + part + 1) * STEP & MASK)
+
+
 def start_state(seed: int, epoch: int, index: int) -> int:
     """The state in which the stream of one sentence starts."""
-    state = 0
-    for part in (seed, epoch, index):
-        state = mix((state + part + 1) * STEP & MASK)
-    return state
+    return absorbed(absorbed(absorbed(0, seed), epoch), index)
 
 
 class Stream:

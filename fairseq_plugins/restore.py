@@ -6,7 +6,6 @@ import os
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-import numpy as np
 import torch
 from fairseq import metrics
 from fairseq.tasks import register_task
@@ -16,10 +15,11 @@ from csr.errors import ConfigError, DataError
 from csr.files import several
 from csr.lexicon import Languages
 from csr.switching.candidates import Source
-from csr.switching.compiled import STATS, Masker, Switcher
+from csr.switching.compiled import STATS, Switcher
 from csr.switching.encoded import EncodedLexicon
 from csr.switching.settings import Noise
-from csr.switching.symbols import Unit, piece_roles
+from csr.switching.sides import make_switcher
+from csr.switching.symbols import piece_roles
 from fairseq_plugins.datasets import AddNoise, RestoreDataset, Side
 from fairseq_plugins.fields import read_fields, settings_fields
 from fairseq_plugins.lexicons import encoded
@@ -164,22 +164,8 @@ class CsrRestoreTask(CsrTranslationTask):
     def noises(self) -> list[AddNoise]:
         """The noise of each side."""
         if self.noise.replace == "mask":
-            mask = self.src_dict.index("<mask>")
-            masker = Masker(
-                mask,
-                self._roles,
-                self.noise.make_policy(),
-                self.cfg.seed,
-                self.cfg.max_source_positions - 2,
-                unit=Unit[self.noise.unit.upper()],
-                permute=self.noise.permute_sentences,
-            )
-            return [masker] * len(self.side_languages)
+            return [self._switcher([])] * len(self.side_languages)
         return [self._switcher(lexicons) for lexicons in self._lexicons()]
-
-    @property
-    def _roles(self) -> np.ndarray:
-        return piece_roles(self.src_dict.symbols, self.src_dict.nspecial)
 
     def _lexicons(self) -> list[list[EncodedLexicon]]:
         """The lexicons of each side."""
@@ -204,18 +190,9 @@ class CsrRestoreTask(CsrTranslationTask):
         return encoded(sources, noise, self.src_dict, self.cfg.sentencepiece_model)
 
     def _switcher(self, lexicons: list[EncodedLexicon]) -> Switcher:
-        return Switcher(
-            lexicons,
-            self._roles,
-            self.noise.make_policy(),
-            self.cfg.seed,
-            self.cfg.max_source_positions - 2,
-            self.noise.max_growth,
-            unit=Unit[self.noise.unit.upper()],
-            mask=self.src_dict.index("<mask>"),
-            mask_share=self.noise.mask_probability,
-            permute=self.noise.permute_sentences,
-        )
+        words, limit = self.src_dict, self.cfg.max_source_positions - 2
+        roles = piece_roles(words.symbols, words.nspecial)
+        return make_switcher(self.noise, lexicons, roles, self.cfg.seed, limit, words.index("<mask>"))
 
     def output_languages(self, sample: dict) -> torch.Tensor:
         """The language id that each sentence carries: it is restored into its own language."""

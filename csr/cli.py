@@ -126,8 +126,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = "csr"
     if not argv:
         argv = ["--help"]
-    # What fairseq tells of its set-up belongs to the log of a training, which has a process of its own.
-    logging.getLogger("fairseq").setLevel(logging.WARNING)
+    # What libraries tell of their set-up belongs to the log of a training, which has a process of its own. An import
+    # of fairseq's opens the root logger, and then numba tells of each compilation.
+    for library in ("fairseq", "numba", "jieba"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     try:
         arguments = parser(next((word for word in argv if not word.startswith("-")), None)).parse_args(argv)
         name = f"csr {arguments.command}"

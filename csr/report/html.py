@@ -111,12 +111,15 @@ def _results(run: Run) -> str:
 def _verdicts(run: Run) -> str:
     """Say how the arms compare, CSR with standard finetuning first, whichever way it falls."""
     found = verdicts(run)
-    if not any((verdict.arm, verdict.against) == ("csr", BASELINE) for verdict in found):
+    asked = [verdict for verdict in found if verdict.arm == "csr"] or found
+    others = [verdict for verdict in found if verdict not in asked]
+    parts = [_verdict(verdict) for verdict in asked]
+    if "csr" in run["arms"] and not any(verdict.against == BASELINE for verdict in asked if verdict.arm == "csr"):
         text = "CSR and standard finetuning are not both finished for any seed yet."
-        found_first = _paragraph(text, "verdict") if "csr" in run["arms"] else ""
-    else:
-        found_first = ""
-    return found_first + "".join(_verdict(verdict) for verdict in found)
+        parts.insert(0, _paragraph(text, "verdict"))
+    if others:
+        parts.append(_details("The other arms against standard finetuning", "".join(map(_verdict, others))))
+    return "".join(parts)
 
 
 def _verdict(verdict: Verdict) -> str:

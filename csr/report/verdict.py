@@ -104,7 +104,10 @@ def _told(
     """The headline and the details of a comparison."""
     test, each = found[arm, against, "bleu"], _each(run, arm, against, "bleu")
     verb = "is not told apart from" if outcome == "not told apart" else f"is {outcome} than"
-    headline = f"{arm_name(arm)} {verb} {arm_name(against, inside=True)}: {_signed(test['difference'])} BLEU,"
+    name = arm_name(arm, inside=True)
+    headline = (
+        f"{name[0].upper()}{name[1:]} {verb} {arm_name(against, inside=True)}: {_signed(test['difference'])} BLEU,"
+    )
     of = "sentences and seeds" if len(each) > 1 else "test sentences"
     details = f"in 95 % of bootstrap samples of the {of} {_signed(test['low'])} to {_signed(test['high'])} "
     details += f"(p = {test['p_value']:.3f}); "

@@ -42,6 +42,7 @@ ARM_NAMES = {
 _INSIDE = {"placebo": "the placebo lexicon", "mask_restore_ft": "restoring from masks"}
 # The stage one of an arm: its finetuning goes on from there.
 STAGE_ONE = {"csr": "restore", "mask_restore_ft": "mask_restore", "placebo": "placebo_restore"}
+STAGE_ONE |= {"csr_mono": "mono_restore", "wbt_csr": "restore", "bt_csr": "restore"}
 
 
 def arm_name(arm: str, inside: bool = False) -> str:

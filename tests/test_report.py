@@ -20,12 +20,13 @@ from sacrebleu import sentence_bleu, sentence_chrf
 
 from csr.cli import main
 from csr.errors import DataError
+from csr.experiments.stages import ARMS as STAGES_ARMS
 from csr.experiments.stages import STAGES, restores_first
 from csr.files import write_json, write_text
 from csr.report import figures, html, tables, write_report
 from csr.report.collect import collect_translation
 from csr.report.measures import STAGE_ONE
-from csr.report.plots import Series, bars, lines, ticks
+from csr.report.plots import MARKS, Series, bars, lines, ticks
 from csr.report.published import published
 from csr.report.sentences import page as sentences_page
 from csr.report.table import Column, Number, Table
@@ -323,6 +324,10 @@ def test_finetuning_is_drawn_after_its_stage_one(run_folder: Path) -> None:
     csr = next(log for log in run["logs"] if log["arm"] == "csr")
     assert figures.curves_of(run, "csr", "valid", "bleu")[0][0][0] == csr["valid"]["bleu"][0][0] == 250
     assert figures.curves_of(run, "csr", "valid", "bleu", shift=True)[0][0][0] == 250 + 500
+
+
+def test_arms_are_told_apart_without_colour() -> None:
+    assert len({MARKS[f"arm-{arm}"] for arm in STAGES_ARMS}) == len(STAGES_ARMS)
 
 
 def test_an_arm_that_ends_worse_does_not_reach_the_baseline() -> None:

@@ -30,7 +30,24 @@ _CIRCLE, _CROSS, _PLUS = (
     "M-3.6 -3.6L3.6 3.6M-3.6 3.6L3.6 -3.6",
     "M-4.4 0H4.4M0 -4.4V4.4",
 )
+_LEFT, _RIGHT, _HOURGLASS, _STAR, _BAR = (
+    "M-4.6 0L3.4 -4.4V4.4z",
+    "M4.6 0L-3.4 -4.4V4.4z",
+    "M-4 -4H4L-4 4H4z",
+    "M-4.4 0H4.4M0 -4.4V4.4M-3 -3L3 3M-3 3L3 -3",
+    "M-1.8 -4.6h3.6v9.2h-3.6z",
+)
+_FLAT, _HALF = "M-4.6 -1.8h9.2v3.6h-9.2z", "M-4.4 2A4.4 4.4 0 0 1 4.4 2z"
 MARKS = {
+    "arm-csr_mono": _LEFT,
+    "arm-mono_restore": _LEFT,
+    "arm-wbt": _PLUS,
+    "arm-wbt_csr": _RIGHT,
+    "arm-bt": _HOURGLASS,
+    "arm-bt_csr": _STAR,
+    "arm-copy": _BAR,
+    "arm-lexicon_only": _FLAT,
+    "arm-source_only": _HALF,
     "arm-csr": _CIRCLE,
     "arm-restore": _CIRCLE,
     "arm-baseline": _SQUARE,

@@ -265,9 +265,10 @@ class CsrTranslationTask(TranslationTask):
         # Deviation: fairseq logs arrays of numpy, which end up in checkpoints; reading those would run code.
         """
         super(TranslationTask, self).reduce_metrics(logging_outputs, criterion)
-        counted = [key for key in (logging_outputs or [{}])[0] if key.startswith(("_bleu_", "_chrf_"))]
+        # A process without a batch left has none of these.
+        counted = dict.fromkeys(key for log in logging_outputs for key in log if key.startswith(("_bleu_", "_chrf_")))
         for key in counted:
-            metrics.log_scalar(key, float(sum(log[key] for log in logging_outputs)))
+            metrics.log_scalar(key, float(sum(log.get(key, 0) for log in logging_outputs)))
         if "_bleu_sys_len" in counted:
             metrics.log_derived("bleu", _bleu)
         if "_chrf_0" in counted:

@@ -65,7 +65,7 @@ COMMANDS = {name: found for group in GROUPS.values() for name, found in group.it
 
 
 def parser(command: str | None) -> argparse.ArgumentParser:
-    """Return the parser of one command, which imports what it needs alone; of no command, one that tells them all."""
+    """The parser of one command, which imports what it needs alone; of no command, one that tells them all."""
     root = argparse.ArgumentParser(
         prog="csr",
         description="Code-switching training for cross-lingual models.",

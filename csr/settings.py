@@ -39,7 +39,7 @@ def setting(
     infinite: bool = False,
     **kwargs: Any,
 ) -> Any:
-    """Return a dataclass field: one setting, declared once.
+    """A dataclass field: one setting, declared once.
 
     Args:
         low, high: its number, or its numbers, must lie within [low, high]; at infinity only if ``infinite``.
@@ -76,7 +76,7 @@ def expect_default(section: Any, names: Iterable[str], prefix: str, why: str) ->
 
 
 def name_of(prefix: str, name: str) -> str:
-    """Return a setting as a message names it: ``noise.mean_span``, or ``--mean-span`` where the prefix is ``--``."""
+    """A setting as a message names it: ``noise.mean_span``, or ``--mean-span`` where the prefix is ``--``."""
     return prefix + (name.replace("_", "-") if prefix == "--" else name)
 
 
@@ -129,7 +129,7 @@ def build(raw: Mapping[str, Any], kind: type[T]) -> T:
 
 
 def as_mapping(settings: Any) -> dict[str, Any]:
-    """Return the settings as nested plain values, paths as text: what ``build`` takes."""
+    """The settings as nested plain values, paths as text: what ``build`` takes."""
     return _plain(dataclasses.asdict(settings))
 
 
@@ -187,7 +187,7 @@ def typed(
     default: Any = None,
     folder: str = "",
 ) -> Any:
-    """Return a raw value as the annotated type ``kind``; ``name`` is what messages call it.
+    """A raw value as the annotated type ``kind``; ``name`` is what messages call it.
 
     ``bounds`` is the metadata of its field (``setting``); ``default`` fills the keys that a section leaves out;
     relative paths start at ``folder``.
@@ -270,7 +270,7 @@ def hint(key: object, known: typing.Iterable[str]) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a value as a message names it."""
+    """A value as a message names it."""
     if isinstance(value, Mapping):
         return "a section"
     if isinstance(value, (list, tuple)):

@@ -87,7 +87,7 @@ class Head(nn.Module):
         self.apply(init_bert_params)
 
     def forward(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Return the logits of vectors [n, dim] as [n, labels]."""
+        """The logits of vectors [n, dim] as [n, labels]."""
         if self.dense is not None:
             vectors = torch.tanh(self.dense(vectors))
         return self.out(self.dropout(vectors))
@@ -103,7 +103,7 @@ class Classifier(CsrBert):
         encoder.lm_head = None
 
     def forward(self, src_tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        """Return the logits at positions [n] of a batch [n_rows, length], counted row by row: [n, labels]."""
+        """The logits at positions [n] of a batch [n_rows, length], counted row by row: [n, labels]."""
         features, _ = super().forward(src_tokens, features_only=True)
         return self.head(features.flatten(0, 1)[positions])
 
@@ -131,7 +131,7 @@ class ClassificationCriterion(FairseqCriterion):
     """Cross-entropy of the labels, and how many are right."""
 
     def forward(self, model: nn.Module, sample: dict[str, Any], reduce: bool = True) -> tuple[Any, int, dict[str, Any]]:
-        """Return the loss summed over labels, their number, and what is logged."""
+        """The loss summed over labels, their number, and what is logged."""
         logits, target = model(**sample["net_input"]), sample["target"]
         loss = nn.functional.cross_entropy(logits.float(), target, reduction="sum")
         logged = {"ntokens": sample["ntokens"], "nsentences": sample["nsentences"], "sample_size": len(target)}
@@ -190,7 +190,7 @@ class ClassificationTask(FairseqTask):
 
     @property
     def source_dictionary(self) -> Dictionary:
-        """Return the encoder's dictionary."""
+        """The encoder's dictionary."""
         return self.dictionary
 
     @property
@@ -199,11 +199,11 @@ class ClassificationTask(FairseqTask):
         return None
 
     def max_positions(self) -> int:
-        """Return the longest example."""
+        """The longest example."""
         return self.cfg.max_length
 
     def build_model(self, cfg: Namespace, from_checkpoint: bool = False) -> Classifier:
-        """Return an encoder of any ``--arch csr_bert_*`` with a new head."""
+        """An encoder of any ``--arch csr_bert_*`` with a new head."""
         model = Classifier.build_model(cfg, self)
         if self.cfg.max_length > model.max_positions():
             raise ConfigError(f"--max-length: expected at most {model.max_positions()} positions of the encoder")
@@ -233,17 +233,17 @@ class ClassificationTask(FairseqTask):
 
     @functools.cached_property
     def switcher(self) -> LabelledSwitcher:
-        """Return what switches the words of examples."""
+        """The switcher of the words of examples."""
         assert self.cfg.lexicon is not None
         return labelled_switcher(self.cfg.lexicon.split(":"), self.switching, self.cfg.seed, self.cfg.language)
 
     @property
     def switching(self) -> Labelled:
-        """Return the settings of switching, checked."""
+        """The settings of switching, checked."""
         return read_fields(self.cfg, LABELLED, SWITCHING)
 
     def as_dataset(self, examples: Sequence[Example], shuffle: bool = False) -> LabelDataset:
-        """Return examples as fairseq takes them."""
+        """Examples as fairseq takes them."""
         return LabelDataset(examples, self.dictionary.pad(), self.cfg.seed, shuffle)
 
     def rows(self, path: str) -> Sequence[Any]:
@@ -251,13 +251,13 @@ class ClassificationTask(FairseqTask):
         raise NotImplementedError
 
     def encode(self, rows: Sequence[Any]) -> list[Example]:
-        """Return the examples of rows."""
+        """The examples of rows."""
         raise NotImplementedError
 
     def switched(self, row: Any, epoch: int, index: int) -> Any:
-        """Return a row with words switched, its labels with them."""
+        """A row with words switched, its labels with them."""
         raise NotImplementedError
 
     def texts_of(self, row: Any) -> Sequence[str]:
-        """Return the texts of a row."""
+        """The texts of a row."""
         raise NotImplementedError

@@ -59,7 +59,7 @@ class NoisyDataset(FairseqDataset):
 
     @property
     def epoch(self) -> int:
-        """Return the epoch the noise is drawn for."""
+        """The epoch the noise is drawn for."""
         return int(self._epoch)
 
     def set_epoch(self, epoch: int) -> None:
@@ -71,19 +71,19 @@ class NoisyDataset(FairseqDataset):
         return len(self.sizes)
 
     def num_tokens(self, index: int) -> int:
-        """Return the length that ``--max-tokens`` counts."""
+        """The length that ``--max-tokens`` counts."""
         return int(self.sizes[index])
 
     def num_tokens_vec(self, indices: np.ndarray) -> np.ndarray:
-        """Return the lengths that ``--max-tokens`` counts."""
+        """The lengths that ``--max-tokens`` counts."""
         return self.sizes[indices]
 
     def size(self, index: int) -> int:
-        """Return the length that is checked against the model's positions."""
+        """The length that is checked against the model's positions."""
         return int(self.sizes[index])
 
     def ordered_indices(self, epoch: int | None = None) -> np.ndarray:
-        """Return the examples by length; in training, equal lengths in an order drawn from (seed, epoch).
+        """The examples by length; in training, equal lengths in an order drawn from (seed, epoch).
 
         # Deviation: fairseq draws the order from its global generator, seeded with the epoch in which a run starts, so
         # that a resumed run sees other batches than one that was never stopped.
@@ -99,12 +99,12 @@ class NoisyDataset(FairseqDataset):
     def filter_indices_by_size(
         self, indices: np.ndarray, max_sizes: float | Sequence[float]
     ) -> tuple[np.ndarray, list[int]]:
-        """Return the examples that fit the model's positions, and those that do not; fairseq asks one by one."""
+        """The examples that fit the model's positions, and those that do not; fairseq asks one by one."""
         fits = self.sizes[indices] <= np.min(max_sizes)
         return indices[fits], indices[~fits].tolist()
 
     def batch_by_size(self, indices, max_tokens=None, max_sentences=None, required_batch_size_multiple=1):  # type: ignore[no-untyped-def]
-        """Return batches that hold every example; for training, the function that forms those of an epoch.
+        """Batches that hold every example; for training, the function that forms those of an epoch.
 
         fairseq calls it before each epoch. The lengths come in the same order every time, so that there are as many
         batches, of the same shapes, but an example meets others of its length.
@@ -136,16 +136,16 @@ class ExampleDataset(NoisyDataset):
         self.symbols = symbols
 
     def row(self, ids: np.ndarray, language: int) -> torch.Tensor:
-        """Return a sentence with its end and language id."""
+        """A sentence with its end and language id."""
         return torch.from_numpy(self.symbols.language_ids.frame(ids, self.symbols.eos, language))
 
     def sentence(self, side: Side, index: int) -> np.ndarray:
-        """Return the pieces of a sentence, without its end."""
+        """The pieces of a sentence, without its end."""
         ids = side.data[index].numpy()
         return (ids[:-1] if len(ids) and ids[-1] == self.symbols.eos else ids)[: side.limit]
 
     def marks(self, side: Side, index: int) -> np.ndarray:
-        """Return what each piece of a sentence is to its words; nothing where that is not known."""
+        """The role of each piece of a sentence in its words; nothing where that is not known."""
         return NO_MARKS if side.marks is None else side.marks[index].numpy()[: side.limit].astype(np.uint8)
 
     def collater(self, samples: list[dict]) -> dict:
@@ -225,7 +225,7 @@ class MixedDataset(NoisyDataset):
         self._others.set_epoch(epoch)
 
     def ordered_indices(self, epoch: int | None = None) -> np.ndarray:
-        """Return the examples of an epoch by length; without one, all that may come, for fairseq to look at."""
+        """The examples of an epoch by length; without one, all that may come, for fairseq to look at."""
         order = super().ordered_indices(epoch)
         if epoch is None:
             return order
@@ -291,7 +291,7 @@ class RestoreDataset(ExampleDataset):
         )
 
     def _row(self, index: int) -> tuple[int, int]:
-        """Return the row and the side of an example."""
+        """The row and the side of an example."""
         if self._starts is None:
             return divmod(index, len(self._sides))
         number = int(np.searchsorted(self._starts, index, "right")) - 1

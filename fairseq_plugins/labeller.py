@@ -43,19 +43,19 @@ class Labeller:
         return "ner" if isinstance(self.task, TaggingTask) else "text" if isinstance(self.task, TextTask) else "nli"
 
     def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
-        """Return a tag for each token of each sentence; long ones are read in overlapping runs."""
+        """A tag for each token of each sentence; long ones are read in overlapping runs."""
         limit = self.task.cfg.max_length
         runs = [list(unlabelled_examples(tokens, self.task.pieces, limit)) for tokens in sentences]
         labels = iter(self._labels([run for of_sentence in runs for run in of_sentence]))
         return [[self.task.labels[i] for _ in of_sentence for i in next(labels)] for of_sentence in runs]
 
     def classify(self, rows: Sequence[NliExample | LabelledText]) -> list[str]:
-        """Return a label for each pair or text; its own is not looked at."""
+        """A label for each pair or text; its own is not looked at."""
         return [self.task.labels[int(label[0])] for label in self._labels(self.task.encode(rows))]
 
     @torch.inference_mode()
     def _labels(self, examples: Sequence[Example]) -> list[np.ndarray]:
-        """Return the most probable label at each position of each example."""
+        """The most probable label at each position of each example."""
         dataset = self.task.as_dataset(examples)
         found: list[np.ndarray] = [np.zeros(0, np.int64)] * len(examples)
         limit = max(MAX_TOKENS[self.device.type], self.task.cfg.max_length)

@@ -24,7 +24,7 @@ from fairseq_plugins.models import MAX_TOKENS
 def masked_accuracy(
     checkpoint: PathLike, data: PathLike, language: str, split: str = "valid", length: int = 128
 ) -> Accuracy:
-    """Return the accuracy on a split of one language; masked are the same pieces for every model of a vocabulary.
+    """The accuracy on a split of one language; masked are the same pieces for every model of a vocabulary.
 
     Args:
         data: folder ``bin`` of ``csr mixture``.

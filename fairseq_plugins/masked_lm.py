@@ -80,7 +80,7 @@ class Text:
     marks: np.ndarray | None  # csr.switching.symbols.Mark, uint8 [n_tokens - n_rows], if there are any
 
     def block(self, index: int, bos: int, eos: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the ids of a block, int64, with ``<s>`` in front, and what each is to its words."""
+        """The ids of a block, int64, with ``<s>`` in front, and what each is to its words."""
         start, end = int(self.blocks.starts[index]), int(self.blocks.ends[index])
         ids = np.empty(end - start + 1, np.int64)
         ids[0] = bos
@@ -175,16 +175,16 @@ class CsrMaskedLmTask(FairseqTask):
 
     @property
     def source_dictionary(self) -> Dictionary:
-        """Return the dictionary."""
+        """The dictionary."""
         return self.dictionary
 
     @property
     def target_dictionary(self) -> Dictionary:
-        """Return the dictionary."""
+        """The dictionary."""
         return self.dictionary
 
     def max_positions(self) -> int:
-        """Return the length of the longest block."""
+        """The length of the longest block."""
         return self.cfg.tokens_per_sample
 
     def build_model(self, cfg, from_checkpoint=False):  # type: ignore[no-untyped-def]
@@ -214,7 +214,7 @@ class CsrMaskedLmTask(FairseqTask):
         )
 
     def text(self, prefix: Path) -> Text:
-        """Return the blocks of a language's split; ``<s>`` takes one of the pieces of each."""
+        """The blocks of a language's split; ``<s>`` takes one of the pieces of each."""
         tokens, sizes = read_rows(prefix)
         if (largest := int(tokens.max())) >= self.symbols.mask:
             raise DataError(f"{prefix}.bin: expected ids below {self.symbols.mask:,} (dict.txt), found {largest:,}")
@@ -226,7 +226,7 @@ class CsrMaskedLmTask(FairseqTask):
         return Text(tokens, pack(sizes, self.cfg.tokens_per_sample - 1), marks)
 
     def maskers(self) -> list[MaskingSwitcher]:
-        """Return the masker of each language: the first switches its words, the second if it is asked to."""
+        """The masker of each language: the first switches its words, the second if it is asked to."""
         cfg = self.cfg
         found = [self.masker(cfg.seed)] * len(self.languages)
         for i, path in enumerate((cfg.lexicon, cfg.reverse_lexicon)):
@@ -235,12 +235,12 @@ class CsrMaskedLmTask(FairseqTask):
         return found
 
     def masker(self, seed: int, lexicon: EncodedLexicon | None = None) -> MaskingSwitcher:
-        """Return what masks blocks and, with a lexicon, switches words around."""
+        """The noise that masks blocks and, with a lexicon, switches the words around."""
         limit = self.cfg.tokens_per_sample
         return MaskingSwitcher(self.roles, self.symbols, self.masking, seed, limit, lexicon, self.policy)
 
     def noise_of(self, side: int) -> Noise:
-        """Return the settings for the words of the first or the second language.
+        """The settings for the words of the first or the second language.
 
         # Deviation: stop words are left out of any lexicon's words and candidates, as the paper has it, and not of
         # probabilities alone.
@@ -252,7 +252,7 @@ class CsrMaskedLmTask(FairseqTask):
         return noise.reversed if side else noise
 
     def encoded_lexicon(self, path: str, noise: Noise, side: int = 0) -> EncodedLexicon:
-        """Return the words of a lexicon that may be switched, with the candidates that may be drawn."""
+        """The words of a lexicon that may be switched, with the candidates that may be drawn."""
         words = self.dictionary.symbols[: self.symbols.mask]
         model = self.cfg.sentencepiece_model or str(model_file(Path(utils.split_paths(self.cfg.data)[0]).parent))
         source = Source(path, (self.languages[side], self.languages[1 - side]))
@@ -289,7 +289,7 @@ class CsrMaskedLmCriterion(FairseqCriterion):
     """Cross-entropy of the pieces to predict, in bits, and how many of them are the likeliest piece."""
 
     def forward(self, model, sample, reduce=True):  # type: ignore[no-untyped-def]
-        """Return the summed loss, the number of pieces to predict, and what to log."""
+        """The summed loss, the number of pieces to predict, and what to log."""
         predicted = sample["target"].ne(self.padding_idx)
         logits = model(**sample["net_input"], masked_tokens=predicted)[0].float()
         target = sample["target"][predicted]

@@ -81,7 +81,7 @@ class Model:
             yield batch, [row if len(row) <= limit else torch.cat([row[: limit - 2], row[-2:]]) for row in rows]
 
     def text_side(self, lines: Sequence[str], language: str, pieces: PathLike) -> Side:
-        """Return plain text as a side, cut by a SentencePiece model; a tab in a line becomes ``</s>``."""
+        """Plain text as a side, cut by a SentencePiece model; a tab in a line becomes ``</s>``."""
         model, dictionary = load(pieces), self.task.source_dictionary
         cut = [
             torch.tensor([dictionary.index(piece) for piece in line] + [dictionary.eos()])
@@ -155,7 +155,7 @@ def _state(checkpoint: PathLike) -> dict:
 
 
 def _settings(trained: Mapping[str, Any], languages: Languages | None, checkpoint: PathLike) -> DictConfig:
-    """Return the settings of a translation task for the languages a model was trained with, or is said to know."""
+    """The settings of a translation task for the languages a model was trained with, or is said to know."""
     values: dict[str, Any] = {"dataset_impl": None, "seed": 1, "train_subset": "train", "required_seq_len_multiple": 1}
     if languages:
         values |= {"source_lang": languages.source, "target_lang": languages.target, "langs": ",".join(languages.all)}

@@ -61,7 +61,7 @@ class PairSwitcher:
     def __call__(
         self, pair: Sequence[np.ndarray], marks: Sequence[np.ndarray], epoch: int, index: int
     ) -> list[np.ndarray]:
-        """Return both sentences; ``marks`` are those of ``Switcher``."""
+        """Both sentences; ``marks`` are those of ``Switcher``."""
         stream = Stream(self._seed, epoch, index)
         if stream.random() < self._originals:
             return list(pair)
@@ -138,7 +138,7 @@ class CsrNliTask(CsrTranslationTask):
         self.datasets[split] = self.pairs(self.folder(split, epoch), split, self.cfg.source_lang, train)
 
     def pairs(self, folder: str, split: str, language: str, shuffle: bool = False) -> NliDataset:
-        """Return the pairs of a split in a language, as ``csr prepare-nli`` wrote them."""
+        """The pairs of a split in a language, as ``csr prepare-nli`` wrote them."""
         prefix = os.path.join(folder, f"{split}.{language}")
         sides = [self.side(f"{prefix}.{name}", language) for name in ("premise", "hypothesis")]
         labels = np.array([LABELS.index(label) for label in read_lines(f"{prefix}.labels")])
@@ -150,7 +150,7 @@ class CsrNliTask(CsrTranslationTask):
         return NliDataset(sides[0], sides[1], labels, limit, self.symbols, self.cfg.seed, shuffle, switch)
 
     def switcher(self) -> PairSwitcher:
-        """Return what switches words of the pairs to train on."""
+        """The switcher of words of the pairs to train on."""
         assert self.cfg.lexicon is not None
         settings = read_fields(self.cfg, LABELLED, SWITCHING)
         sources = [Source(path, (self.cfg.source_lang, None)) for path in self.cfg.lexicon.split(":")]

@@ -20,7 +20,7 @@ from fairseq_plugins.nli import HEAD, CsrNliTask
 
 @torch.inference_mode()
 def predict(model: Model, folder: PathLike, split: str, language: str, max_tokens: int | None = None) -> list[str]:
-    """Return the label of each pair of a split in a language, by the most probable class.
+    """The label of each pair of a split in a language, by the most probable class.
 
     Args:
         model: of the task ``csr_nli``.
@@ -51,7 +51,7 @@ def translate(
     beam: int = 5,
     max_length: int | None = None,
 ) -> list[str]:
-    """Return what a model writes for each line of text, in its target language; the arguments are ``hypotheses``'."""
+    """The output of a model for each line of text, in its target language; the arguments are ``hypotheses``'."""
     found = hypotheses(model, lines, language, sentencepiece_model, beam, max_length)
     return [best.text for best, *_ in found]
 

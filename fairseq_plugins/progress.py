@@ -22,7 +22,7 @@ from fairseq_plugins.representations import decoder_features, split_vectors
 def measure_checkpoints(
     folder: Path, data: PathLike, split: str = "valid", sentences: int = 1000, beam: int = 5, device: str | None = None
 ) -> list[dict[str, Any]]:
-    """Return distance and BLEU of the checkpoints in a stage's folder, by updates (Zan et al., Figure 2).
+    """Distance and BLEU of the checkpoints in a stage's folder, by updates (Zan et al., Figure 2).
 
     Update 0 is the model that the stage started from, where it is still in its place. BLEU is left out of models that
     were not trained to translate.

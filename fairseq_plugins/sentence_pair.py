@@ -22,14 +22,14 @@ class SentencePairTask(ClassificationTask):
         return read_nli(path)
 
     def encode(self, rows: Sequence[NliExample]) -> list[Example]:
-        """Return the examples of pairs."""
+        """The examples of pairs."""
         return pair_examples(rows, self.pieces, self.cfg.max_length)
 
     def switched(self, row: NliExample, epoch: int, index: int) -> NliExample:
-        """Return a pair with words of both sentences switched, into one language."""
+        """A pair with words of both sentences switched, into one language."""
         premise, hypothesis = self.switcher.texts(self.texts_of(row), epoch, index)
         return replace(row, premise=premise, hypothesis=hypothesis)
 
     def texts_of(self, row: NliExample) -> Sequence[str]:
-        """Return both sentences."""
+        """Both sentences."""
         return row.premise, row.hypothesis

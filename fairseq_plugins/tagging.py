@@ -41,18 +41,18 @@ class TaggingTask(ClassificationTask):
         return cut_sentences(sentences, self.pieces, self.cfg.max_length)
 
     def encode(self, rows: Sequence[Sentence]) -> list[Example]:
-        """Return the examples of sentences; one that is too long gives several."""
+        """The examples of sentences; one that is too long gives several."""
         return tag_examples(rows, self.pieces, self.labels, self.cfg.max_length)
 
     def switched(self, row: Sentence, epoch: int, index: int) -> Sentence:
-        """Return a sentence with words switched, each with the tag of its word."""
+        """A sentence with words switched, each with the tag of its word."""
         return self.switcher.sentence(row, epoch, index)
 
     def texts_of(self, row: Sentence) -> Sequence[str]:
-        """Return the tokens."""
+        """The tokens."""
         return row.tokens
 
     @property
     def switching(self) -> Labelled:
-        """Return the settings of switching, checked."""
+        """The settings of switching, checked."""
         return read_fields(self.cfg, LABELLED)

@@ -35,14 +35,14 @@ class TextTask(ClassificationTask):
         return read_texts(path, self.labels)
 
     def encode(self, rows: Sequence[LabelledText]) -> list[Example]:
-        """Return the examples of texts."""
+        """The examples of texts."""
         return text_examples(rows, self.pieces, self.labels, self.cfg.max_length)
 
     def switched(self, row: LabelledText, epoch: int, index: int) -> LabelledText:
-        """Return a text with words switched."""
+        """A text with words switched."""
         (text,) = self.switcher.texts(self.texts_of(row), epoch, index)
         return replace(row, text=text)
 
     def texts_of(self, row: LabelledText) -> Sequence[str]:
-        """Return the text."""
+        """The text."""
         return (row.text,)

@@ -135,14 +135,14 @@ class CsrTranslationTask(TranslationTask):
         return model
 
     def _start(self) -> Path | None:
-        """Return the checkpoint that fairseq will read: one to go on from, else one to finetune."""
+        """The checkpoint that fairseq will read: one to go on from, else one to finetune."""
         last = Path(self.cfg.save_dir, self.cfg.restore_file)
         if last.exists() or not self.cfg.finetune_from_model:
             return last if last.exists() else None
         return Path(self.cfg.finetune_from_model)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint says of its task: which dictionary its embeddings are of."""
+        """The state of the task in a checkpoint: which dictionary its embeddings are of."""
         return {**super().state_dict(), "dictionary": dictionary_hash(self.tgt_dict.symbols)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -152,7 +152,7 @@ class CsrTranslationTask(TranslationTask):
         super().load_state_dict(state_dict)
 
     def language_id(self, language: str) -> int:
-        """Return the id of a language; one the model does not know is an error, never ``<unk>``."""
+        """The id of a language; one the model does not know is an error, never ``<unk>``."""
         return self.tgt_dict.index(language_symbol(language, self.languages))
 
     def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs: object) -> None:
@@ -173,7 +173,7 @@ class CsrTranslationTask(TranslationTask):
         self.datasets[split] = TranslationDataset(source, target, self.symbols, self.cfg.seed, train, noise)
 
     def sides(self, split: str, epoch: int) -> tuple[Side, Side]:
-        """Return both sides of a split as fairseq-preprocess wrote it; an epoch reads its shard."""
+        """Both sides of a split as fairseq-preprocess wrote it; an epoch reads its shard."""
         folder = self.folder(split, epoch)
         src, tgt = self.cfg.source_lang, self.cfg.target_lang
         sides = []
@@ -189,12 +189,12 @@ class CsrTranslationTask(TranslationTask):
         return sides[0], sides[1]
 
     def folder(self, split: str, epoch: int) -> str:
-        """Return the folder of a split; an epoch of the training data reads its shard."""
+        """The folder of a split; an epoch of the training data reads its shard."""
         paths = utils.split_paths(self.cfg.data)
         return paths[(epoch - 1) % len(paths)] if split == self.cfg.train_subset else paths[0]
 
     def side(self, path: str, language: str, as_language: str | None = None) -> Side:
-        """Return the sentences of ``path.{bin,idx}``, with ``--truncate-source`` cut to the model's positions.
+        """The sentences of ``path.{bin,idx}``, with ``--truncate-source`` cut to the model's positions.
 
         Args:
             as_language: the language that they are given out to be in, if it is not their own.
@@ -211,7 +211,7 @@ class CsrTranslationTask(TranslationTask):
         return Side(data, sizes, self.language_id(as_language or language), self._marks(path, data.sizes), limit)
 
     def _marks(self, path: str, sizes: np.ndarray) -> Sequence[torch.Tensor] | None:
-        """Return the word boundaries that ``csr prepare`` wrote beside the data, if it did."""
+        """The word boundaries that ``csr prepare`` wrote beside the data, if it did."""
         marks = data_utils.load_indexed_dataset(f"{path}.words", self.tgt_dict, "mmap")
         if marks is not None and not np.array_equal(marks.sizes, sizes - 1):
             raise DataError(f"{path}.words.bin: expected the word boundaries of {path}.bin, found another text's")
@@ -220,7 +220,7 @@ class CsrTranslationTask(TranslationTask):
     def build_dataset_for_inference(
         self, src_tokens: list[torch.Tensor], src_lengths: list[int], constraints: object = None
     ) -> TranslationDataset:
-        """Return sentences typed by a user, for fairseq-interactive."""
+        """Sentences typed by a user, for fairseq-interactive."""
         source = Side(src_tokens, torch.as_tensor(src_lengths).numpy(), self.language_id(self.cfg.source_lang))
         return TranslationDataset(source, None, self.symbols)
 
@@ -234,7 +234,7 @@ class CsrTranslationTask(TranslationTask):
         return super().build_generator(models, args, seq_gen_cls, extra_gen_cls_kwargs, prefix_allowed_tokens_fn)
 
     def output_languages(self, sample: dict) -> torch.Tensor:
-        """Return the language id each sentence of a batch is to be written in, int64 [n_sentences]."""
+        """The language id each sentence of a batch is to be written in, int64 [n_sentences]."""
         source = sample["net_input"]["src_tokens"]
         return source.new_full((len(source),), self.language_id(self.cfg.target_lang))
 

@@ -28,7 +28,7 @@ class Ellipse:
 
 
 def sample(path: PathLike, sentences: int, seed: int) -> list[str]:
-    """Return some of a file's lines that are not empty, drawn without replacement, in the file's order.
+    """Some of a file's lines that are not empty, drawn without replacement, in the file's order.
 
     Raises:
         DataError: there are none.
@@ -41,7 +41,7 @@ def sample(path: PathLike, sentences: int, seed: int) -> list[str]:
 
 
 def embed(groups: Sequence[np.ndarray], seed: int) -> list[np.ndarray]:
-    """Return all groups' vectors, float [n_i, dim], as float [n_i, 2] by one t-SNE (Van der Maaten and Hinton 2008).
+    """All groups' vectors, float [n_i, dim], as float [n_i, 2] by one t-SNE (Van der Maaten and Hinton 2008).
 
     Raises:
         ConfigError: scikit-learn is not installed.
@@ -60,7 +60,7 @@ def embed(groups: Sequence[np.ndarray], seed: int) -> list[np.ndarray]:
 
 
 def ellipse(points: np.ndarray) -> Ellipse:
-    """Return the ellipse of two standard deviations along the principal axes of points, float [n, 2].
+    """The ellipse of two standard deviations along the principal axes of points, float [n, 2].
 
     One point has the covariance zero.
     """
@@ -73,7 +73,7 @@ def ellipse(points: np.ndarray) -> Ellipse:
 
 
 def hugging_face_vectors(folder: PathLike, lines: Sequence[str], batch_size: int = 32) -> np.ndarray:
-    """Return the mean of an encoder's last layer over the tokens of each line, float32 [n_lines, dim].
+    """The mean of an encoder's last layer over the tokens of each line, float32 [n_lines, dim].
 
     Args:
         folder: a model such as XLM-R with its tokenizer, as ``save_pretrained`` writes them; nothing is downloaded.
@@ -111,7 +111,7 @@ def hugging_face_vectors(folder: PathLike, lines: Sequence[str], batch_size: int
 
 
 def picture(names: Sequence[tuple[str, str]], groups: Sequence[np.ndarray], features: str, seed: int) -> dict[str, Any]:
-    """Return what is drawn, as values that JSON can hold: points and ellipse of each (corpus, language)."""
+    """The picture as values that JSON can hold: points and ellipse of each (corpus, language)."""
     drawn = []
     for (corpus, language), points in zip(names, embed(groups, seed), strict=True):
         drawn.append(

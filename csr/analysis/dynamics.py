@@ -66,12 +66,12 @@ def _number(value: object) -> float | None:
 
 
 def curve(points: Sequence[Point], key: str) -> Curve:
-    """Return (updates, value) of the points that have the key."""
+    """(updates, value) of the points that have the key."""
     return [(point["num_updates"], point[key]) for point in points if key in point]
 
 
 def updates_to_reach(losses: Curve, target: float) -> float | None:
-    """Return the first logged update at which a loss is at or below ``target``; None if it never is.
+    """The first logged update at which a loss is at or below ``target``; None if it never is.
 
     Zan et al., section 6.3: stage two "only requires about half of the update steps (12k vs. 25k) to reach the same
     loss level, compared to standard finetuning".

@@ -187,7 +187,7 @@ def _export(
 
 
 def _bert_tokenizer(wordpiece: WordPiece, positions: int) -> Any:
-    """Return the ``transformers`` tokenizer of a WordPiece vocabulary, with the rows that our models are trained on."""
+    """The ``transformers`` tokenizer of a WordPiece vocabulary, with the rows that our models are trained on."""
     from tokenizers.normalizers import BertNormalizer
     from tokenizers.processors import TemplateProcessing
     from transformers import BertTokenizerFast, PreTrainedTokenizerFast
@@ -209,7 +209,7 @@ def _bert_tokenizer(wordpiece: WordPiece, positions: int) -> Any:
 
 
 def encoder_tokenizer(sentencepiece_model: PathLike, positions: int) -> Any:
-    """Return the ``transformers`` tokenizer of an encoder: XLM-R's rows of one sentence and of two."""
+    """The ``transformers`` tokenizer of an encoder: XLM-R's rows of one sentence and of two."""
     from tokenizers.processors import TemplateProcessing
     from transformers import XLMRobertaTokenizerFast
 
@@ -223,7 +223,7 @@ def encoder_tokenizer(sentencepiece_model: PathLike, positions: int) -> Any:
 
 
 def _sizes(config: Mapping[str, Any], path: Path, family: EncoderFamily, n_symbols: int) -> Sizes:
-    """Return the sizes that a configuration names, if fairseq's model can be like that."""
+    """The sizes that a configuration names, if fairseq's model can be like that."""
     expected: dict[str, tuple[Any, ...]] = {
         family.config["activation"]: ("gelu",),
         "position_embedding_type": ("absolute", None),
@@ -251,7 +251,7 @@ def _sizes(config: Mapping[str, Any], path: Path, family: EncoderFamily, n_symbo
 
 
 def _model_settings(sizes: Sizes, config: Mapping[str, Any], family: EncoderFamily) -> dict[str, Any]:
-    """Return the settings of fairseq's model."""
+    """The settings of fairseq's model."""
     return {
         "_name": "csr_bert_base",
         "arch": "csr_bert_base",
@@ -267,7 +267,7 @@ def _model_settings(sizes: Sizes, config: Mapping[str, Any], family: EncoderFami
 
 
 def _config(sizes: Sizes, settings: Mapping[str, Any], family: EncoderFamily, dtype: str) -> dict[str, Any]:
-    """Return the configuration that ``transformers`` reads."""
+    """The configuration that ``transformers`` reads."""
     ours = {
         "layers": sizes.layers,
         "dim": sizes.dim,

@@ -41,17 +41,17 @@ class Sizes:
 
     @property
     def decoder(self) -> int:
-        """Return how many layers the decoder has."""
+        """The number of layers of the decoder."""
         return self.layers if self.decoder_layers is None else self.decoder_layers
 
     @property
     def embedding(self) -> int:
-        """Return how many parameters the embedding of the vocabulary has."""
+        """The number of parameters of the vocabulary's embedding."""
         return self.vocabulary * self.dim
 
     @property
     def parameters(self) -> int:
-        """Return how many parameters there are.
+        """The number of parameters.
 
         >>> Sizes(250_027).parameters
         610851840
@@ -70,7 +70,7 @@ class Sizes:
         return self.embedding + side + layers + head
 
     def predicted(self, tokens: int) -> int:
-        """Return how many of a batch's tokens get probabilities: all of the decoder's, or 15 % that are masked."""
+        """The number of a batch's tokens that get probabilities: all of the decoder's, or 15 % that are masked."""
         return tokens if self.decoder else round(MASKED * tokens)
 
 
@@ -98,7 +98,7 @@ class Memory:
 
 
 def estimate(sizes: Sizes, setup: Setup, tokens: int, length: int) -> Memory:
-    """Return what training with Adam takes, from the second update on.
+    """The memory that training with Adam takes, from the second update on.
 
     Args:
         tokens: of a batch, padding included, on each side (``--max-tokens``).
@@ -146,7 +146,7 @@ def estimate(sizes: Sizes, setup: Setup, tokens: int, length: int) -> Memory:
 
 
 def operations(sizes: Sizes, tokens: int, length: int) -> int:
-    """Return how many additions and multiplications an update takes, those of matrices alone.
+    """The additions and multiplications of an update, those of matrices alone.
 
     Two for each weight and token forward and four backward (Kaplan et al. 2020, section 2.1), and attention's own. The
     optimiser, which takes its time for memory, is not counted.
@@ -161,7 +161,7 @@ def operations(sizes: Sizes, tokens: int, length: int) -> int:
 
 
 def layer_bytes(sizes: Sizes, half: bool, length: int) -> tuple[int, int]:
-    """Return what an encoder and a decoder layer keep of each token for the backward pass.
+    """The numbers that an encoder and a decoder layer keep of each token for the backward pass.
 
     Counted in what autograd saves: inputs of norms and linear maps, queries, keys and values, masks of dropout; of
     attention softmax, mask of dropout and their product. In half precision GELU and self-attention stay in fp32.
@@ -172,6 +172,6 @@ def layer_bytes(sizes: Sizes, half: bool, length: int) -> tuple[int, int]:
 
 
 def _largest(sizes: Sizes, setup: Setup) -> int:
-    """Return how many numbers the largest trained tensor has."""
+    """The size of the largest trained tensor, in numbers."""
     feed_forward = sizes.dim * sizes.ffn
     return feed_forward if setup.freeze_embeddings else max(sizes.embedding, feed_forward)

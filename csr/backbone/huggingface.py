@@ -133,7 +133,7 @@ def _export(
 
 
 def _family(config: Mapping[str, Any], path: Path) -> Family:
-    """Return the family of a Hugging Face configuration, which must say what all of the family do."""
+    """The family of a Hugging Face configuration, which must say what all of the family do."""
     family = FAMILIES.get(str(config.get("model_type")))
     if family is None:
         raise unknown(config, path)
@@ -144,7 +144,7 @@ def _family(config: Mapping[str, Any], path: Path) -> Family:
 
 
 def _settings(config: Mapping[str, Any], family: Family, path: Path) -> dict[str, Any]:
-    """Return the settings of fairseq's model that a Hugging Face configuration stands for."""
+    """The settings of fairseq's model that a Hugging Face configuration stands for."""
     # What the library leaves out has these values.
     given = {"activation_function": family.activations[0], "max_position_embeddings": 1024, **config}
     if given["activation_function"] not in family.activations:
@@ -174,7 +174,7 @@ def _whole(config: Mapping[str, Any], key: str, path: Path) -> int:
 
 
 def _our_weights(weights: Mapping[str, torch.Tensor], folder: Path) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-    """Return the weights of a Hugging Face mBART by fairseq's names, and the embedding.
+    """The weights of a Hugging Face mBART by fairseq's names, and the embedding.
 
     Raises:
         DataError: fairseq's model has no place for a weight.
@@ -193,7 +193,7 @@ def _our_weights(weights: Mapping[str, torch.Tensor], folder: Path) -> tuple[dic
 
 
 def _checked(state: Mapping[str, Any], family: Family, weights: Mapping[str, torch.Tensor], path: Path) -> Architecture:
-    """Return the sizes of a fairseq model, all of whose weights but the embedding are there and of these sizes."""
+    """The sizes of a fairseq model, all of whose weights but the embedding are there and of these sizes."""
     settings, sizes = model_settings(state), architecture(state)
     for name, (found, expected) in sizes.differences(described(settings)).items():
         said = name.replace("_", " ")
@@ -235,7 +235,7 @@ def _check_dictionary(path: PathLike, pieces: list[str], model: PathLike) -> Non
 
 
 def _task_settings(state: Mapping[str, Any], preset: Preset, path: Path) -> dict[str, Any]:
-    """Return the settings of the task that a checkpoint was trained on, whose languages must be the preset's."""
+    """The settings of the task that a checkpoint was trained on, whose languages must be the preset's."""
     settings = task_settings(state)
     languages = settings.get("langs")
     if languages and tuple(languages.split(",")) != preset.languages:
@@ -244,7 +244,7 @@ def _task_settings(state: Mapping[str, Any], preset: Preset, path: Path) -> dict
 
 
 def _config(sizes: Architecture, family: Family, preset: Preset, dtype: str) -> dict[str, Any]:
-    """Return the configuration that ``transformers`` reads."""
+    """The configuration that ``transformers`` reads."""
     return {
         "architectures": [family.model_class],
         "model_type": family.model_type,
@@ -276,7 +276,7 @@ def _config(sizes: Architecture, family: Family, preset: Preset, dtype: str) -> 
 
 
 def _generation(preset: Preset, language: int | None) -> dict[str, Any]:
-    """Return how ``transformers`` generates: as fairseq does, into the language with that id if there is one."""
+    """The settings that ``transformers`` generates by: as fairseq, into the language with that id if there is one."""
     config: dict[str, Any] = {
         "bos_token_id": 0,
         "pad_token_id": 1,

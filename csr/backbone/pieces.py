@@ -64,18 +64,18 @@ class PieceModel(ABC):
 
     @abstractmethod
     def indispensable(self) -> np.ndarray:
-        """Return the pieces without which a text could be cut worse than it has to, bool [n_pieces]."""
+        """The pieces without which a text could be cut worse than it has to, bool [n_pieces]."""
 
     @abstractmethod
     def trimmed(self, keep: np.ndarray) -> bytes:
-        """Return the model file with those pieces alone, all else as it is."""
+        """The model file with those pieces alone, all else as it is."""
 
     @abstractmethod
     def spans(self, lines: Sequence[str]) -> list[list[Span]]:
-        """Return where the pieces of each line stand in it, or in what the model makes of it before it cuts."""
+        """The places of the pieces in each line, or in what the model makes of it before it cuts."""
 
     def counts(self, text: PathLike) -> np.ndarray:
-        """Return how often each piece occurs in a text, cleaned as ``csr prepare`` does, int64 [n_pieces]."""
+        """The count of each piece in a text, cleaned as ``csr prepare`` does, int64 [n_pieces]."""
         counts = np.zeros(len(self.texts), np.int64)
         for batch in _batches(text, f"pieces of {Path(text).name}"):
             ids = self.processor.encode(batch)
@@ -83,7 +83,7 @@ class PieceModel(ABC):
         return counts
 
     def switched(self, lexicon: PathLike, inverted: bool, top_k: int | None) -> np.ndarray:
-        """Return the pieces that switching by a lexicon can put into a text, bool [n_pieces].
+        """The pieces that switching by a lexicon can put into a text, bool [n_pieces].
 
         Of the candidates that take part (``csr.switching.candidates``, stop words too), as written, Title and UPPER,
         after a space and after another piece.
@@ -132,7 +132,7 @@ class Unigram(PieceModel):
         self.normal = np.array([piece.get(_TYPE, _NORMAL) == _NORMAL for piece in pieces])
 
     def indispensable(self) -> np.ndarray:
-        """Return the pieces without which a text could be cut worse than it has to, bool [n_pieces].
+        """The pieces without which a text could be cut worse than it has to, bool [n_pieces].
 
         Control symbols and bytes; single characters, and pieces with a character that is no piece itself, so that
         nothing becomes ``<unk>`` that was not; the most and the least likely piece, from whose scores SentencePiece
@@ -150,14 +150,14 @@ class Unigram(PieceModel):
         return keep
 
     def trimmed(self, keep: np.ndarray) -> bytes:
-        """Return the model file with those pieces alone, all else as it is."""
+        """The model file with those pieces alone, all else as it is."""
         kept = iter(keep)
         return b"".join(
             field(number, _message(value)) for number, value in fields(self.message) if number != _PIECES or next(kept)
         )
 
     def spans(self, lines: Sequence[str]) -> list[list[Span]]:
-        """Return where the pieces of each line stand in the text that the model has normalised."""
+        """The places of the pieces of each line in the text that the model has normalised."""
         cut = self.processor.encode(lines, out_type=str)
         return [list(itertools.pairwise(itertools.accumulate(map(len, pieces), initial=0))) for pieces in cut]
 
@@ -173,7 +173,7 @@ class WordPieces(PieceModel):
         self.described = json.loads(self.processor.tokenizer.to_str())
 
     def indispensable(self) -> np.ndarray:
-        """Return the pieces without which a text could be cut worse than it has to, bool [n_pieces].
+        """The pieces without which a text could be cut worse than it has to, bool [n_pieces].
 
         Special symbols; single characters; and pieces with a character that is no piece itself where it stands, first
         or later in a word.
@@ -189,7 +189,7 @@ class WordPieces(PieceModel):
         return keep
 
     def trimmed(self, keep: np.ndarray) -> bytes:
-        """Return the ``tokenizer.json`` with those pieces alone, all else as it is; rows get no special symbols."""
+        """The ``tokenizer.json`` with those pieces alone, all else as it is; rows get no special symbols."""
         ids = {int(old): new for new, old in enumerate(np.flatnonzero(keep))}
         vocabulary = sorted(self.described["model"]["vocab"].items(), key=lambda item: item[1])
         model = {**self.described["model"], "vocab": {piece: ids[i] for piece, i in vocabulary if i in ids}}
@@ -198,12 +198,12 @@ class WordPieces(PieceModel):
         return (json.dumps(made, ensure_ascii=False, indent=2) + "\n").encode()
 
     def spans(self, lines: Sequence[str]) -> list[list[Span]]:
-        """Return where the pieces of each line stand in it."""
+        """The places of the pieces in each line."""
         return [found.offsets for found in self.processor.tokenizer.encode_batch(list(lines), add_special_tokens=False)]
 
 
 def changed(before: PieceModel, after: PieceModel, text: PathLike) -> tuple[int, int]:
-    """Return how many tokens a text has, and how many of them it loses with another model.
+    """The tokens of a text, and those among them that it loses with another model.
 
     A token is lost if the other model does not cut out the same characters at the same place.
     """

@@ -31,5 +31,5 @@ def strip(checkpoint: PathLike, out: PathLike) -> tuple[int, int]:
 
 
 def stripped(state: dict) -> dict:
-    """Return the content of a fairseq checkpoint without its optimiser's state; the history of its updates stays."""
+    """The content of a fairseq checkpoint without its optimiser's state; the history of its updates stays."""
     return {**state, _OPTIMIZER: None} if _OPTIMIZER in state else dict(state)

@@ -20,7 +20,7 @@ MODEL_FILE = "sentencepiece.bpe.model"
 
 
 def aligned_pieces(path: PathLike) -> list[str]:
-    """Return the pieces of a SentencePiece model in the order of their ids, as fairseq's dictionary has them.
+    """The pieces of a SentencePiece model in the order of their ids, as fairseq's dictionary has them.
 
     The Hugging Face library takes the id of a piece to be SentencePiece's plus one, so that the model must begin with
     the three control symbols.
@@ -36,7 +36,7 @@ def aligned_pieces(path: PathLike) -> list[str]:
 
 
 def fast_tokenizer(path: PathLike, preset: Preset, source: str | None, target: str | None) -> Any:
-    """Return the ``transformers`` tokenizer of a SentencePiece model and a preset's languages.
+    """The ``transformers`` tokenizer of a SentencePiece model and a preset's languages.
 
     Args:
         source, target: languages it starts with, such as ``de_DE``.
@@ -50,7 +50,7 @@ def fast_tokenizer(path: PathLike, preset: Preset, source: str | None, target: s
 
 
 def unigram(path: PathLike, symbols: Iterable[str]) -> Tokenizer:
-    """Return a ``tokenizers`` tokenizer of a SentencePiece model, with symbols after its pieces.
+    """A ``tokenizers`` tokenizer of a SentencePiece model, with symbols after its pieces.
 
     The library's own conversion needs protocol buffers of a version that other packages may forbid; it reads the model
     here.
@@ -75,7 +75,7 @@ def unigram(path: PathLike, symbols: Iterable[str]) -> Tokenizer:
 
 
 def characters(model: SentencePieceProcessor) -> bytes:
-    """Return the table by which a model rewrites characters: ``ModelProto.normalizer_spec.precompiled_charsmap``."""
+    """The table by which a model rewrites characters: ``ModelProto.normalizer_spec.precompiled_charsmap``."""
     for number, spec in fields(model.serialized_model_proto()):
         if number == 3 and isinstance(spec, bytes):
             return next((table for number, table in fields(spec) if number == 2 and isinstance(table, bytes)), b"")

@@ -60,7 +60,7 @@ class Use:
     min_count: int = 1
 
     def kept(self, model: PieceModel) -> Kept:
-        """Return which pieces of a model stay, and why."""
+        """The pieces of a model that stay, and why."""
         counts = sum((model.counts(text) for text in self.texts), np.zeros(len(model.texts), np.int64))
         switched = np.zeros(len(model.texts), bool)
         for path in (*self.lexicons, *self.reverse_lexicons):
@@ -83,11 +83,11 @@ class Kept:
 
     @property
     def mask(self) -> np.ndarray:
-        """Return whether each piece stays, bool [n_pieces]."""
+        """A mark of the pieces that stay, bool [n_pieces]."""
         return self.indispensable | self.frequent | self.switched
 
     def frequencies(self) -> dict[str, int]:
-        """Return the pieces that stay and how often each is in the texts."""
+        """The pieces that stay and how often each is in the texts."""
         return {self.model.texts[i]: int(self.counts[i]) for i in np.flatnonzero(self.mask)}
 
 
@@ -131,7 +131,7 @@ def trim(backbone: PathLike, out: PathLike, use: Use, held_out: Sequence[PathLik
 
 
 def _languages(folder: Path, preset: Preset, rows: int) -> tuple[str | None, str | None]:
-    """Return the languages that a Hugging Face folder translates from and into, as far as it says."""
+    """The languages that a Hugging Face folder translates from and into, as far as it says."""
     files = ("tokenizer_config.json", "config.json", "generation_config.json")
     tokenizer, *settings = (read_object(folder / name) if (folder / name).is_file() else {} for name in files)
     ids = dict(enumerate(preset.languages, rows - len(preset.languages) - 1))
@@ -198,7 +198,7 @@ def _trim(backbone: Path, out: Path, use: Use, held_out: Sequence[PathLike]) -> 
 
 
 def trimmed_weights(weights: Mapping[str, torch.Tensor], rows: np.ndarray) -> dict[str, torch.Tensor]:
-    """Return the weights with some rows of the embeddings; embeddings that are one tensor stay one.
+    """The weights with some rows of the embeddings; embeddings that are one tensor stay one.
 
     Args:
         rows: ids of the symbols to keep, int64.
@@ -216,7 +216,7 @@ def trimmed_weights(weights: Mapping[str, torch.Tensor], rows: np.ndarray) -> di
 
 
 def _rows(state: Mapping[str, Any], symbols: Sequence[str], backbone: Path) -> tuple[int, Sequence[str]]:
-    """Return how many embeddings a checkpoint has, and the symbols that come after those of the dictionary.
+    """The number of embeddings of a checkpoint, and the symbols that come after those of the dictionary.
 
     Raises:
         DataError: embeddings and dictionary do not belong together.
@@ -244,7 +244,7 @@ def _rows(state: Mapping[str, Any], symbols: Sequence[str], backbone: Path) -> t
 
 
 def _sizes(state: Mapping[str, Any]) -> Sizes:
-    """Return what an update's memory and arithmetic depend on, positions at most those of its sentences."""
+    """The sizes that an update's memory and arithmetic depend on, positions at most those of its sentences."""
     settings, weights = model_settings(state), state["model"]
     encoder = EMBEDDING in weights
     return Sizes(
@@ -267,6 +267,6 @@ def _operations(sizes: Sizes) -> int:
 
 
 def _n_parameters(weights: Mapping[str, torch.Tensor]) -> int:
-    """Return how many parameters a model has, what has several names once; buffers such as versions are none."""
+    """The number of parameters of a model, what has several names once; buffers such as versions are none."""
     named = {name: weight for name, weight in weights.items() if not name.endswith((".version", "vocabulary"))}
     return sum({weight.data_ptr(): weight.numel() for weight in named.values()}.values())

@@ -32,7 +32,7 @@ def named(option: str, text: str, form: str = "LANG=FILE") -> tuple[str, str]:
 
 
 def by_name(option: str, texts: Sequence[str]) -> dict[str, list[str]]:
-    """Return the files of several ``LANG=FILE``, by language.
+    """The files of several ``LANG=FILE``, by language.
 
     Raises:
         ConfigError: one is of another form.

@@ -37,6 +37,6 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _kind(folder: Path) -> str:
-    """Return a run's kind of experiment; a folder that is no run is left to the report of translations to refuse."""
+    """A run's kind of experiment; a folder that is no run is left to the report of translations to refuse."""
     settings = folder / "config.yaml"
     return read_yaml(settings).get("experiment", "translation") if settings.is_file() else "translation"

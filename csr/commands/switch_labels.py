@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _read(task: str, path: str) -> tuple[Sequence[Any], Callable[[Iterable[Any], str], None]]:
-    """Return the rows of a file and what writes such rows."""
+    """The rows of a file and what writes such rows."""
     from csr.data.ner import read_ner, write_ner
     from csr.data.nli import read_nli, write_nli
     from csr.data.text_labels import read_texts, write_texts

@@ -48,7 +48,7 @@ def word_encoder(pieces: Sequence[str], unknown: int, sentencepiece_model: PathL
 
 
 def cutting_encoder(cut: Callable[[list[str]], list[list[int]]], unknown: int) -> Encoder:
-    """Return how a word is written by what cuts texts into the ids of pieces."""
+    """An encoder of words, made of what cuts texts into the ids of pieces."""
     n_stub = len(cut([_STUB])[0])
 
     def encode(words: Sequence[str], spaced: bool) -> list[list[int]]:

@@ -172,7 +172,7 @@ def encoder_sizes(checkpoint: Path, dictionary: Path) -> dict[str, Any]:
 
 
 def _switching(task: Task, switching: Switching) -> list[str]:
-    """Return the flags of the task that say how words are switched."""
+    """The flags of the task that say how words are switched."""
     settings = switching.settings
     settings.expect_task(task)
     return [
@@ -184,7 +184,7 @@ def _switching(task: Task, switching: Switching) -> list[str]:
 def _head(
     task: Task, train: Path, encoder: Encoder, settings: Finetuning, types: Sequence[str]
 ) -> tuple[int, list[str]]:
-    """Return how many examples there are, and the flags that say what labels they have."""
+    """The number of examples, and the flags that say what labels they have."""
     if task == "nli":
         return len(read_nli(train)), []
     if task == "text":

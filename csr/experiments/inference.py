@@ -43,7 +43,7 @@ def classify(
 
 
 def languages_of(data: PathLike, split: str) -> list[str]:
-    """Return the languages that a split has labels in.
+    """The languages that a split has labels in.
 
     Raises:
         DataError: there are none.
@@ -55,7 +55,7 @@ def languages_of(data: PathLike, split: str) -> list[str]:
 
 
 def scored(outputs: Mapping[str, PathLike], data: PathLike, split: str, trained: str) -> dict[str, Any]:
-    """Return the accuracy in each language, that of the commonest training label, and their averages.
+    """The accuracy in each language, that of the commonest training label, and their averages.
 
     The averages are over the languages that the model was not trained on, if there are such.
     """

@@ -55,7 +55,7 @@ def plans(config: Config, length: int) -> Iterator[Plan]:
 
 
 def _vocabularies(config: Config) -> dict[str, Sizes]:
-    """Return the sizes of the model with all its pieces and, of a pretrained one, with those that are needed."""
+    """The sizes of the model with all its pieces and, of a pretrained one, with those that are needed."""
     backbone, data = config.backbone, config.data
     if backbone.family == "encoder":
         raise ConfigError("backbone.family: expected mbart to estimate its memory, found encoder")

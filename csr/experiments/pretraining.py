@@ -232,17 +232,17 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        """Return its folder within the run folder."""
+        """Its folder within the run folder."""
         return Path(f"seed-{self.seed}", self.arm, self.task, self.grid, f"run-{self.run}")
 
     @property
     def grid(self) -> str:
-        """Return the point of the grid."""
+        """The point of the grid."""
         return f"lr-{number(self.settings.lr)}-epochs-{self.settings.epochs}"
 
 
 def tasks(config: Config) -> dict[Task, Zeroshot]:
-    """Return the tasks that there is data for."""
+    """The tasks that there is data for."""
     given: dict[Task, Zeroshot | None] = {"nli": config.nli, "ner": config.ner}
     return {name: task for name, task in given.items() if task is not None}
 

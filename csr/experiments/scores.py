@@ -49,7 +49,7 @@ def write_scores(config: Any, arm: str, seed: int, run: Path) -> None:
 
 
 def _comet(config: Any, hyp: list[str], ref: list[str], folder: Path, run: Path) -> dict[str, Any] | None:
-    """Return the mean COMET score, leaving that of each sentence in ``test.comet`` for paired tests."""
+    """The mean COMET score, leaving that of each sentence in ``test.comet`` for paired tests."""
     if config.scores.comet is None:
         return None
     src = list(read_lines(run / "data" / "text" / f"test.{config.data.source_lang}"))
@@ -60,7 +60,7 @@ def _comet(config: Any, hyp: list[str], ref: list[str], folder: Path, run: Path)
 
 
 def _off_target(hyp: list[str], ref: list[str], language: str) -> dict[str, Any] | None:
-    """Return the off-target rate with that of the references, which is the identifier's own error."""
+    """The off-target rate with that of the references, which is the identifier's own error."""
     if not identifiable(language):
         return None
     return dataclasses.asdict(off_target(hyp, language)) | {"ref_rate": off_target(ref, language).rate}

@@ -45,7 +45,7 @@ class Test:
 
 
 def models_of(runs: Sequence[PathLike]) -> tuple[list[Finetuned], list[Test], str]:
-    """Return the models of translation runs, their test sets, and the target language.
+    """The models of translation runs, their test sets, and the target language.
 
     Raises:
         ConfigError: the runs have different target languages, or two have the same source language.
@@ -122,7 +122,7 @@ def open_model(beam: int, device: str | None) -> Callable[[Finetuned], Translato
 def tables(
     outputs: Sequence[Output], language: str, baseline: str, comet: str | None = None, samples: int = 1000
 ) -> list[Table]:
-    """Return matrices of test languages by models: BLEU, COMET if a model is named, and the off-target rate.
+    """Matrices of test languages by models: BLEU, COMET if a model is named, and the off-target rate.
 
     BLEU and COMET are tested against the baseline's model of the same language and seed, where it is among the arms.
     """
@@ -162,7 +162,7 @@ def _tested(
 
 
 def _named(table: Table) -> Table:
-    """Return a matrix with its file's name taken from its title."""
+    """A matrix with its file's name taken from its title."""
     return dataclasses.replace(table, name=table.title.split(" by ")[0].split(",")[0].lower().replace(" ", "-"))
 
 

@@ -44,7 +44,7 @@ class Bitext:
         return len(self.source.offsets) - 1
 
     def swapped(self) -> Bitext:
-        """Return the bitext with its sides exchanged."""
+        """The bitext with its sides exchanged."""
         return Bitext(self.target, self.source, self.lines, self.n_lines)
 
 

@@ -106,13 +106,13 @@ def _lay_out(bitext: Bitext, null: bool) -> Layout:
 
 
 def offsets(sizes: np.ndarray) -> np.ndarray:
-    """Return where each of several consecutive runs starts, and where the last one ends: int64 [n + 1]."""
+    """The starts of several consecutive runs, and the end of the last one: int64 [n + 1]."""
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
 @njit(parallel=True)
 def _sorted_tokens(src, blocks, n_words):  # type: ignore[no-untyped-def]
-    """Return the tokens of each block sorted by word, and where each word of each block starts among them."""
+    """The tokens of each block sorted by word, and where each word of each block starts among them."""
     starts, order = np.zeros((len(blocks) - 1, n_words + 1), np.int64), np.empty(len(src), np.int64)
     for b in numba.prange(len(blocks) - 1):
         for e in src[blocks[b] : blocks[b + 1]]:
@@ -144,7 +144,7 @@ def _opposite(layout, e, count, seen):  # type: ignore[no-untyped-def]
 
 @njit(parallel=True)
 def _row_sizes(layout, needed):  # type: ignore[no-untyped-def]
-    """Return the number of cells of each source word, the one for pruned pairs included."""
+    """The number of cells of each source word, the one for pruned pairs included."""
     sizes = np.empty(len(layout.order), np.int64)
     for part in numba.prange(len(layout.parts) - 1):
         count, seen = np.zeros(len(needed), np.int32), np.empty(len(needed), np.int32)
@@ -161,7 +161,7 @@ def _row_sizes(layout, needed):  # type: ignore[no-untyped-def]
 
 @njit(parallel=True)
 def _fill_rows(layout, needed, row_offsets):  # type: ignore[no-untyped-def]
-    """Return the target word of each cell, and the cell, counted from the start of its row, of each link."""
+    """The target word of each cell, and the cell, counted from the start of its row, of each link."""
     # Unsigned: numba need not ask whether an index counts from the end.
     columns, cells = np.empty(row_offsets[-1], np.int32), np.empty(layout.links[-1, -1], np.uint32)
     for part in numba.prange(len(layout.parts) - 1):

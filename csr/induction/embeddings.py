@@ -153,7 +153,7 @@ _Row = tuple[int, str, np.ndarray | None]
 
 
 def _trailing_numbers(line: bytes) -> int:
-    """Return how many fields at the end of a row are numbers; the first field is always the word's."""
+    """The number of fields at the end of a row that are numbers; the first field is always the word's."""
     count = 0
     for field in reversed(line.split()[1:]):
         try:

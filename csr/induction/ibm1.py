@@ -32,7 +32,7 @@ def train(
     min_weight: float = 0.001,
     tokenized: bool = False,
 ) -> tuple[Lexicon, list[float]]:
-    """Return t(target | source) as a lexicon, and the log-likelihood before each iteration."""
+    """Translation probabilities t(target | source) as a lexicon, and the log-likelihood before each iteration."""
     model = Model1(read_bitext(src, tgt, tokenized), min_cooccurrence)
     log_likelihoods = model.fit(iterations, alpha)
     return model.lexicon(min_weight), log_likelihoods
@@ -76,17 +76,17 @@ class Model1:
         return float(np.log(sums).sum()) + self._log_uniform
 
     def log_likelihood(self) -> float:
-        """Return the log-likelihood (base e) of the bitext under the table as it stands."""
+        """The log-likelihood (base e) of the bitext under the table as it stands."""
         return float(np.log(self._sums()).sum()) + self._log_uniform
 
     def _sums(self) -> np.ndarray:
-        """Return sum_i t(f_j | e_i) for each target token."""
+        """The sum over i of t(f_j | e_i) for each target token."""
         sums = np.zeros(len(self._layout.tgt))
         _expect(self._layout, self._row_offsets, self._cells, self._t, sums)
         return sums
 
     def alignments(self) -> list[list[tuple[int, int]]]:
-        """Return the Viterbi alignment of each sentence pair: links (i, j) of 0-based source and target positions.
+        """The Viterbi alignment of each sentence pair: links (i, j) of 0-based source and target positions.
 
         Each target word is linked to its likeliest source word, the first of several, or to none if that is NULL.
         """
@@ -98,7 +98,7 @@ class Model1:
         ]
 
     def lexicon(self, min_weight: float = 0.001) -> Lexicon:
-        """Return the probabilities of at least ``min_weight``, frequent source words first; NULL is left out."""
+        """The probabilities of at least ``min_weight``, frequent source words first; NULL is left out."""
         cells = np.flatnonzero(self._t >= max(min_weight, np.finfo(float).tiny))
         cells = cells[np.searchsorted(cells, self._row_offsets[1]) :]
         rows = np.searchsorted(self._row_offsets, cells, side="right") - 2
@@ -160,7 +160,7 @@ def _viterbi(layout, row_offsets, cells, t, best):  # type: ignore[no-untyped-de
 
 @njit()
 def _digamma(x):  # type: ignore[no-untyped-def]
-    """Return the digamma function of x > 0, by recurrence up to 6 and the asymptotic series from there."""
+    """The digamma function of x > 0, by recurrence up to 6 and the asymptotic series from there."""
     shift = 0.0
     while x < 6:
         shift -= 1 / x

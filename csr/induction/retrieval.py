@@ -28,7 +28,7 @@ _blas = ThreadpoolController()
 
 
 def one_blas_thread() -> AbstractContextManager[object]:
-    """Return a context in which a matrix product takes one thread; contexts of several threads go inside another."""
+    """A context in which a matrix product takes one thread; contexts of several threads go inside another."""
     return _blas.limit(limits=1, user_api="blas")
 
 
@@ -50,26 +50,26 @@ class Similarity(Protocol):
         """Take the vectors to compare; float32, of the same shapes as before."""
 
     def top(self, k: int, src_penalty: np.ndarray, tgt_penalty: np.ndarray) -> Top:
-        """Return the k best of x_i z_j - tgt_penalty_j for each i, and of x_i z_j - src_penalty_i for each j."""
+        """The k best of x_i z_j - tgt_penalty_j for each i, and of x_i z_j - src_penalty_i for each j."""
 
     def sample_best(
         self, src_penalty: np.ndarray, tgt_penalty: np.ndarray, keep: float, seed: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the best j for each i, and the best i for each j, minus penalties as in ``top``.
+        """The best j for each i, and the best i for each j, minus penalties as in ``top``.
 
         Only similarities drawn with probability ``keep``, anew for each direction, take part.
         """
 
 
 def similarity(n_src: int, n_tgt: int, device: str = "cpu") -> Similarity:
-    """Return the implementation for a device: ``cpu`` (numba) or a device of torch."""
+    """The implementation for a device: ``cpu`` (numba) or a device of torch."""
     return CompiledSimilarity(n_src, n_tgt) if device == "cpu" else TorchSimilarity(n_src, n_tgt, device)
 
 
 def neighbors(
     src: np.ndarray, tgt: np.ndarray, k: int, csls: int = 10, device: str = "cpu"
 ) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Return (indices, similarities) of the k nearest targets of each source row, then of the sources of each target.
+    """(indices, similarities) of the k nearest targets of each source row, then of the sources of each target.
 
     Conneau et al. (2018), Eq. 3: CSLS(x, z) = 2 cos(x, z) - r_T(x) - r_S(z), where r_T(x) is the mean cosine of x and
     its ``csls`` nearest targets, and r_S(z) that of z and its nearest sources. ``csls`` = 0 gives the cosine.
@@ -93,12 +93,12 @@ def neighbors(
 
 
 def mean_similarities(top: Top) -> tuple[np.ndarray, np.ndarray]:
-    """Return r_T of each source row and r_S of each target row: the mean similarity of the nearest neighbors found."""
+    """R_T of each source row and r_S of each target row: the mean similarity of the nearest neighbors found."""
     return top.src_values.mean(axis=1), top.tgt_values.mean(axis=1)
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Return the rows scaled to length 1, float32; rows of zeros stay."""
+    """The rows scaled to length 1, float32; rows of zeros stay."""
     vectors = np.ascontiguousarray(vectors, np.float32)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.where(lengths > 0, lengths, 1)
@@ -185,7 +185,7 @@ class CompiledSimilarity:
 
 
 def _nothing(n: int, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return values and indices of the k best of each of n, none found yet."""
+    """Values and indices of the k best of each of n, none found yet."""
     return np.full((n, k), -np.inf, np.float32), np.zeros((n, k), np.int32)
 
 

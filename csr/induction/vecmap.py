@@ -155,7 +155,7 @@ def _possible(src: Embeddings, tgt: Embeddings) -> list[str]:
 
 
 def _preference(induced: Induced) -> float:
-    """Return what attempts are compared by: co-occurrence precision, or else how well the two directions agree."""
+    """The measure that attempts are compared by: co-occurrence precision, or else how well the two directions agree."""
     scores = induced.scores
     return scores.get("cooccurrence_precision", scores["round_trip"] * scores["mutual_csls"])
 
@@ -251,7 +251,7 @@ def _check(src: Embeddings, tgt: Embeddings) -> None:
 
 
 def normalized(vectors: np.ndarray) -> np.ndarray:
-    """Return the rows scaled to length 1, centered by column, and scaled to length 1 again (section 3.1)."""
+    """The rows scaled to length 1, centered by column, and scaled to length 1 again (section 3.1)."""
     vectors = unit(vectors)
     return unit(vectors - vectors.mean(axis=0))
 
@@ -335,7 +335,7 @@ def self_learn(
 def learn_step(
     x: np.ndarray, z: np.ndarray, pairs: Pairs, similarities: Similarity, keep: float, seed: int
 ) -> tuple[Pairs, float]:
-    """Return the dictionary that a dictionary induces through its orthogonal map, and the mean best similarity."""
+    """The dictionary that a dictionary induces through its orthogonal map, and the mean best similarity."""
     n_src, n_tgt = similarities.shape
     similarities.update(x[:n_src] @ procrustes(x[pairs[0]], z[pairs[1]]), z[:n_tgt])
     nearest = similarities.top(CSLS, np.zeros(n_src, np.float32), np.zeros(n_tgt, np.float32))
@@ -346,13 +346,13 @@ def learn_step(
 
 
 def procrustes(x: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """Return the orthogonal W that minimizes ||x W - z||: V U^T, with the SVD z^T x = U S V^T."""
+    """The orthogonal W that minimizes ||x W - z||: V U^T, with the SVD z^T x = U S V^T."""
     u, _, vt = scipy.linalg.svd(z.T @ x)
     return vt.T @ u.T
 
 
 def reweighted(x: np.ndarray, z: np.ndarray, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
-    """Return both sides mapped with symmetric re-weighting (section 3.4).
+    """Both sides mapped with symmetric re-weighting (section 3.4).
 
     Whiten by W_x = (X^T X)^(-1/2) and W_z over the dictionary X, Z; with the SVD W_x X^T Z W_z = U S V^T, rotate by U
     and V, scale both by S^(1/2), and undo the whitening: x W_x U S^(1/2) U^T W_x^-1 U, z W_z V S^(1/2) V^T W_z^-1 V.
@@ -367,7 +367,7 @@ def reweighted(x: np.ndarray, z: np.ndarray, pairs: Pairs) -> tuple[np.ndarray, 
 
 
 def _power(vectors: np.ndarray, exponent: float) -> np.ndarray:
-    """Return (V^T V)^exponent; directions in which the vectors do not differ from 0 stay 0."""
+    """(V^T V)^exponent; directions in which the vectors do not differ from 0 stay 0."""
     wide = vectors.astype(np.float64)
     values, directions = scipy.linalg.eigh(wide.T @ wide)
     kept = values > values[-1] * len(values) * np.finfo(np.float32).eps ** 2
@@ -377,5 +377,5 @@ def _power(vectors: np.ndarray, exponent: float) -> np.ndarray:
 
 
 def _joined(forward: np.ndarray, backward: np.ndarray) -> Pairs:
-    """Return the dictionary of both directions: (i, forward[i]) and (backward[j], j)."""
+    """The dictionary of both directions: (i, forward[i]) and (backward[j], j)."""
     return np.concatenate([np.arange(len(forward)), backward]), np.concatenate([forward, np.arange(len(backward))])

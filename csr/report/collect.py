@@ -104,7 +104,7 @@ def _config(path: Path) -> dict[str, Any]:
 
 
 def _place(path: Path) -> dict[str, Any]:
-    """Return the seed and the arm or stage that a file in ``seed-1/csr/`` belongs to."""
+    """The seed and the arm or stage that a file in ``seed-1/csr/`` belongs to."""
     try:
         return {"seed": int(path.parent.parent.name.removeprefix("seed-")), "arm": path.parent.name}
     except ValueError:
@@ -120,7 +120,7 @@ def _optional(path: Path) -> Any:
 
 
 def _log(path: Path) -> dict[str, Any]:
-    """Return the curves of a training log, by the name fairseq gives the number."""
+    """The curves of a training log, by the name fairseq gives the number."""
     log = read_log(path)
     timing = _optional(path.with_name("timing.json")) or {}
     curves = {"train": _curves(log.train), "valid": _curves(log.valid)}

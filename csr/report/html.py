@@ -60,7 +60,7 @@ def _document(title: str, body: Sequence[str]) -> str:
 
 
 def _run(run: Run, prefix: str, sentences: str | None) -> str:
-    """Return the sections of one run; ``prefix`` keeps the anchors of several runs apart."""
+    """The sections of one run; ``prefix`` keeps the anchors of several runs apart."""
     sections = [
         ("Results", "results", _results(run)),
         ("Training", "training", _training(run)),
@@ -140,7 +140,7 @@ def _training(run: Run) -> str:
 
 
 def _figures(run: Run, curves: Sequence[figures.Curve], others: Sequence[str] = ()) -> str:
-    """Return the curves of the arms, then the losses of the stages before, then other figures."""
+    """The curves of the arms, then the losses of the stages before, then other figures."""
     drawn = [figure for figure in (*figures.training(run, curves), *others) if figure]
     if not drawn:
         return ""
@@ -272,7 +272,7 @@ def _without_folders(value: Any) -> Any:
 
 
 def _flat(value: Any) -> str:
-    """Return nested counts and names as one line."""
+    """Nested counts and names as one line."""
     if isinstance(value, dict):
         return ", ".join(f"{str(key).replace('_', ' ')} {_flat(item)}" for key, item in value.items())
     if isinstance(value, list):
@@ -334,7 +334,7 @@ def _cell(cell: Cell, tag: str, number: str) -> str:
 
 
 def _facts(pairs: Iterable[tuple[str, str]]) -> str:
-    """Return a list of terms, and of descriptions that are HTML already."""
+    """A list of terms, and of descriptions that are HTML already."""
     return '<dl class="facts">' + "".join(f"<dt>{escape(term)}</dt><dd>{html}</dd>" for term, html in pairs) + "</dl>"
 
 

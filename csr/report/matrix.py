@@ -72,7 +72,7 @@ def read_outputs(path: PathLike) -> list[Output]:
 def against(
     outputs: Sequence[Output], statistics: Sequence[Statistics], baseline: str, samples: int = 1000
 ) -> list[Scored]:
-    """Return the outputs with their scores, tested against the baseline of the same place and seed by bootstrap.
+    """The outputs with their scores, tested against the baseline of the same place and seed by bootstrap.
 
     Raises:
         ConfigError: the baseline is none of the arms.
@@ -93,7 +93,7 @@ def against(
 
 
 def matrix(scored: Sequence[Scored], title: str, better: int = 1, digits: int = 1, note: str = "") -> Table:
-    """Return test languages × arms by models, the best arm of each in bold, marked where every seed differs.
+    """Test languages × arms by models, the best arm of each in bold, marked where every seed differs.
 
     Args:
         better: 1 where larger is better, -1 where smaller is.

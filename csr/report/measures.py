@@ -70,17 +70,17 @@ def frequencies(bucket: str) -> str:
 
 
 def bleu(score: dict[str, Any]) -> float | None:
-    """Return BLEU, 0 to 100."""
+    """BLEU, 0 to 100."""
     return score.get("bleu", {}).get("value")
 
 
 def chrf(score: dict[str, Any]) -> float | None:
-    """Return chrF2, 0 to 100."""
+    """ChrF2, 0 to 100."""
     return score.get("chrf", {}).get("value")
 
 
 def comet(score: dict[str, Any]) -> float | None:
-    """Return COMET in the model's own unit."""
+    """COMET in the model's own unit."""
     return (score.get("comet") or {}).get("value")
 
 
@@ -91,7 +91,7 @@ def off_target(score: dict[str, Any]) -> float | None:
 
 
 def word_f(bucket: int, score: dict[str, Any]) -> float | None:
-    """Return the F-measure (percent) of the words of one frequency bucket, the rarest first."""
+    """The F-measure (percent) of the words of one frequency bucket, the rarest first."""
     buckets = score.get("words", {}).get("buckets", [])
     f1 = buckets[bucket]["f1"] if bucket < len(buckets) else None
     return None if f1 is None else 100 * f1
@@ -104,31 +104,31 @@ def distance(name: str, score: dict[str, Any], feature: str = DEFAULT) -> float 
 
 
 def seconds(score: dict[str, Any]) -> float | None:
-    """Return the training seconds after pretraining: the backbone is a checkpoint that the arms are given."""
+    """The training seconds after pretraining: the backbone is a checkpoint that the arms are given."""
     stages = [value for stage, value in score.get("seconds", {}).items() if stage != "backbone" and value is not None]
     return sum(stages) if stages else None
 
 
 def values(run: Run, arm: str, measure: Measure) -> tuple[float, ...]:
-    """Return a measure of one arm for each seed that has it."""
+    """A measure of one arm for each seed that has it."""
     found = (measure(score) for score in run["scores"] if score["arm"] == arm)
     return tuple(value for value in found if value is not None)
 
 
 def gains(run: Run, measure: Measure) -> tuple[float, ...]:
-    """Return CSR's measure minus standard finetuning's, seed by seed where both have it."""
+    """CSR's measure minus standard finetuning's, seed by seed where both have it."""
     scores = {(score["seed"], score["arm"]): measure(score) for score in run["scores"]}
     pairs = [(scores.get((seed, "csr")), scores.get((seed, BASELINE))) for seed in run["seeds"]]
     return tuple(ours - theirs for ours, theirs in pairs if ours is not None and theirs is not None)
 
 
 def direction(run: Run) -> str:
-    """Return such as ``de→en``."""
+    """The name of a direction, such as ``de→en``."""
     return f"{base(run['src'])}→{base(run['tgt'])}"
 
 
 def logs(run: Run, arm: str) -> list[dict[str, Any]]:
-    """Return the logs of an arm or a stage, one per seed."""
+    """The logs of an arm or a stage, one per seed."""
     return [log for log in run["logs"] if log["arm"] == arm]
 
 

@@ -84,7 +84,7 @@ def _statistics(folder: Path, seed: int, arms: Sequence[str], metric: str, tgt: 
 
 
 def case_studies(folder: Path, arm: str, seed: int, src: str, tgt: str) -> dict[str, Any] | None:
-    """Return sentences whose rare words one of ``arm`` and baseline has right and the other wrong; None if unfinished.
+    """Sentences whose rare words one of ``arm`` and baseline has right and the other wrong; None if unfinished.
 
     As Zan et al., Table 9, but for both directions, each with the number of such sentences in the test set.
     """

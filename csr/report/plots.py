@@ -183,14 +183,14 @@ def _mark(x: float, y: float, style: str) -> str:
 
 
 def standalone(svg: str) -> str:
-    """Return an inline plot as a file of its own."""
+    """An inline plot as a file of its own."""
     look = "<style>text { font: 12px sans-serif; fill: #5d6570 }</style>"
     head, body = svg.split(">", 1)
     return head.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1) + f">{look}{body}\n"
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Return about ``count`` round numbers in equal steps of 1, 2 or 5 times a power of ten, reaching over [low, high].
+    """About ``count`` round numbers in equal steps of 1, 2 or 5 times a power of ten, reaching over [low, high].
 
     >>> ticks(0, 93)
     [0, 20, 40, 60, 80, 100]
@@ -214,7 +214,7 @@ def _thinned(points: Points) -> Points:
 
 
 def _mean(curves: Sequence[Points]) -> Points:
-    """Return the mean over seeds at the updates that all of them have logged."""
+    """The mean over seeds at the updates that all of them have logged."""
     tables = [dict(curve) for curve in curves]
     return [(x, fmean(table[x] for table in tables)) for x in tables[0] if all(x in table for table in tables)]
 

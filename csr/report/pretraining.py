@@ -110,7 +110,7 @@ def write_report(folder: Path, finetunings: Sequence[Finetuned]) -> None:
 
 
 def main_tables(runs: Sequence[Results]) -> list[Table]:
-    """Return Tables 3 to 5 for one run or several: a row per language, the best of ours in bold."""
+    """Tables 3 to 5 for one run or several: a row per language, the best of ours in bold."""
     notes = [note for run in runs for note in run["notes"]]
     missing = [f"{run['name']}/{path}" for run in runs for path in run["missing"]]
     if missing:
@@ -139,7 +139,7 @@ def main_tables(runs: Sequence[Results]) -> list[Table]:
 
 
 def detail_tables(results: Results) -> list[Table]:
-    """Return entity F1 by type, and the scores on the dev set by learning rate and epochs where there are several."""
+    """Entity F1 by type, and the scores on the dev set by learning rate and epochs where there are several."""
     tables = []
     if results["before"]:
         rows: list[list[Cell]] = []
@@ -192,7 +192,7 @@ def read_results(folders: Sequence[Path]) -> list[Results]:
 
 
 def _grid(done: Sequence[tuple[Finetuned, Mapping[str, Any]]]) -> dict[str, float]:
-    """Return the mean score on the dev set of each point of a grid."""
+    """The mean score on the dev set of each point of a grid."""
     points: dict[str, list[float]] = {}
     for run, found in done:
         points.setdefault(run.grid, []).append(found["dev"][_SCORES[run.task]] or 0.0)
@@ -205,7 +205,7 @@ def _published() -> dict[str, dict[str, Any]]:
 
 
 def _order(by_language: Mapping[str, Any], languages: Sequence[str]) -> list[str]:
-    """Return the languages measured: those that are learned about in passing, then the one of training and its dev."""
+    """The languages measured: those that are learned about in passing, then the one of training and its dev."""
     source = [name for name in by_language if name in (languages[0], "dev")]
     return [name for name in by_language if name not in source] + source
 

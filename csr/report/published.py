@@ -15,7 +15,7 @@ from csr.report.training import updates_to_baseline
 
 
 def published(runs: Sequence[Run]) -> list[Table]:
-    """Return the tables of ``published.yaml``, with a row of each run first where it measures the same."""
+    """The tables of ``published.yaml``, with a row of each run first where it measures the same."""
     specs = yaml.safe_load(resources.files("csr.report").joinpath("published.yaml").read_text(encoding="utf-8"))
     return [_table(spec, runs) for spec in specs]
 

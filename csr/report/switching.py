@@ -10,7 +10,7 @@ from csr.report.table import Cell, Column, Number, Table
 
 
 def lexicons(run: Run) -> Table:
-    """Return size, coverage, co-occurrence precision and draws of the lexicons."""
+    """Size, coverage, co-occurrence precision and draws of the lexicons."""
     shares = ("type_coverage", "token_coverage", "precision@1")
     drawn = {
         "switchable": "switchable %",

@@ -33,7 +33,7 @@ class Number:
         return over_seeds(self.values).deviation if self.values else None
 
     def shown(self) -> tuple[str, str]:
-        """Return the mean and the deviation as printed, each empty if there is none."""
+        """The mean and the deviation as printed, each empty if there is none."""
         return _printed(self.mean, self.digits, "+" if self.signed else ""), _printed(self.sd, self.digits)
 
 
@@ -78,7 +78,7 @@ class Table:
         return replace(self, rows=rows)
 
     def markdown(self) -> str:
-        """Return the table in GitHub's Markdown, the best numbers bold."""
+        """The table in GitHub's Markdown, the best numbers bold."""
         head = [_arrow(column) for column in self.columns]
         rule = ["---:" if self.numeric(j) else "---" for j in range(len(self.columns))]
         body = [[_text(cell, "**{}**", " ± ").replace("|", "\\|") for cell in row] for row in self.rows]
@@ -86,7 +86,7 @@ class Table:
         return f"**{self.title}**\n\n" + "\n".join(lines) + "\n" + (f"\n{self.note}\n" if self.note else "")
 
     def latex(self) -> str:
-        """Return the table as a LaTeX ``table`` with booktabs rules."""
+        """The table as a LaTeX ``table`` with booktabs rules."""
         columns = "".join("r" if self.numeric(j) else "l" for j in range(len(self.columns)))
         rows = [[_text(cell, r"\textbf{{{}}}", r" $\pm$ ", _latex) for cell in row] for row in self.rows]
         lines = [" & ".join(cells) + r" \\" for cells in ([_latex(_arrow(column)) for column in self.columns], *rows)]
@@ -102,7 +102,7 @@ class Table:
         return "\n".join([*head, *lines[1:], *tail]) + "\n"
 
     def tsv(self) -> str:
-        """Return the table with mean, deviation and number of seeds in columns of their own, unrounded."""
+        """The table with mean, deviation and number of seeds in columns of their own, unrounded."""
         head: list[str] = []
         for j, column in enumerate(self.columns):
             head += [column.label, f"{column.label} sd", f"{column.label} n"] if self.numeric(j) else [column.label]
@@ -120,7 +120,7 @@ class Table:
         return "".join("\t".join(cells) + "\n" for cells in lines)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the table as values that JSON can hold, every seed's number included."""
+        """The table as values that JSON can hold, every seed's number included."""
         labels = [column.label for column in self.columns]
         return {
             "name": self.name,

@@ -64,7 +64,7 @@ def _optional(run: Run) -> list[Optional]:
 
 
 def run_tables(run: Run) -> list[Table]:
-    """Return the tables of one run that have anything to show."""
+    """The tables of one run that have anything to show."""
     tables = [
         main(run),
         per_seed(run),
@@ -84,7 +84,7 @@ def run_tables(run: Run) -> list[Table]:
 
 
 def overview(runs: Sequence[Run]) -> Table:
-    """Return BLEU of every arm in every run, as Zan et al., Table 4."""
+    """BLEU of every arm in every run, as Zan et al., Table 4."""
     arms = list(dict.fromkeys(arm for run in runs for arm in run["arms"]))
     columns = [Column("arm"), *(Column(f"{run['name']} {direction(run)}", 1) for run in runs)]
     rows: list[list[Cell]] = [
@@ -95,7 +95,7 @@ def overview(runs: Sequence[Run]) -> Table:
 
 
 def main(run: Run) -> Table:
-    """Return arms × (BLEU, chrF, F of rare words, distance, training seconds)."""
+    """Arms × (BLEU, chrF, F of rare words, distance, training seconds)."""
     columns = [
         Column("arm"),
         Column("seeds"),
@@ -151,7 +151,7 @@ def _mark(run: Run, arm: str, metric: str | None, seed: int | None = None) -> st
 
 
 def per_seed(run: Run) -> Table:
-    """Return the numbers of each seed and arm."""
+    """The numbers of each seed and arm."""
     scores = {(score["seed"], score["arm"]): score for score in run["scores"]}
     rows: list[list[Cell]] = []
     for seed in run["seeds"]:
@@ -201,7 +201,7 @@ def controls(run: Run) -> Table:
 
 
 def words(run: Run) -> Table:
-    """Return word F-measure by frequency in the training text (Zan et al., Figure 5)."""
+    """Word F-measure by frequency in the training text (Zan et al., Figure 5)."""
     buckets: list[dict[str, Any]] = next(
         (score["words"]["buckets"] for score in run["scores"] if score.get("words")), []
     )

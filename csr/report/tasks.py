@@ -31,7 +31,7 @@ def write_task_report(folder: Path, make: Callable[[Sequence[dict[str, Any]]], S
 
 
 def nli_table(scores: Sequence[dict[str, Any]], languages: Sequence[str], arms: Sequence[str], trained: str) -> Table:
-    """Return accuracy by arm and language, as Zan et al., Table 7."""
+    """Accuracy by arm and language, as Zan et al., Table 7."""
     rows: list[list[Cell]] = [["Majority class", *_percents([scores[0]], languages, "majority")]]
     for arm in arms:
         found = [score for score in scores if score["arm"] == arm]
@@ -42,7 +42,7 @@ def nli_table(scores: Sequence[dict[str, Any]], languages: Sequence[str], arms: 
 
 
 def rouge_table(scores: Sequence[dict[str, Any]], arms: Sequence[str], direction: str) -> Table:
-    """Return ROUGE by arm, as Zan et al., Table 6."""
+    """ROUGE by arm, as Zan et al., Table 6."""
     metrics = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
 
     def cells(found: Sequence[dict[str, Any]], key: str) -> list[Cell]:

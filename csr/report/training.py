@@ -15,7 +15,7 @@ STAGES = ("backbone", "restore", "reverse", "finetune")
 
 
 def cost(run: Run) -> Table:
-    """Return seconds of each stage and the overhead over standard finetuning (Zan et al., Table 10)."""
+    """Seconds of each stage and the overhead over standard finetuning (Zan et al., Table 10)."""
     stages = [stage for stage in STAGES if any(_stage_seconds(stage, score) is not None for score in run["scores"])]
     columns = [
         Column("arm"),
@@ -43,7 +43,7 @@ def _stage_seconds(stage: str, score: dict[str, Any]) -> float | None:
 
 
 def dynamics(run: Run) -> Table:
-    """Return final losses and the updates until standard finetuning's final loss (Zan et al., section 6.3)."""
+    """Final losses and the updates until standard finetuning's final loss (Zan et al., section 6.3)."""
     labels = ("arm", "updates", "training loss", "validation loss", "best BLEU", "reaches baseline at", "in seeds")
     rows: list[list[Cell]] = []
     for arm in run["arms"]:
@@ -103,7 +103,7 @@ def _last(points: Sequence[tuple[float, float]] | None) -> float | None:
 
 
 def _last_update(log: dict[str, Any]) -> float | None:
-    """Return the last update a log tells of."""
+    """The last update a log tells of."""
     curves = [points for part in ("train", "valid") for points in log[part].values()]
     return max((points[-1][0] for points in curves if points), default=None)
 
@@ -120,7 +120,7 @@ def _updates_to(log: dict[str, Any], target: float | None) -> float | None:
 
 
 def checkpoints(run: Run) -> Table:
-    """Return distance and BLEU of the checkpoints that ``csr dynamics`` measured (Zan et al., Figure 2)."""
+    """Distance and BLEU of the checkpoints that ``csr dynamics`` measured (Zan et al., Figure 2)."""
     series = run["checkpoints"]
     rows: list[list[Cell]] = []
     for stage in dict.fromkeys(one["arm"] for one in series):

@@ -15,7 +15,7 @@ from csr.report.table import Cell, Column, Number, Table
 
 
 def scores_table(scores: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Return the scores of one model: a row for each test set, in percent."""
+    """The scores of one model: a row for each test set, in percent."""
     if all("accuracy" in found for found in scores.values()):
         of_texts = all("macro" in found for found in scores.values())
         columns = [Column("test set"), Column("accuracy", 1), *([Column("macro F1", 1)] if of_texts else [])]

@@ -185,7 +185,7 @@ class _Progress:
             print("\r\x1b[K", end="", file=self._out, flush=True)
 
     def failure(self, returncode: int) -> StepError:
-        """Return the error of the whole run from Snakemake's exit status."""
+        """The error of the whole run from Snakemake's exit status."""
         killed_by = max(0, -returncode)
         if disk_full(self._run):
             return StepError(f"{self._run}: no space left on the disk", 2)

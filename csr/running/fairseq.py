@@ -147,7 +147,7 @@ def plugin_folder() -> Path:
 
 
 def _fingerprint(job: Job, run: Path) -> str:
-    """Return a hash of all that decides how a stage goes: its command and what its input files hold."""
+    """A hash of all that decides how a stage goes: its command and what its input files hold."""
     files = sorted({run / file for file in job.files} | set(filter(Path.is_file, (run / job.data).glob("*"))))
     hashes = {os.path.relpath(file, run): sha256(file) for file in files if file.name != "preprocess.log"}
     return hashlib.sha256(json.dumps([identity(job.command), hashes]).encode()).hexdigest()
@@ -167,7 +167,7 @@ def _claim(work: Path, fingerprint: str, log: Path) -> None:
 
 
 def _resume_point(work: Path) -> dict[str, float] | None:
-    """Return updates and seconds of the last checkpoint that is whole, made ``checkpoint_last.pt``; None without one.
+    """Updates and seconds of the last checkpoint that is whole, made ``checkpoint_last.pt``; None without one.
 
     fairseq writes ``checkpoint_E_U.pt`` under another name first, but copies it to ``checkpoint_last.pt`` in place.
     """
@@ -191,7 +191,7 @@ def _resume_point(work: Path) -> dict[str, float] | None:
 
 
 def read_checkpoint(path: Path) -> dict[str, float]:
-    """Return the updates and the training seconds that a fairseq checkpoint records.
+    """The updates and the training seconds that a fairseq checkpoint records.
 
     Raises:
         DataError: the file is no whole checkpoint.
@@ -245,7 +245,7 @@ def _run(command: Sequence[str], run: Path, threads: int, log: Path, stdout: IO[
 
 
 def _failure(program: str, status: int, log: Path) -> Exception:
-    """Return the error that explains a failed fairseq command, from the last error line of its log."""
+    """The error that explains a failed fairseq command, from the last error line of its log."""
     text = log.read_text(encoding="utf-8", errors="replace")
     if "No space left on device" in text[-20000:] or disk_full(log.parent):
         return StepError(f"{log.parent}: no space left on the disk", 2)

@@ -89,7 +89,7 @@ def training(run: Path, step: Step) -> Training | None:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration as a person says it.
+    """A duration as a person says it.
 
     >>> duration(4.2), duration(125), duration(7384)
     ('4 s', '2 min 5 s', '2 h 3 min')

@@ -218,7 +218,7 @@ def test_a_relaunch_resumes_instead_of_starting_over(archive, data, tmp_path, ca
         options += ["--disable-validation", "--no-epoch-checkpoints", "--save-interval-updates", 2]
         options += ["--replace", "mask"] if task == "csr_restore" else []
         caplog.clear()
-        with caplog.at_level("INFO"):
+        with caplog.at_level("INFO"), caplog.at_level("INFO", logger="fairseq"):
             parser = fairseq_options.get_training_parser()
             parsed = fairseq_options.parse_args_and_arch(parser, arguments(data, *options, task=task))
             train.main(convert_namespace_to_omegaconf(parsed))

@@ -112,10 +112,10 @@ def test_models_that_the_library_saved_are_read(trained: Path, tmp_path: Path) -
 
 
 def test_an_imported_encoder_can_be_finetuned(exported: Path, tmp_path: Path) -> None:
-    from csr.experiments.encoders import _sizes
+    from csr.experiments.encoders import encoder_sizes
 
     import_encoder(exported, tmp_path)
-    assert _sizes(tmp_path / "model.pt", tmp_path / "dict.txt")["encoder_embed_dim"] == 16
+    assert encoder_sizes(tmp_path / "model.pt", tmp_path / "dict.txt")["encoder_embed_dim"] == 16
     from fairseq import checkpoint_utils
 
     import fairseq_plugins  # noqa: F401

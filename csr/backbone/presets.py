@@ -54,8 +54,9 @@ _REASONS = {
 def unknown(config: Mapping[str, Any], path: PathLike) -> DataError:
     """What to say of a ``config.json`` of no kind that is known."""
     kind, classes = config.get("model_type"), config.get("architectures") or []
-    name = f"{kind} ({', '.join(classes)})" if classes else f"{kind}"
-    reason = f": {_REASONS[kind]}" if kind in _REASONS else ""
+    classes = classes if isinstance(classes, list) else [classes]
+    name = f"{kind} ({', '.join(map(str, classes))})" if classes else f"{kind}"
+    reason = f": {_REASONS[kind]}" if isinstance(kind, str) and kind in _REASONS else ""
     return DataError(f"{path}: expected model_type to be {', '.join([*FAMILIES, *ENCODERS])}, found {name}{reason}")
 
 

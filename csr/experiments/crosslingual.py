@@ -255,13 +255,9 @@ def _finetuned(config: Config, run: Run) -> Iterator[Step]:
     dictionary = encoder.folder / DICTIONARY
     inputs = [encoder.model, dictionary, encoder.pieces, data.train, *files]
     yield Step(f"finetune {name}", command, inputs, [model], threads=config.threads, gpus=1, temporary=True)
-    outside = dict.fromkeys(kind for test in data.tests for kind in test.outside)
-    command = ["zero-shot", "evaluate", *flags(checkpoint=model), *paths, "--discard-model"]
-    command += flags(out=run.folder, outside=",".join(outside) or None)
-    command += ["--test", f"dev:{data.lang}={data.dev}"]
-    command += [f"{test.label}:{test.lang}={test.file}" for test in data.tests]
-    inputs = [model, data.dev, *(test.file for test in data.tests)]
-    yield Step(f"score {name}", command, inputs, [run.folder / "scores.json"], threads=config.threads, gpus=1)
+    outside = [kind for test in data.tests for kind in test.outside]
+    tests = {f"{test.label}:{test.lang}": test.file for test in data.tests}
+    yield encoders.scoring_step(name, run.folder, paths, (data.lang, data.dev), tests, outside, config.threads)
 
 
 def report(config: Config, run: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from csr.experiments import commands
 from csr.experiments.commands import flags
 from csr.files import PathLike
 from csr.running import fairseq
+from csr.running.steps import FilePath, Step
 from csr.settings import setting
 from csr.switching.settings import LABELLED, Labelled
 
@@ -145,6 +146,31 @@ def finetuning_job(
     )
     inputs = [dictionary, encoder.sentencepiece, train, *lexicons]
     return fairseq.Job(command, folder, updates, inputs, start=encoder.checkpoint)
+
+
+def scoring_step(
+    name: str,
+    folder: Path,
+    encoder: Sequence[str],
+    dev: tuple[str, Path],
+    tests: Mapping[str, Path],
+    outside: Iterable[str] = (),
+    threads: int = 1,
+) -> Step:
+    """Scores and predictions of the fine-tuned model in a folder; the model goes: a grid with seeds would fill a disk.
+
+    Args:
+        encoder: flags of the encoder's data and vocabulary.
+        dev: language and file.
+        tests: the file of each test set, by what ``--test`` calls it.
+        outside: types of entities that the model does not know.
+    """
+    model = folder / "model.pt"
+    command = ["zero-shot", "evaluate", *flags(checkpoint=model), *encoder, "--discard-model"]
+    command += flags(out=folder, outside=",".join(dict.fromkeys(outside)) or None)
+    command += ["--test", f"dev:{dev[0]}={dev[1]}", *(f"{test}={file}" for test, file in tests.items())]
+    inputs: list[FilePath] = [model, dev[1], *tests.values()]
+    return Step(f"score {name}", command, inputs, [folder / "scores.json"], threads=threads, gpus=1)
 
 
 def encoder_sizes(checkpoint: Path, dictionary: Path) -> dict[str, Any]:

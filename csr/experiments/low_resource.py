@@ -109,8 +109,8 @@ def mixture_steps(config: Any, source: str, target: str) -> Iterator[Step]:
         parts.append(named(one.method if one.method != "file" else f"file{number}"))
         if one.method == "file":
             given, other = parts[-1] if one.lang == target else parts[-1][::-1]
-            command = ["lexicon", "import", str(one.file), *flags(format=one.format, out=given)]
-            yield Step(f"lexicon {given.stem}", command, [one.file], [given])
+            assert one.file is not None  # LexiconSource.check
+            yield stages.dictionary_step(given.stem, one.file, given, "import", one.format)
             yield stages.inverted_step(given, other, f"data/text/train.{source if one.lang == target else target}")
         else:
             unpaired = one.method == "vecmap" and {source, target} <= texts

@@ -19,7 +19,7 @@ from csr.data.subwords import UNIGRAM, WORDPIECE, is_wordpiece, model_file
 from csr.errors import ConfigError
 from csr.experiments import commands
 from csr.experiments.commands import flags, number
-from csr.experiments.encoders import PAPER, TYPES, Finetuning, Task, encoder_sizes
+from csr.experiments.encoders import PAPER, TYPES, Finetuning, Task, encoder_sizes, scoring_step
 from csr.experiments.settings import Experiment, Text
 from csr.experiments.stages import dictionary_step, stage_folder, train_step
 from csr.running.fairseq import Job
@@ -363,7 +363,7 @@ def _lexicons(config: Config) -> Iterator[Step]:
 
 
 def _finetuned(config: Config, run: Run) -> Iterator[Step]:
-    """Fine-tuning and scoring; the model goes once it is scored: a grid with ten seeds would fill a disk."""
+    """Fine-tuning and scoring of one model."""
     task, pretrained = tasks(config)[run.task], stage_folder(run.arm, run.seed) / "model.pt"
     entities = task if isinstance(task, Entities) else None
     encoder = flags(data="data/bin", sentencepiece_model=vocabulary(config))
@@ -373,13 +373,10 @@ def _finetuned(config: Config, run: Run) -> Iterator[Step]:
     command += flags(types=",".join(entities.types) if entities else None, seed=run.run)
     inputs = [pretrained, task.train]
     yield Step(f"finetune {name}", command, inputs, [model], threads=config.threads, gpus=1, temporary=True)
-    outside = dict.fromkeys(name for test in entities.tests for name in test.outside) if entities else ()
-    command = ["zero-shot", "evaluate", *flags(checkpoint=model), *encoder, "--discard-model"]
-    command += flags(out=run.folder, outside=",".join(outside) or None)
-    command += ["--test", f"dev:{config.data.source_lang}={task.dev}"]
-    command += [f"{test.lang}={test.file}" for test in task.tests]
-    inputs = [model, task.dev, *(test.file for test in task.tests)]
-    yield Step(f"score {name}", command, inputs, [run.folder / "scores.json"], threads=config.threads, gpus=1)
+    outside = [kind for test in entities.tests for kind in test.outside] if entities else []
+    tests = {test.lang: test.file for test in task.tests}
+    dev = config.data.source_lang, task.dev
+    yield scoring_step(name, run.folder, encoder, dev, tests, outside, config.threads)
 
 
 def report(config: Config, run: Path) -> None:

@@ -277,9 +277,10 @@ def lexicon_file(source: str, target: str) -> Path:
     return Path(f"lexicon/{source}-{target}.tsv")
 
 
-def dictionary_step(name: str, file: Path, out: Path, form: str = "muse") -> Step:
-    """A dictionary of the user's, read by ``csr lexicon FORM``."""
-    return Step(f"lexicon {name}", ["lexicon", form, str(file), "--out", str(out)], [file], [out])
+def dictionary_step(name: str, file: Path, out: Path, form: str = "muse", table: str | None = None) -> Step:
+    """A dictionary of the user's, read by ``csr lexicon FORM``; ``table`` is the format of one for ``import``."""
+    command = ["lexicon", form, str(file), *flags(format=table, out=out)]
+    return Step(f"lexicon {name}", command, [file], [out])
 
 
 def placebo_file(source: str, target: str) -> Path:

@@ -16,6 +16,7 @@ from csr.files import several
 from csr.switching.candidates import Source
 from csr.switching.compiled import Switcher
 from csr.switching.settings import CANDIDATES, WORD_FOR_WORD
+from csr.switching.sides import make_switcher
 from csr.switching.symbols import piece_roles
 from fairseq_plugins.datasets import MixedDataset, TranslationDataset
 from fairseq_plugins.fields import read_fields, settings_fields
@@ -115,11 +116,7 @@ class CsrBackTranslationTask(CsrTranslationTask):
         cfg = self.cfg
         settings = read_fields(cfg, WORD_FOR_WORD, CANDIDATES)
         sources = [Source(path, (cfg.target_lang, cfg.source_lang)) for path in several(str(cfg.lexicon), "--lexicon")]
-        return Switcher(
-            encoded(sources, settings, self.src_dict, cfg.sentencepiece_model),
-            piece_roles(self.src_dict.symbols, self.src_dict.nspecial),
-            settings.make_policy(),
-            cfg.seed,
-            cfg.max_source_positions - 3,  # end, language id and tag
-            settings.max_growth,
-        )
+        lexicons = encoded(sources, settings, self.src_dict, cfg.sentencepiece_model)
+        roles = piece_roles(self.src_dict.symbols, self.src_dict.nspecial)
+        limit = cfg.max_source_positions - 3  # end, language id and tag
+        return make_switcher(settings, lexicons, roles, cfg.seed, limit)

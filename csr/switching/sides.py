@@ -58,7 +58,7 @@ def encoded_side(
 
 
 def make_switcher(
-    noise: Noise, lexicons: Sequence[EncodedLexicon], roles: np.ndarray, seed: int, max_length: int, mask: int
+    noise: Noise, lexicons: Sequence[EncodedLexicon], roles: np.ndarray, seed: int, max_length: int, mask: int = -1
 ) -> Switcher:
     """What the settings do to the encoded sentences of a side.
 

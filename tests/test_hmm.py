@@ -15,16 +15,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_bitext import Pairs, bitext, one_thread  # noqa: F401
 
 from csr.cli import main
 from csr.induction.aligner import Aligner
-from csr.induction.bitext import Bitext, read_bitext
 from csr.induction.hmm import P_NULL, UNIT, forward_backward
 from csr.induction.links import HEURISTICS
 from csr.induction.symmetrization import symmetrize
 from csr.lexicon import read_lexicon
 
-Pairs = list[tuple[list[str], list[str]]]
 sentences = st.lists(st.sampled_from("abc"), min_size=1, max_size=4)
 corpora = st.lists(st.tuples(sentences, sentences), min_size=1, max_size=6)
 TEXTBOOK = [tuple(side.split() for side in line.split("|")) for line in
@@ -34,21 +33,6 @@ TEXTBOOK = [tuple(side.split() for side in line.split("|")) for line in
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("hmm")
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Keep threads out of tiny loops, except where a test asks for them."""
-    n_threads = numba.get_num_threads()
-    numba.set_num_threads(1)
-    yield
-    numba.set_num_threads(n_threads)
-
-
-def bitext(folder: Path, pairs: Pairs) -> Bitext:
-    for name, side in (("src", 0), ("tgt", 1)):
-        (folder / name).write_text("".join(" ".join(pair[side]) + "\n" for pair in pairs))
-    return read_bitext(folder / "src", folder / "tgt", tokenized=True)
 
 
 def alignments(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,14 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import digamma
+from tiny_bitext import Pairs, bitext, one_thread  # noqa: F401
 
 from csr.cli import main
 from csr.errors import DataError
-from csr.induction.bitext import read_bitext
 from csr.induction.ibm1 import Model1, _digamma, train
 from csr.lexicon import read_lexicon
 
-Pairs = list[tuple[list[str], list[str]]]
 sentences = st.lists(st.sampled_from("abcde"), min_size=1, max_size=6)
 corpora = st.lists(st.tuples(sentences, sentences), min_size=1, max_size=12)
 
@@ -32,20 +30,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("ibm1")
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Keep threads out of tiny loops, except where a test asks for them."""
-    n_threads = numba.get_num_threads()
-    numba.set_num_threads(1)
-    yield
-    numba.set_num_threads(n_threads)
-
-
 def model(folder: Path, pairs: Pairs, min_cooccurrence: int = 1) -> Model1:
-    """Return Model 1 of sentence pairs, by way of files."""
-    for name, side in (("src", 0), ("tgt", 1)):
-        (folder / name).write_text("".join(" ".join(pair[side]) + "\n" for pair in pairs))
-    return Model1(read_bitext(folder / "src", folder / "tgt", tokenized=True), min_cooccurrence)
+    """Model 1 of sentence pairs."""
+    return Model1(bitext(folder, pairs), min_cooccurrence)
 
 
 def plain_em(pairs: Pairs, iterations: int, alpha: float | None = None) -> dict[str, dict[str, float]]:

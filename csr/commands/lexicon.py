@@ -7,11 +7,19 @@ import sys
 from pathlib import Path
 
 from csr.commands import lexicon_align, lexicon_edit, lexicon_judge, lexicon_vecmap
-from csr.commands.lexicon_files import add_out, add_truecasing, options_of, record_of, truecased, write
-from csr.commands.options import add_languages, positive, positive_number
+from csr.commands.lexicon_files import (
+    add_bitext,
+    add_out,
+    add_truecasing,
+    options_of,
+    record_of,
+    running_forms,
+    truecased,
+    write,
+)
+from csr.commands.options import positive, positive_number
 from csr.errors import ConfigError
 from csr.lexicon import Record, deduced_kind
-from csr.text.truecase import running_forms_of
 
 Subparsers = argparse._SubParsersAction  # its type parameter exists for type checkers only
 
@@ -43,33 +51,11 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
 def _register_ibm1(parser: argparse.ArgumentParser) -> None:
     parser.description = "Word-translation probabilities t(target | source) by EM over parallel text, with a NULL word."
     add = parser.add_argument
-    add("--src", required=True, metavar="FILE", help="source side of the parallel text, one sentence a line")
-    add("--tgt", required=True, metavar="FILE", help="target side, aligned with --src line by line")
+    add_bitext(parser)
     add_out(parser, "lexicon from source to target")
     add("--reverse-out", metavar="TSV", help="lexicon from target to source, trained in that direction")
     add("--iterations", type=positive, default=5, metavar="N", help="EM iterations (default: %(default)s)")
     add("--alpha", type=positive_number, metavar="A", help="Dirichlet prior of every row, such as 0.01 (default: none)")
-    add(
-        "--min-cooccurrence",
-        type=positive,
-        default=1,
-        metavar="N",
-        help="leave out two words that stand opposite each other fewer than N times, unless one of them is that rare; "
-        "saves memory (default: %(default)s)",
-    )
-    add(
-        "--min-weight",
-        type=positive_number,
-        default=0.001,
-        metavar="P",
-        help="smallest probability to write (default: %(default)s)",
-    )
-    add_languages(parser)
-    add(
-        "--tokenized",
-        action="store_true",
-        help="cut at spaces and tabs alone, as it stands (default: words, lower-cased)",
-    )
     parser.set_defaults(run=ibm1)
 
 
@@ -82,9 +68,7 @@ def ibm1(arguments: argparse.Namespace) -> None:
     bitext = read_bitext(arguments.src, arguments.tgt, arguments.tokenized, *languages)
     inputs = arguments.src, arguments.tgt
     record = Record("probabilities", languages)
-    forms: list[dict[str, str]] = [{}, {}]
-    if not arguments.tokenized:
-        forms = [running_forms_of(path, language) for path, language in zip(inputs, languages, strict=True)]
+    forms = running_forms(arguments)
     directions = [(arguments.out, bitext, "target | source", record, forms)]
     if arguments.reverse_out:
         directions.append((arguments.reverse_out, bitext.swapped(), "source | target", record.reversed, forms[::-1]))

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from csr.commands.lexicon_files import options_of, write
-from csr.commands.options import add_languages, positive, positive_number
+from csr.commands.lexicon_files import add_bitext, options_of, running_forms, write
+from csr.commands.options import positive, positive_number
 from csr.errors import ConfigError
 from csr.files import write_json
 from csr.induction.links import HEURISTICS, write_links
 from csr.lexicon import Record, sidecar
-from csr.text.truecase import running_forms_of
 
 OPTIONS = (
     "iterations", "alpha", "min_cooccurrence", "min_weight", "tokenized", "source_lang", "target_lang", "independent",
@@ -29,8 +28,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog="Example: csr lexicon align --src train.de --tgt train.en --out de-en.tsv --links de-en.links",
     )
     add = parser.add_argument
-    add("--src", required=True, metavar="FILE", help="source side of the parallel text, one sentence a line")
-    add("--tgt", required=True, metavar="FILE", help="target side, aligned with --src line by line")
+    add_bitext(parser)
     add("--out", metavar="TSV", help="lexicon from source to target; '-' is standard output")
     add("--reverse-out", metavar="TSV", help="lexicon from target to source")
     add(
@@ -60,23 +58,6 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="A",
         help="Dirichlet prior of every row (default: %(default)s)",
     )
-    add(
-        "--min-cooccurrence",
-        type=positive,
-        default=1,
-        metavar="N",
-        help="leave out two words that stand opposite each other fewer than N times, unless one of them is that rare; "
-        "saves memory (default: %(default)s)",
-    )
-    add(
-        "--min-weight",
-        type=positive_number,
-        default=0.001,
-        metavar="P",
-        help="smallest probability to write (default: %(default)s)",
-    )
-    add_languages(parser)
-    add("--tokenized", action="store_true", help="cut at white space as it stands (default: words, lower-cased)")
     add("--independent", action="store_true", help="train each direction by itself")
     parser.set_defaults(run=run)
 
@@ -104,9 +85,7 @@ def run(arguments: argparse.Namespace) -> None:
     inputs = [arguments.src, arguments.tgt]
     record = Record("probabilities", languages)
     if arguments.out or arguments.reverse_out:
-        forms: list[dict[str, str]] = [{}, {}]
-        if not arguments.tokenized:
-            forms = [running_forms_of(path, language) for path, language in zip(inputs, languages, strict=True)]
+        forms = running_forms(arguments)
         there, back = aligner.lexicons(arguments.min_weight)
         directions = (
             (there, arguments.out, "target | source", record, forms),

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from csr.commands.options import add_languages, positive, positive_number
 from csr.files import PathLike
 from csr.induction import quality
 from csr.lexicon import Lexicon, Record, deduced_kind, read_record, write_lexicon, write_sidecar
@@ -32,6 +33,42 @@ def truecased(lexicon: Lexicon, arguments: argparse.Namespace, record: Record) -
 
     paths = arguments.truecase_src, arguments.truecase_tgt
     return lexicon.rewritten(*map(as_written, paths, record.languages))
+
+
+def add_bitext(parser: argparse.ArgumentParser) -> None:
+    """Add the parallel text that a lexicon is learned from, how it is cut, and how rare words and pairs may be."""
+    add = parser.add_argument
+    add("--src", required=True, metavar="FILE", help="source side of the parallel text, one sentence a line")
+    add("--tgt", required=True, metavar="FILE", help="target side, aligned with --src line by line")
+    add(
+        "--min-cooccurrence",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="leave out two words that stand opposite each other fewer than N times, unless one of them is that rare; "
+        "saves memory (default: %(default)s)",
+    )
+    add(
+        "--min-weight",
+        type=positive_number,
+        default=0.001,
+        metavar="P",
+        help="smallest probability to write (default: %(default)s)",
+    )
+    add_languages(parser)
+    add(
+        "--tokenized",
+        action="store_true",
+        help="cut at spaces and tabs alone, as it stands (default: words, lower-cased)",
+    )
+
+
+def running_forms(arguments: argparse.Namespace) -> list[dict[str, str]]:
+    """How the words of each side of ``add_bitext`` stand in running text; nothing of text that is cut as it stands."""
+    if arguments.tokenized:
+        return [{}, {}]
+    sides = (arguments.src, arguments.source_lang), (arguments.tgt, arguments.target_lang)
+    return [running_forms_of(path, language) for path, language in sides]
 
 
 def add_out(parser: argparse.ArgumentParser, what: str = "lexicon to write") -> None:

@@ -25,13 +25,12 @@ from typing import Any
 
 import numpy as np
 import regex
+from alignments import Links, error_rate, gold_links, links_of
 
 import csr
 from csr.files import read_lines, read_parallel, write_json
 from csr.induction.links import HEURISTICS
 from csr.induction.symmetrization import symmetrize
-
-Links = list[set[tuple[int, int]]]
 
 
 def main() -> None:
@@ -48,7 +47,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="of csr (default: %(default)s)")
     parser.add_argument("--json", metavar="FILE", help="write the figures here")
     arguments = parser.parse_args()
-    gold = _gold_links(f"{arguments.gold}.gold.gz")
+    gold = gold_links(f"{arguments.gold}.gold.gz")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         n_pairs = _write_text(arguments, folder)
@@ -86,15 +85,17 @@ def _csr(
     command = [sys.executable, "-m", "csr.cli", "lexicon", "align", "--tokenized", "--symmetrize", heuristic]
     command += ["--src", str(folder / "src"), "--tgt", str(folder / "tgt"), "--links", str(folder / "links")]
     found = _measured([*command, "--iterations", str(arguments.iterations)], environment)
-    return {**found, "aer": {heuristic: _aer(_read_links(folder / "links"), *gold)}}
+    return {**found, "aer": {heuristic: error_rate(links_of(read_lines(folder / "links")), *gold)}}
 
 
 def _eflomal(peer: str, folder: Path, gold: tuple[Links, Links]) -> dict[str, Any]:
     files = {"-s": "src", "-t": "tgt", "-f": "forward", "-r": "reverse"}
     command = [peer, "--overwrite", *(part for flag, name in files.items() for part in (flag, str(folder / name)))]
     found = _measured(command, {**os.environ, "PATH": f"{Path(peer).parent}:{os.environ['PATH']}"})
-    both = [_read_links(folder / name)[: len(gold[0])] for name in ("forward", "reverse")]
-    rates = {name: _aer([_joined(a, b, name) for a, b in zip(*both, strict=True)], *gold) for name in HEURISTICS[1:]}
+    both = [links_of(read_lines(folder / name))[: len(gold[0])] for name in ("forward", "reverse")]
+    rates = {
+        name: error_rate([_joined(a, b, name) for a, b in zip(*both, strict=True)], *gold) for name in HEURISTICS[1:]
+    }
     return {**found, "aer": rates}
 
 
@@ -124,30 +125,6 @@ def _summary(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "cpu": statistics.median(run["cpu"] for run in runs),
         "mib": statistics.median(run["mib"] for run in runs),
     }
-
-
-def _aer(found: Links, sure: Links, possible: Links) -> float:
-    """Return 1 - (|A and S| + |A and P|) / (|A| + |S|), over the sentences that have gold links (Och and Ney 2003)."""
-    hits = total = 0
-    for a, s, p in zip(found, sure, possible, strict=False):
-        hits += len(a & s) + len(a & p)
-        total += len(a) + len(s)
-    return 1 - hits / total
-
-
-def _links(line: str) -> set[tuple[int, int]]:
-    return {(int(i), int(j)) for i, j in (link.split("-") for link in line.split())}
-
-
-def _read_links(path: Path) -> Links:
-    return [_links(line) for line in read_lines(path)]
-
-
-def _gold_links(path: str) -> tuple[Links, Links]:
-    """Return sure links, and possible links, which include the sure ones."""
-    lines = list(read_lines(path))
-    sure = [_links(" ".join(link for link in line.split() if "-" in link)) for line in lines]
-    return sure, [_links(line.replace("p", "-")) for line in lines]
 
 
 def _write_text(arguments: argparse.Namespace, folder: Path) -> int:

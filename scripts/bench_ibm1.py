@@ -24,13 +24,13 @@ from pathlib import Path
 
 import numpy as np
 import regex
+from alignments import error_rate, gold_links, links_of
 
 from csr.files import read_lines, read_parallel
 from csr.induction.bitext import read_bitext
 from csr.induction.ibm1 import Model1
 from csr.text.words import tokenize
 
-Links = list[set[tuple[int, int]]]
 SIZES = (50_000, 100_000, 200_000, 400_000)
 
 
@@ -110,7 +110,7 @@ def aer(arguments: argparse.Namespace, folder: Path) -> None:
     text = [(_pieces(a), _pieces(b)) for a, b in _text(arguments)]
     pairs = [([w.lower() for w in a], [w.lower() for w in b]) for a, b in gold + text if a and b]
     files = _written(pairs, folder)
-    sure, possible = _gold_links(arguments.gold_links)
+    sure, possible = gold_links(arguments.gold_links)
     bitext = read_bitext(files["src"], files["tgt"], tokenized=True)
     print(f"{len(gold)} sentences with gold links, {len(bitext):,} pairs of text in all")
     print("tool         source-target  target-source  grow-diag-final-and")
@@ -134,28 +134,11 @@ def aer(arguments: argparse.Namespace, folder: Path) -> None:
             text=True,
             check=True,
         ).stdout.splitlines()
-        rates = [_aer(_links(lines), sure, possible) for lines in (*(p.read_text().splitlines() for p in both), joined)]
+        rates = [
+            error_rate(links_of(lines), sure, possible)
+            for lines in (*(p.read_text().splitlines() for p in both), joined)
+        ]
         print(f"{tool:12}" + "".join(f"{100 * rate:13.1f} %" for rate in rates))
-
-
-def _aer(found: Links, sure: Links, possible: Links) -> float:
-    """Return 1 - (|A and S| + |A and P|) / (|A| + |S|), over the sentences that have gold links (Och and Ney 2003)."""
-    hits = total = 0
-    for a, s, p in zip(found, sure, possible, strict=False):
-        hits += len(a & s) + len(a & p)
-        total += len(a) + len(s)
-    return 1 - hits / total
-
-
-def _links(lines: Sequence[str]) -> Links:
-    return [{(int(i), int(j)) for i, j in (link.split("-") for link in line.split())} for line in lines]
-
-
-def _gold_links(path: str) -> tuple[Links, Links]:
-    """Return sure links, and possible links, which include the sure ones."""
-    lines = list(read_lines(path))
-    sure = _links([" ".join(link for link in line.split() if "-" in link) for line in lines])
-    return sure, _links([line.replace("p", "-") for line in lines])
 
 
 def _pieces(line: str) -> list[str]:

@@ -21,8 +21,8 @@ WIDE = Sizes(vocabulary=12_000, layers=2, dim=128, ffn=512, heads=4)
 DEEP = Sizes(vocabulary=800, layers=3, dim=192, ffn=768, heads=4)
 
 
-def _trainer(folder: Path, sizes: Sizes, setup: Setup, dropout: float = 0.3):
-    """Return fairseq's trainer as the flags of an experiment make it."""
+def _made(command: list[str]):
+    """Fairseq's trainer of a command."""
     from fairseq import options
     from fairseq.dataclass.utils import convert_namespace_to_omegaconf
     from fairseq.tasks import setup_task
@@ -30,6 +30,16 @@ def _trainer(folder: Path, sizes: Sizes, setup: Setup, dropout: float = 0.3):
 
     import fairseq_plugins  # noqa: F401
 
+    config = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), command))
+    task = setup_task(config.task)
+    torch.manual_seed(1)
+    trainer = Trainer(config, task, task.build_model(config.model), task.build_criterion(config.criterion))
+    trainer.begin_epoch(1)
+    return trainer
+
+
+def _trainer(folder: Path, sizes: Sizes, setup: Setup, dropout: float = 0.3):
+    """Return fairseq's trainer as the flags of an experiment make it."""
     for language in ("xx", "yy"):
         (folder / f"dict.{language}.txt").write_text("".join(f"p{i} 1\n" for i in range(sizes.vocabulary - 7)))
     training = Training(
@@ -44,12 +54,7 @@ def _trainer(folder: Path, sizes: Sizes, setup: Setup, dropout: float = 0.3):
     command += commands.architecture(Backbone(layers=sizes.layers, dim=sizes.dim, ffn=sizes.ffn, heads=sizes.heads))
     command += commands.writing(training, seed=1, workers=0, folder=folder)
     command += ["--warmup-updates", "0", "--lr", "1e-3"]
-    config = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), command))
-    task = setup_task(config.task)
-    torch.manual_seed(1)
-    trainer = Trainer(config, task, task.build_model(config.model), task.build_criterion(config.criterion))
-    trainer.begin_epoch(1)
-    return trainer
+    return _made(command)
 
 
 def _batch(sizes: Sizes, sentences: int, length: int) -> dict:
@@ -152,25 +157,13 @@ ENCODER = BERT.sizes(vocabulary=6000, layers=3, dim=96, ffn=384, heads=4, positi
 
 def _encoder_trainer(folder: Path, setup: Setup):
     """Return fairseq's trainer of masked pieces."""
-    from fairseq import options
-    from fairseq.dataclass.utils import convert_namespace_to_omegaconf
-    from fairseq.tasks import setup_task
-    from fairseq.trainer import Trainer
-
-    import fairseq_plugins  # noqa: F401
-
     (folder / "dict.txt").write_text("".join(f"p{i} 1\n" for i in range(ENCODER.vocabulary - 5)))
     command = [str(folder), "--task", "csr_masked_lm", "--criterion", "csr_masked_lm", "--languages", "xx", "--cpu"]
     command += ["--arch", "csr_bert_tiny", "--encoder-layers", "3", "--encoder-embed-dim", "96"]
     command += ["--encoder-ffn-embed-dim", "384", "--encoder-attention-heads", "4", "--max-positions", "64"]
     command += ["--tokens-per-sample", "64", "--optimizer", "adam", "--lr", "1e-3"]
     command += ["--bf16"] if setup.precision == "bf16" else []
-    config = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), command))
-    task = setup_task(config.task)
-    torch.manual_seed(1)
-    trainer = Trainer(config, task, task.build_model(config.model), task.build_criterion(config.criterion))
-    trainer.begin_epoch(1)
-    return trainer
+    return _made(command)
 
 
 def _masked_batch(sentences: int, length: int) -> dict:

@@ -158,7 +158,7 @@ def _permuted(ids, roles, state):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _noise(  # type: ignore[no-untyped-def]
+def noise(  # type: ignore[no-untyped-def]
     ids, marks, aligned, aligned_marks, rate, start, limit,
     roles, policy, length, gate, unit, mask_share, mask, permute,
     slots, form_starts, form_pieces, form_entry, form_kind,
@@ -317,11 +317,11 @@ class Switcher:
         lexicons = [lexicon] if isinstance(lexicon, EncodedLexicon) else lexicon
         number, length, gate = _policy_numbers(policy)
         head = (fixed(roles), number, length, gate, int(unit), mask_share, mask, permute)
-        self._settings = [(*head, *map(fixed, one.arrays())) for one in lexicons]
-        self._rate = policy.rate
-        self._seed = seed
-        self._max_length = max_length
-        self._max_growth = max_growth
+        self.settings = [(*head, *map(fixed, one.arrays())) for one in lexicons]
+        self.rate = policy.rate
+        self.seed = seed
+        self.max_length = max_length
+        self.max_growth = max_growth
 
     def __call__(
         self,
@@ -340,11 +340,11 @@ class Switcher:
             aligned, aligned_marks: the sentence's translation: candidates that stand in it go before the others.
             rate: the share to replace, if not the policy's.
         """
-        stream = Stream(self._seed, epoch, index)
-        settings = self._settings[stream.below(len(self._settings)) if len(self._settings) > 1 else 0]
-        rate = self._rate if rate is None else rate
-        limit = min(self._max_length, int(self._max_growth * len(ids)))
-        return _noise(ids, marks, aligned, aligned_marks, rate, np.uint64(stream.state), limit, *settings)
+        stream = Stream(self.seed, epoch, index)
+        settings = self.settings[stream.below(len(self.settings)) if len(self.settings) > 1 else 0]
+        rate = self.rate if rate is None else rate
+        limit = min(self.max_length, int(self.max_growth * len(ids)))
+        return noise(ids, marks, aligned, aligned_marks, rate, np.uint64(stream.state), limit, *settings)
 
 
 class Masker(Switcher):

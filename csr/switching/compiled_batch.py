@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from csr.switching.compiled import NO_PIECES, Switcher, _noise
+from csr.switching.compiled import NO_PIECES, Switcher, noise
 from csr.switching.compiled_streams import jit, mix
 from csr.switching.compiled_words import NO_MARKS
 from csr.switching.streams import STEP, absorbed
@@ -66,7 +66,7 @@ def _noise_rows(values, ends, marks, aligned, aligned_ends, aligned_marks, base,
     for row in range(len(ends)):
         end, aligned_end = ends[row], aligned_ends[row]
         state = mix((base + np.uint64(numbers[row]) + np.uint64(1)) * _STEP)  # streams.absorbed
-        new, stats = _noise(
+        new, stats = noise(
             values[start:end], marks[start:end], aligned[aligned_start:aligned_end],
             aligned_marks[aligned_start:aligned_end], rate, state, limits[row], *settings
         )  # fmt: skip
@@ -97,16 +97,16 @@ def noise_rows(
         aligned, aligned_marks: their translations, likewise.
     """
     other = aligned or Ragged(NO_PIECES, np.zeros(len(numbers), np.int64))
-    if len(switcher._settings) > 1:  # each sentence draws its lexicon
+    if len(switcher.settings) > 1:  # each sentence draws its lexicon
         all_marks = Ragged(marks, sentences.lengths).rows()
         other_marks = Ragged(aligned_marks, other.lengths).rows()
         columns = (sentences.rows(), numbers, all_marks, other.rows(), other_marks)
         made = [switcher(ids, epoch, number, a, b, c) for ids, number, a, b, c in zip(*columns, strict=True)]
         return Ragged.of([new for new, _ in made]), np.sum([stats for _, stats in made], axis=0)
-    base = np.uint64(absorbed(absorbed(0, switcher._seed), epoch))
-    limits = np.minimum(switcher._max_length, (switcher._max_growth * sentences.lengths).astype(np.int64))
+    base = np.uint64(absorbed(absorbed(0, switcher.seed), epoch))
+    limits = np.minimum(switcher.max_length, (switcher.max_growth * sentences.lengths).astype(np.int64))
     values, lengths, counts = _noise_rows(
         sentences.values, sentences.ends, marks, other.values, other.ends, aligned_marks, base,
-        np.array(numbers, np.int64), limits, float(switcher._rate), switcher._settings[0],
+        np.array(numbers, np.int64), limits, float(switcher.rate), switcher.settings[0],
     )  # fmt: skip
     return Ragged(values, lengths), counts

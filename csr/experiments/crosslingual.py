@@ -22,8 +22,8 @@ from csr.errors import ConfigError
 from csr.evaluation.classification import entity_statistics, read_tags
 from csr.evaluation.significance import Statistics, means, paired_bootstrap_over_seeds
 from csr.experiments import encoders
-from csr.experiments.commands import flags, number
-from csr.experiments.encoders import PAPER, TYPES, Finetuning, Task
+from csr.experiments.commands import flags
+from csr.experiments.encoders import TYPES, Finetuning, Grid, Task
 from csr.experiments.settings import Experiment, Text
 from csr.experiments.stages import dictionary_step
 from csr.files import file_name, read_lines, read_object
@@ -111,23 +111,6 @@ class Dictionaries:
     folder: Path | None = setting(None, help="where the relative paths among the files of this section start")
 
 
-@dataclass(frozen=True)
-class Grid:
-    """Fine-tuning: Visser et al., Table 2; the pair of rate and epochs that is best on dev, over all arms, counts."""
-
-    lrs: tuple[float, ...] = setting((Finetuning.lr,), low=0)
-    epochs: tuple[int, ...] = setting((Finetuning.epochs,), low=1)
-    batch: int = setting(Finetuning.batch, low=1)
-    warmup_ratio: float = setting(Finetuning.warmup_ratio, low=0, high=1)
-    weight_decay: float = setting(Finetuning.weight_decay, low=0)
-    max_length: int = setting(Finetuning.max_length, low=8)
-
-    def check(self, prefix: str) -> None:
-        """Raise ConfigError for lists that name something twice or nothing."""
-        for name in ("lrs", "epochs"):
-            expect_unique(f"{prefix}{name}", getattr(self, name))
-
-
 @dataclass(frozen=True, kw_only=True)
 class Config(Experiment):
     """One task: its encoders, arms and languages; ``seeds`` are those of fine-tuning."""
@@ -173,19 +156,15 @@ class Run:
     @property
     def grid(self) -> str:
         """The point of the grid."""
-        return f"lr-{number(self.settings.lr)}-epochs-{self.settings.epochs}"
+        return self.settings.point
 
 
 def runs(config: Config) -> Iterator[Run]:
     """Every fine-tuning."""
-    grid = config.finetune
-    shared = {name: getattr(grid, name) for name in ("batch", "warmup_ratio", "weight_decay", "max_length")}
-    for lr in grid.lrs:
-        for epochs in grid.epochs:
-            settings = dataclasses.replace(PAPER[config.task], lr=lr, epochs=epochs, **shared)
-            for encoder in config.encoders:
-                for seed in config.seeds:
-                    yield from (Run(encoder, arm, seed, settings) for arm in config.arms)
+    for settings in config.finetune.points(config.task):
+        for encoder in config.encoders:
+            for seed in config.seeds:
+                yield from (Run(encoder, arm, seed, settings) for arm in config.arms)
 
 
 def lexicons(config: Config, arm: Arm) -> list[Path]:

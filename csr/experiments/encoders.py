@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +24,7 @@ from csr.experiments.commands import flags
 from csr.files import PathLike
 from csr.running import fairseq
 from csr.running.steps import FilePath, Step
-from csr.settings import setting
+from csr.settings import expect_unique, setting
 from csr.switching.settings import LABELLED, Labelled
 
 Task = Literal["nli", "ner", "text"]
@@ -48,9 +48,40 @@ class Finetuning:
     weight_decay: float = setting(0.01, low=0)
     max_length: int = setting(128, low=8)
 
+    @property
+    def point(self) -> str:
+        """Its point of a grid, as folders and tables call it."""
+        return f"lr-{commands.number(self.lr)}-epochs-{self.epochs}"
+
 
 # "NER achieved the best performance when running for 3 epochs while NLI performed best after 4" (section 3.4).
 PAPER: dict[Task, Finetuning] = {"nli": replace(Finetuning(), epochs=4), "ner": Finetuning(), "text": Finetuning()}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Fine-tuning with every pair of a rate and a number of epochs: Visser et al., Table 2.
+
+    The pair that is best on the dev set, in the language of training and over all arms, counts.
+    """
+
+    lrs: tuple[float, ...] = setting((Finetuning.lr,), low=0)
+    epochs: tuple[int, ...] = setting((Finetuning.epochs,), low=1)
+    batch: int = setting(Finetuning.batch, low=1)
+    warmup_ratio: float = setting(Finetuning.warmup_ratio, low=0, high=1)
+    weight_decay: float = setting(Finetuning.weight_decay, low=0)
+    max_length: int = setting(Finetuning.max_length, low=8)
+
+    def check(self, prefix: str) -> None:
+        """Raise ConfigError for lists that name something twice or nothing."""
+        for name in ("lrs", "epochs"):
+            expect_unique(f"{prefix}{name}", getattr(self, name))
+
+    def points(self, task: Task) -> Iterator[Finetuning]:
+        """The hyper-parameters of each pair; what the grid leaves open is the paper's."""
+        shared = {name: getattr(self, name) for name in ("batch", "warmup_ratio", "weight_decay", "max_length")}
+        for lr in self.lrs:
+            yield from (replace(PAPER[task], lr=lr, epochs=epochs, **shared) for epochs in self.epochs)
 
 
 @dataclass(frozen=True)

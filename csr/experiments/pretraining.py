@@ -6,7 +6,6 @@ model with its scores, for every point of a task's grid and every seed of fine-t
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,8 @@ from csr.data.mixture import parse_bytes
 from csr.data.subwords import UNIGRAM, WORDPIECE, is_wordpiece, model_file
 from csr.errors import ConfigError
 from csr.experiments import commands
-from csr.experiments.commands import flags, number
-from csr.experiments.encoders import PAPER, TYPES, Finetuning, Task, encoder_sizes, scoring_step
+from csr.experiments.commands import flags
+from csr.experiments.encoders import TYPES, Finetuning, Grid, Task, encoder_sizes, scoring_step
 from csr.experiments.settings import Experiment, Text
 from csr.experiments.stages import dictionary_step, stage_folder, train_step
 from csr.running.fairseq import Job
@@ -151,33 +150,24 @@ class EntityTest:
     outside: tuple[str, ...] = setting((), help="types of entities that the model does not know, to be read as none")
 
 
-@dataclass(frozen=True)
-class Zeroshot:
-    """Fine-tuning on one language and testing on others; every pair of a rate and a number of epochs is tried.
-
-    The pair whose scores on the dev set, in the language of training, are best on average serves every arm.
-    """
+@dataclass(frozen=True, kw_only=True)
+class Zeroshot(Grid):
+    """Fine-tuning on one language and testing on others."""
 
     train: Path
     dev: Path
     tests: tuple[Text, ...]
     folder: Path | None = None
-    lrs: tuple[float, ...] = setting((Finetuning.lr,), low=0)
-    epochs: tuple[int, ...] = setting((Finetuning.epochs,), low=1)
     seeds: tuple[int, ...] = setting((1, 2, 3, 4, 5), low=0)
-    batch: int = setting(Finetuning.batch, low=1)
-    warmup_ratio: float = setting(Finetuning.warmup_ratio, low=0, high=1)
-    weight_decay: float = setting(Finetuning.weight_decay, low=0)
-    max_length: int = setting(Finetuning.max_length, low=8)
 
     def check(self, prefix: str) -> None:
         """Raise ConfigError for lists that name something twice or nothing."""
-        for name in ("lrs", "epochs", "seeds"):
-            expect_unique(f"{prefix}{name}", getattr(self, name))
+        super().check(prefix)
+        expect_unique(f"{prefix}seeds", self.seeds)
         expect_unique(f"{prefix}tests", [test.lang for test in self.tests])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Entities(Zeroshot):
     """The same for named entities."""
 
@@ -238,7 +228,7 @@ class Run:
     @property
     def grid(self) -> str:
         """The point of the grid."""
-        return f"lr-{number(self.settings.lr)}-epochs-{self.settings.epochs}"
+        return self.settings.point
 
 
 def tasks(config: Config) -> dict[Task, Zeroshot]:
@@ -250,13 +240,10 @@ def tasks(config: Config) -> dict[Task, Zeroshot]:
 def finetunings(config: Config) -> Iterator[Run]:
     """Yield every fine-tuning."""
     for name, task in tasks(config).items():
-        shared = {key: getattr(task, key) for key in ("batch", "warmup_ratio", "weight_decay", "max_length")}
-        for lr in task.lrs:
-            for epochs in task.epochs:
-                settings = dataclasses.replace(PAPER[name], lr=lr, epochs=epochs, **shared)
-                for seed in config.seeds:
-                    for arm in config.arms:
-                        yield from (Run(name, arm, seed, run, settings) for run in task.seeds)
+        for settings in task.points(name):
+            for seed in config.seeds:
+                for arm in config.arms:
+                    yield from (Run(name, arm, seed, run, settings) for run in task.seeds)
 
 
 def lexicon_of(arm: str) -> Path | None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from csr.lexicon import Lexicon, read_lexicon, write_lexicon
+    from csr.switching.lines import SwitchedLine, switch_line
     from csr.switching.masking import Masking
-    from csr.switching.noise import FixedSpans, IndependentWords, PoissonSpans, Schedule, SwitchedLine, switch_line
+    from csr.switching.noise import FixedSpans, IndependentWords, PoissonSpans, Schedule
     from csr.switching.settings import Labelled, Noise, Pretraining
     from csr.switching.streams import Stream
 
@@ -31,9 +32,8 @@ __all__ = [
 ]
 _HOMES = {
     "csr.lexicon": ("Lexicon", "read_lexicon", "write_lexicon"),
-    "csr.switching.noise": (
-        *("FixedSpans", "IndependentWords", "PoissonSpans", "Schedule", "SwitchedLine", "switch_line"),
-    ),
+    "csr.switching.lines": ("SwitchedLine", "switch_line"),
+    "csr.switching.noise": ("FixedSpans", "IndependentWords", "PoissonSpans", "Schedule"),
     "csr.switching.masking": ("Masking",),
     "csr.switching.settings": ("Labelled", "Noise", "Pretraining"),
     "csr.switching.streams": ("Stream",),

@@ -15,8 +15,8 @@ from csr.errors import ConfigError, DataError
 from csr.files import several
 from csr.switching.candidates import Source
 from csr.switching.compiled import Switcher
-from csr.switching.settings import CANDIDATES, WORD_FOR_WORD
-from csr.switching.sides import make_switcher
+from csr.switching.compiled_choice import entry_counts
+from csr.switching.settings import CANDIDATES, WORD_FOR_WORD, TranslatedWords
 from csr.switching.symbols import piece_roles
 from fairseq_plugins.datasets import MixedDataset, TranslationDataset
 from fairseq_plugins.fields import read_fields, settings_fields
@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 @settings_fields(WORD_FOR_WORD, CANDIDATES)
+@settings_fields(TranslatedWords())
 class CsrBackTranslationConfig(CsrTranslationConfig):
     texts: Optional[str] = field(
         default=None,
@@ -88,7 +89,8 @@ class CsrBackTranslationTask(CsrTranslationTask):
         """Load a split as pairs; for training, with synthetic ones."""
         super().load_dataset(split, epoch, combine, **kwargs)
         if split == self.cfg.train_subset:
-            pairs, others = self.datasets[split], self._synthetic(split)
+            pairs = self.datasets[split]
+            others = self._synthetic(split, pairs)
             mixed = MixedDataset(pairs, others, self.cfg.ratio, self.cfg.seed)
             self.datasets[split] = mixed
             logger.info(
@@ -96,7 +98,7 @@ class CsrBackTranslationTask(CsrTranslationTask):
                 f"({self.cfg.synthetic})"
             )
 
-    def _synthetic(self, split: str) -> TranslationDataset:
+    def _synthetic(self, split: str, pairs: TranslationDataset) -> TranslationDataset:
         cfg = self.cfg
         target = self.side(f"{cfg.texts}/{split}.{cfg.target_lang}", cfg.target_lang)
         if cfg.synthetic == "model":
@@ -108,15 +110,18 @@ class CsrBackTranslationTask(CsrTranslationTask):
                 )
         else:
             source = self.side(f"{cfg.texts}/{split}.{cfg.target_lang}", cfg.target_lang, as_language=cfg.source_lang)
-        noise = self._word_for_word() if cfg.synthetic == "words" else None
+        noise = self._word_for_word(pairs) if cfg.synthetic == "words" else None
         tag = self.src_dict.bos() if cfg.tag else None
         return TranslationDataset(source, target, self.symbols, cfg.seed, shuffle=True, noise=noise, tag=tag)
 
-    def _word_for_word(self) -> Switcher:
+    def _word_for_word(self, pairs: TranslationDataset) -> Switcher:
         cfg = self.cfg
-        settings = read_fields(cfg, WORD_FOR_WORD, CANDIDATES)
+        settings, translated = read_fields(cfg, WORD_FOR_WORD, CANDIDATES), read_fields(cfg, TranslatedWords())
         sources = [Source(path, (cfg.target_lang, cfg.source_lang)) for path in several(str(cfg.lexicon), "--lexicon")]
         lexicons = encoded(sources, settings, self.src_dict, cfg.sentencepiece_model)
         roles = piece_roles(self.src_dict.symbols, self.src_dict.nspecial)
         limit = cfg.max_source_positions - 3  # end, language id and tag
-        return make_switcher(settings, lexicons, roles, cfg.seed, limit)
+        rare = lexicons if translated.rare_first else ()
+        counts = [entry_counts(lexicon, pairs.targets(), roles) for lexicon in rare]
+        growth = settings.max_growth
+        return Switcher(lexicons, roles, translated.policy, cfg.seed, limit, growth, counts=counts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -203,6 +203,12 @@ class TranslationDataset(ExampleDataset):
         if self._target is not None:
             example["target"] = self.row(self.sentence(self._target, index), self._target.symbol)
         return example
+
+    def targets(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the pieces of each target sentence, and their marks, if they are known."""
+        if self._target is not None:
+            for index in range(len(self)):
+                yield self.sentence(self._target, index), self.marks(self._target, index)
 
 
 class MixedDataset(NoisyDataset):

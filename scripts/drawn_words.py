@@ -17,7 +17,7 @@ from collections import Counter
 from csr.files import read_lines, read_parallel
 from csr.options import add_options, read_options
 from csr.switching.candidates import Source
-from csr.switching.noise import switch_line
+from csr.switching.lines import switch_line
 from csr.switching.settings import Noise
 from csr.switching.streams import Stream
 from csr.text.stopwords import stop_words

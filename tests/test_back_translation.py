@@ -125,11 +125,30 @@ def test_sizes_are_those_of_the_rows(data):
         ({"synthetic": "model", "lexicon": None}, "--translations: missing beside --synthetic model"),
         ({"texts": None}, "--texts: expected a folder"),
         ({"ratio": 0.0}, "--ratio: expected more than 0"),
+        ({"rare_first": True}, "--rare-first: expected with --word-rate below 1, found 1: all words"),
     ],
 )
 def test_wrong_choices_are_named(data, settings, message):
     with pytest.raises(ConfigError, match=message):
         task_of(data, **settings)
+
+
+def test_rare_words_of_the_pairs_are_translated_first(data):
+    # The pairs have v2 seven times and v3 three times: weights 1/8 and 1/4.
+    shares = {}
+    for rare_first in (False, True):
+        task = task_of(data, word_rate=0.5, rare_first=rare_first)
+        dataset = task.datasets["train"]
+        row = 13 + MONO.index("v2 v3 !")
+        n_rare = 0
+        for epoch in range(1, 601):
+            dataset.set_epoch(epoch)
+            words = [task.src_dict[int(i)] for i in dataset[row]["source"][:2]]
+            assert [word[0] for word in words] in (["w", "v"], ["v", "w"])
+            n_rare += words[1][0] == "w"
+        shares[rare_first] = n_rare / 600
+    assert shares[False] == pytest.approx(1 / 2, abs=0.06)
+    assert shares[True] == pytest.approx(2 / 3, abs=0.06)
 
 
 def test_translations_of_another_text_are_named(data, tmp_path):

@@ -19,7 +19,8 @@ from csr.settings import as_mapping, build
 from csr.switching.candidates import Source, drawable
 from csr.switching.compiled import STATS, Switcher
 from csr.switching.encoded import encode_lexicon
-from csr.switching.noise import FixedSpans, IndependentWords, PoissonSpans, Schedule, switch_line
+from csr.switching.lines import switch_line
+from csr.switching.noise import FixedSpans, IndependentWords, PoissonSpans, Schedule
 from csr.switching.settings import Noise
 from csr.switching.streams import Stream
 from csr.switching.symbols import Mark, piece_roles

@@ -110,6 +110,7 @@ VARIANTS: list[dict[str, Any]] = [
     {"noise": {"policy": "fixed"}},
     {"noise": {"policy": "independent"}},
     {"noise": {"schedule": "linear"}},
+    {"synthetic": {"word_rate": 0.5}},
     {"noise": {"replace": "mixture"}},
     {"lexicon": {"method": "ibm1"}},
     {"lexicon": {"method": "align"}},

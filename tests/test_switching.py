@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from csr.lexicon import Lexicon
 from csr.switching import compiled_streams
 from csr.switching.compiled import STATS, Masker, Switcher
+from csr.switching.compiled_choice import entry_counts
 from csr.switching.compiled_words import find_words
 from csr.switching.draws import candidate_cells, chi_square, span_cells
 from csr.switching.encoded import encode_lexicon
+from csr.switching.lines import switch_line
 from csr.switching.noise import (
     FixedSpans,
     IndependentWords,
@@ -26,7 +28,6 @@ from csr.switching.noise import (
     one_of,
     permuted,
     switch,
-    switch_line,
 )
 from csr.switching.streams import Stream, start_state
 from csr.switching.symbols import Mark, Unit, piece_roles
@@ -103,6 +104,38 @@ def test_compiled_twin_makes_the_same_draws(words, lexicon, policy, index):
         "pieces_before": len(ids),
         "pieces_after": len(out),
     }
+
+
+@given(sentences, lexicons, rates, rates, st.sampled_from(["words", "switchable"]), sentences, indices)
+def test_compiled_twin_draws_rare_words_first_alike(words, lexicon, rate, gate, share_of, corpus, index):
+    encoded = encode_lexicon(lexicon, encode)
+    written = [ids_of(corpus), ids_of([word.upper() for word in corpus])]
+    found = entry_counts(encoded, [(ids, np.empty(0, np.uint8)) for ids in written], ROLES)
+    assert found.tolist() == [2 * corpus.count(word) for word in lexicon.entries]
+    policy = IndependentWords(rate, gate, share_of, rare_first=True)
+    new = add_noise(words, lexicon, policy, Stream(7, 3, index), counts=Counter(corpus * 2)).words
+    out, stats = Switcher(encoded, ROLES, policy, 7, max_growth=10, counts=[found])(ids_of(words), 3, index)
+    assert text(out) == " ".join(new.get(i, word) for i, word in enumerate(words))
+    # Which words are drawn changes, how many does not.
+    _, other = Switcher(encoded, ROLES, IndependentWords(rate, gate, share_of), 7, max_growth=10)(
+        ids_of(words), 3, index
+    )
+    assert stats[STATS.index("switched")] == other[STATS.index("switched")]
+
+
+def test_rare_words_are_drawn_by_the_inverse_of_their_counts():
+    # Seen 0, 1 and 3 times: weights 1, 1/2, 1/4. Two of three, one after the other: a and b with probability
+    # 4/7 * 2/3 + 2/7 * 4/5 = 64/105, a and c with 4/7 * 1/3 + 1/7 * 2/3 = 30/105, b and c with 11/105.
+    lexicon = Lexicon({word: {"x": 1.0} for word in ("aa", "bb", "cc")})
+    policy, counts = IndependentWords(2 / 3, 1.0, "switchable", rare_first=True), {"bb": 1, "cc": 3}
+    drawn = Counter(
+        "".join(map(str, sorted(add_noise(["aa", "bb", "cc"], lexicon, policy, Stream(1, 1, i), counts=counts).words)))
+        for i in range(20_000)
+    )
+    expected = {"01": 64 / 105, "02": 30 / 105, "12": 11 / 105}
+    assert sum((drawn[k] - p * 20_000) ** 2 / (p * 20_000) for k, p in expected.items()) < 13.8  # 2 df, p = 0.001
+    with pytest.raises(ValueError, match="counts must be of 1 lexicons for rare words first, got 0"):
+        Switcher(encode_lexicon(lexicon, encode), ROLES, policy, 1)
 
 
 @given(

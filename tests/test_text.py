@@ -15,7 +15,8 @@ from csr.evaluation.frequency import word_scores
 from csr.evaluation.summarization import words as rouge_words
 from csr.induction.bitext import read_bitext
 from csr.lexicon import Lexicon, read_lexicon
-from csr.switching.noise import PoissonSpans, switch_line
+from csr.switching.lines import switch_line
+from csr.switching.noise import PoissonSpans
 from csr.switching.streams import Stream
 from csr.text.forms import composed, folded, title, upper
 from csr.text.languages import base, entry, same

@@ -14,7 +14,8 @@ from csr.induction.placebo import placebo
 from csr.lexicon import Lexicon, read_lexicon
 from csr.switching.compiled import Switcher
 from csr.switching.encoded import encode_lexicon
-from csr.switching.noise import PoissonSpans, switch_line
+from csr.switching.lines import switch_line
+from csr.switching.noise import PoissonSpans
 from csr.switching.streams import Stream
 from csr.switching.symbols import piece_roles
 from csr.text.truecase import running_forms

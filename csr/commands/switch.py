@@ -17,7 +17,8 @@ from csr.options import add_options, read_options
 from csr.switching.candidates import Source
 from csr.switching.code_mixing import code_mixing
 from csr.switching.draws import Draws, RecordingStream
-from csr.switching.noise import SwitchedLine, one_of, switch_line
+from csr.switching.lines import SwitchedLine, switch_line
+from csr.switching.noise import one_of
 from csr.switching.settings import Noise
 from csr.text.forms import folded
 from csr.text.words import tokenize, watched, words

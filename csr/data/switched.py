@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from csr.data.ner import Sentence
 from csr.lexicon import Lexicon
 from csr.switching.candidates import Source
-from csr.switching.noise import Policy, add_noise, covered, switch_line
+from csr.switching.lines import switch_line
+from csr.switching.noise import Policy, add_noise, covered
 from csr.switching.settings import Labelled, Noise
 from csr.switching.streams import Stream
 from csr.text.forms import normalized

@@ -19,10 +19,11 @@ from csr.files import read_json, read_lines, write_json, write_text
 from csr.running import fairseq
 from csr.running.fairseq import identity
 from csr.running.steps import FilePath, Step
-from csr.switching.settings import CANDIDATES, WORD_FOR_WORD, Noise
+from csr.switching.settings import CANDIDATES, WORD_FOR_WORD, Noise, TranslatedWords
 
 MONOLINGUAL = Path("monolingual/prepare.json")  # is written last
 CHECKED = Path("check.json")
+TRANSLATED = tuple(field.name for field in dataclasses.fields(TranslatedWords))
 NEIGHBORS = 3  # of VecMap, in a mixture: Zan et al. draw among the nearest
 
 
@@ -149,6 +150,7 @@ def synthetic_flags(config: Any, stage: str, seed: int, run: Path) -> tuple[list
         lexicon = lexicon_file(config.data.target_lang, config.data.source_lang)
         names = [name for name in CANDIDATES if name not in ("stop_words", "min_length")]
         found += [*flags(lexicon=run / lexicon), *options.flags(config.noise, Noise(), names)]
+        found += options.flags(settings, TranslatedWords(), TRANSLATED)
         inputs.append(lexicon)
     return found, inputs
 
@@ -184,7 +186,7 @@ def back_translate(config: Any, seed: int, run: Path, command: Sequence[str]) ->
 def translate_untrained(config: Any, arm: str, seed: int, run: Path) -> None:
     """Write the translations of an arm without a model: by each word's best candidate, or the source as it is."""
     from csr.switching.candidates import Source
-    from csr.switching.noise import switch_line
+    from csr.switching.lines import switch_line
     from csr.switching.streams import Stream
 
     source, target = config.data.source_lang, config.data.target_lang

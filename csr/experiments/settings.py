@@ -152,7 +152,7 @@ class Restoring(Training):
 
 
 @dataclass(frozen=True)
-class Synthetic:
+class Synthetic(switching.TranslatedWords):
     """Synthetic pairs, whose targets are lines of data.monolingual: arms wbt, bt, copy, wbt_csr, bt_csr."""
 
     ratio: float = setting(1.0, low=0.01, help="synthetic pairs for each training pair, drawn anew each epoch")

@@ -12,7 +12,7 @@ from csr.induction import quality
 from csr.lexicon import Lexicon, read_lexicon, sidecar
 from csr.settings import build
 from csr.switching.candidates import Source
-from csr.switching.noise import switch_line
+from csr.switching.lines import switch_line
 from csr.switching.settings import Noise
 from csr.switching.streams import Stream
 from csr.text.words import words

@@ -5,69 +5,21 @@ Without Python objects: a sentence is an int32 array, a lexicon the flat arrays 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from csr.switching.compiled_streams import jit, permutation, poisson, random
+from csr.switching.compiled_choice import choose, policy_numbers
+from csr.switching.compiled_streams import jit, permutation, random
 from csr.switching.compiled_words import NO_MARKS, find_units, has_capital
 from csr.switching.encoded import EncodedLexicon
 from csr.switching.forms import find_form
-from csr.switching.noise import FixedSpans, IndependentWords, PoissonSpans, Policy
+from csr.switching.noise import IndependentWords, Policy, rarity
 from csr.switching.streams import Stream
 from csr.switching.symbols import Role, Unit
 
-_POISSON, _INSERT, _FIXED, _OF_WORDS, _OF_SWITCHABLE = range(5)
 _FINAL = np.uint8(Role.FINAL)
 NO_PIECES = np.empty(0, np.int64)
-
-
-@jit
-def choose_words(available, rate, gate, of_words, state):  # type: ignore[no-untyped-def]
-    """Which words ``noise.IndependentWords`` chooses, bool [n_words]."""
-    n = len(available)
-    left = np.empty(n, np.int32)
-    n_left = 0
-    for i in range(n):
-        if available[i]:
-            left[n_left] = i
-            n_left += 1
-    chosen = np.zeros(n, np.bool_)
-    if random(state) >= gate or n_left == 0 or rate == 0:
-        return chosen
-    budget = min(max(1, int(rate * (n if of_words else n_left) + random(state))), n_left)
-    for i in range(budget):
-        j = i + int(random(state) * (n_left - i))
-        left[i], left[j] = left[j], left[i]
-        chosen[left[i]] = True
-    return chosen
-
-
-@jit
-def _choose(available, n_available, policy, rate, length, gate, state):  # type: ignore[no-untyped-def]
-    n = len(available)
-    chosen = np.zeros(n, np.bool_)
-    inserted = np.zeros(n, np.bool_)
-    if policy in (_OF_WORDS, _OF_SWITCHABLE):
-        return choose_words(available, rate, gate, policy == _OF_WORDS, state), inserted
-    budget = min(math.ceil(rate * n - 1e-9), n_available)
-    count = 0
-    order = permutation(state, n)
-    for start in order:
-        if count == budget:
-            break
-        span = int(length)
-        if policy != _FIXED:
-            span = poisson(state, length)
-            while span == 0 and policy == _POISSON:
-                span = poisson(state, length)
-            inserted[start] = span == 0
-        for i in range(start, min(start + span, n)):
-            if available[i] and not chosen[i] and count < budget:
-                chosen[i] = True
-                count += 1
-    return chosen, inserted
 
 
 @jit
@@ -160,23 +112,23 @@ def _permuted(ids, roles, state):  # type: ignore[no-untyped-def]
 @jit
 def noise(  # type: ignore[no-untyped-def]
     ids, marks, aligned, aligned_marks, rate, start, limit,
-    roles, policy, length, gate, unit, mask_share, mask, permute,
+    roles, policy, length, gate, unit, mask_share, mask, permute, weights,
     slots, form_starts, form_pieces, form_entry, form_kind,
     entry_starts, cumulative, candidate, word_starts, word_pieces,
 ):  # fmt: skip
     starts, ends = find_units(ids, marks, roles, unit)
     n = len(starts)
     forms = np.empty(n, np.int32)
-    available = np.ones(n, np.bool_)
+    available = np.ones(n)  # what a policy that draws by weight goes by; 0 where there is no candidate
     n_available = n
     if mask_share < 1.0:
         n_available = 0
         for i in range(n):
             forms[i] = find_form(ids, starts[i], ends[i], slots, form_starts, form_pieces)
-            available[i] = forms[i] >= 0
-            n_available += available[i]
+            n_available += forms[i] >= 0
+            available[i] = 0.0 if forms[i] < 0 else weights[form_entry[forms[i]]] if len(weights) else 1.0
     state = np.array([start], np.uint64)
-    chosen, inserted = _choose(available, n_available, policy, rate, length, gate, state)
+    chosen, inserted = choose(available, n_available, policy, rate, length, gate, len(weights) > 0, state)
     # What stands for a word: a form of a candidate, -1 for the mask of a run that starts here, -2 for nothing.
     picked = np.empty(n, np.int32)
     masking = False
@@ -273,17 +225,6 @@ def _stats(chosen, n_available, before, after, limit):  # type: ignore[no-untype
 STATS = ("sentences", "words", "covered", "switched", "spans", "touched", "fell_back", "pieces_before", "pieces_after")
 
 
-def _policy_numbers(policy: Policy) -> tuple[int, float, float]:
-    match policy:
-        case PoissonSpans(_, mean_span, insert):
-            return (_INSERT if insert else _POISSON), math.exp(-mean_span), 1.0
-        case FixedSpans(_, span):
-            return _FIXED, float(span), 1.0
-        case IndependentWords(_, gate, share_of):
-            return (_OF_WORDS if share_of == "words" else _OF_SWITCHABLE), 0.0, gate
-    raise TypeError(f"no compiled twin of {type(policy).__name__}")
-
-
 class Switcher:
     """Replaces words of encoded sentences by translations, or runs of words by a mask: ``noise.add_noise``.
 
@@ -296,6 +237,8 @@ class Switcher:
         unit: what is replaced. The lexicon of ``Unit.PIECE`` holds pieces.
         mask: id of the mask, for policies that insert it and for ``mask_share``.
         mask_share: probability that a run of chosen words becomes one mask.
+        counts: of each lexicon, how often a text has its words (``compiled_choice.entry_counts``): for a policy that
+            chooses rare words first.
     """
 
     def __init__(
@@ -311,13 +254,20 @@ class Switcher:
         mask: int = -1,
         mask_share: float = 0.0,
         permute: bool = False,
+        counts: Sequence[np.ndarray] = (),
     ) -> None:
         if mask < 0 and (mask_share > 0 or getattr(policy, "insert", False)):
             raise ValueError(f"mask must be the id of the mask where one is put in, got {mask}")
         lexicons = [lexicon] if isinstance(lexicon, EncodedLexicon) else lexicon
-        number, length, gate = _policy_numbers(policy)
+        rare_first = isinstance(policy, IndependentWords) and policy.rare_first
+        if rare_first and len(counts) != len(lexicons):
+            raise ValueError(f"counts must be of {len(lexicons)} lexicons for rare words first, got {len(counts)}")
+        number, length, gate = policy_numbers(policy)
         head = (fixed(roles), number, length, gate, int(unit), mask_share, mask, permute)
-        self.settings = [(*head, *map(fixed, one.arrays())) for one in lexicons]
+        weights = [rarity(of) for of in counts] if rare_first else [np.empty(0)] * len(lexicons)
+        self.settings = [
+            (*head, fixed(own), *map(fixed, one.arrays())) for one, own in zip(lexicons, weights, strict=True)
+        ]
         self.rate = policy.rate
         self.seed = seed
         self.max_length = max_length

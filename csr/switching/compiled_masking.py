@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from csr.switching.compiled import choose_words, fixed
+from csr.switching.compiled import fixed
+from csr.switching.compiled_choice import choose_words
 from csr.switching.compiled_streams import jit, random
 from csr.switching.compiled_words import NO_MARKS, find_words, marked_words
 from csr.switching.encoded import EncodedLexicon
@@ -86,7 +87,7 @@ def _mask_and_switch(  # type: ignore[no-untyped-def]
         forms[i] = find_form(ids, starts[i], ends[i], slots, form_starts, form_pieces)
         available[i] = forms[i] >= 0 and not predicted[starts[i] : ends[i]].any()
     picked = np.full(len(starts), -1, np.int32)  # the form that stands for a word
-    chosen = choose_words(available, switch_rate, gate, of_words, state)
+    chosen = choose_words(available, switch_rate, gate, of_words, False, state)
     total = n
     for i in range(len(starts)):
         if chosen[i]:

@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from csr.lexicon import Languages, Lexicon
-from csr.switching.noise import SwitchedLine, runs
+from csr.switching.lines import SwitchedLine
+from csr.switching.noise import runs
 from csr.switching.streams import Stream
 from csr.text.forms import folded, title
 

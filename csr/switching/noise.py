@@ -11,14 +11,13 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from types import MappingProxyType
+from typing import Any, Literal, Protocol, get_args
 
 from csr.lexicon import Lexicon
 from csr.switching.streams import Stream
-from csr.text.forms import CASES, lower, normalized, title
-from csr.text.words import segments, switchable
-
-MASK = "<mask>"
+from csr.text.forms import CASES, lower, title
+from csr.text.words import switchable
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,11 @@ class Chosen:
 class Policy(Protocol):
     """Chooses the words to replace."""
 
-    def choose(self, available: Sequence[bool], rate: float, stream: Stream) -> Chosen:
-        """Choose among the words that are available (have a candidate), for a rate in [0, 1]."""
+    def choose(self, available: Sequence[float], rate: float, stream: Stream) -> Chosen:
+        """Choose among the words that are available (have a candidate), for a rate in [0, 1].
+
+        A number above 0 says that a word is; to a policy that draws by weight it is the weight.
+        """
 
     @property
     def rate(self) -> float:
@@ -66,9 +68,9 @@ class PoissonSpans:
         if not self.mean_span > 0:
             raise ValueError(f"mean_span must be positive, got {self.mean_span}")
 
-    def choose(self, available: Sequence[bool], rate: float, stream: Stream) -> Chosen:
+    def choose(self, available: Sequence[float], rate: float, stream: Stream) -> Chosen:
         """Choose the words; see ``Policy``."""
-        budget = min(_budget(rate, len(available)), sum(available))
+        budget = min(_budget(rate, len(available)), sum(map(bool, available)))
         chosen: set[int] = set()
         inserted = []
         exp_minus_mean = math.exp(-self.mean_span)
@@ -98,9 +100,9 @@ class FixedSpans:
         if self.span < 1:
             raise ValueError(f"span must be at least 1, got {self.span}")
 
-    def choose(self, available: Sequence[bool], rate: float, stream: Stream) -> Chosen:
+    def choose(self, available: Sequence[float], rate: float, stream: Stream) -> Chosen:
         """Choose the words; see ``Policy``."""
-        budget = min(_budget(rate, len(available)), sum(available))
+        budget = min(_budget(rate, len(available)), sum(map(bool, available)))
         chosen: set[int] = set()
         for start in stream.permutation(len(available)):
             if len(chosen) == budget:
@@ -128,11 +130,14 @@ class IndependentWords:
 
     # Deviation: the paper leaves the reading open. With ``words`` both halves of its sentence hold, the rate means
     # what it means for spans, and a model sees as many replaced words whatever its lexicon covers.
+
+    With ``rare_first`` the words are drawn by weight, one after another, instead of alike: ``rarity``.
     """
 
     rate: float = 0.03
     gate: float = 0.5
     share_of: ShareOf = "words"
+    rare_first: bool = False
 
     def __post_init__(self) -> None:
         _check_share("rate", self.rate)
@@ -140,7 +145,7 @@ class IndependentWords:
         if self.share_of not in get_args(ShareOf):
             raise ValueError(f"share_of must be {' or '.join(get_args(ShareOf))}, got {self.share_of!r}")
 
-    def choose(self, available: Sequence[bool], rate: float, stream: Stream) -> Chosen:
+    def choose(self, available: Sequence[float], rate: float, stream: Stream) -> Chosen:
         """Choose the words; see ``Policy``."""
         left = [i for i, can in enumerate(available) if can]
         if stream.random() >= self.gate or not left or rate == 0:
@@ -148,9 +153,33 @@ class IndependentWords:
         n_counted = len(available) if self.share_of == "words" else len(left)
         budget = min(max(1, int(rate * n_counted + stream.random())), len(left))
         for i in range(budget):
-            j = i + stream.below(len(left) - i)
+            if self.rare_first:
+                j = i + _weighted([available[word] for word in left[i:]], stream)
+            else:
+                j = i + stream.below(len(left) - i)
             left[i], left[j] = left[j], left[i]
         return Chosen(sorted(left[:budget]), [])
+
+
+def rarity(count: Any) -> Any:
+    """The weight of a word that a text has so often: rare words first.
+
+    >>> rarity(0), rarity(3)
+    (1.0, 0.25)
+    """
+    return 1 / (1 + count)
+
+
+def _weighted(weights: Sequence[float], stream: Stream) -> int:
+    """The index of one of the weights, drawn by them."""
+    total = 0.0
+    for weight in weights:
+        total += weight
+    rest, j = stream.random() * total, 0
+    while j < len(weights) - 1 and rest >= weights[j]:
+        rest -= weights[j]
+        j += 1
+    return j
 
 
 @dataclass(frozen=True)
@@ -213,6 +242,7 @@ def add_noise(
     mask_share: float = 0.0,
     aligned: Sequence[str] = (),
     target_language: str | None = None,
+    counts: Mapping[str, int] = MappingProxyType({}),
 ) -> Noised:
     """Replace words of a sentence by candidates drawn by weight, or runs of words by a mask.
 
@@ -226,9 +256,10 @@ def add_noise(
         aligned: words of the sentence's translation: candidates among them, in any case, go before the others. Where
             neighbouring words are replaced by neighbours there, these keep their order there: an aligned phrase.
         target_language: of candidates and aligned words; it says what the cases are.
+        counts: how often a text has a word, for a policy that goes by it.
     """
     _check_share("mask_share", mask_share)
-    available = [mask_share >= 1 or covered(word, lexicon) for word in words]
+    available = [rarity(counts.get(w, 0)) if mask_share >= 1 or covered(w, lexicon) else 0.0 for w in words]
     chosen = policy.choose(available, policy.rate if rate is None else rate, stream)
     new: dict[int, str] = {}
     masked = []
@@ -313,74 +344,3 @@ def _draw(probs: Mapping[str, float], stream: Stream) -> str:
     total = sum(probs.values())
     cumulative = list(itertools.accumulate(prob / total for prob in probs.values()))
     return list(probs)[min(bisect.bisect_right(cumulative, stream.random()), len(probs) - 1)]
-
-
-@dataclass(frozen=True)
-class SwitchedLine:
-    """A line of text as segments, and what replaces some of them."""
-
-    segments: list[str]
-    switched: dict[int, str]  # segment -> its replacement; "" where a mask before it stands for it
-    n_words: int
-    n_covered: int
-    n_replaced: int
-    positions: tuple[int, ...]  # the replaced words, counted among the words
-
-    def text(self, pattern: str = "{}") -> str:
-        """The switched line, each replacement written into a pattern.
-
-        Words that touch, as in Chinese, get a space between their translations.
-        """
-        parts = []
-        for i, segment in enumerate(self.segments):
-            new = self.switched.get(i)
-            if new and self.switched.get(i - 1):
-                parts.append(" ")
-            parts.append(segment if new is None else pattern.format(new) if new else "")
-        return "".join(parts)
-
-
-def switch_line(
-    line: str,
-    lexicon: Lexicon,
-    policy: Policy,
-    stream: Stream,
-    *,
-    rate: float | None = None,
-    mask_share: float = 0.0,
-    aligned: Sequence[str] = (),
-    language: str | None = None,
-    target_language: str | None = None,
-) -> SwitchedLine:
-    """Switch words of a line of text; punctuation, spaces, numbers and addresses stay, but those inside a mask.
-
-    The line is normalized first, as the text of models is. The lexicon is expected with its words in every case
-    (``Lexicon.cased``). The other arguments are those of ``add_noise``, and the language the line is cut into words by.
-    """
-    cut = segments(normalized(line), language)
-    at = [i for i, (_, is_word) in enumerate(cut) if is_word]
-    words = [cut[i][0] for i in at]
-    new = add_noise(
-        words,
-        lexicon,
-        policy,
-        stream,
-        rate=rate,
-        mask_share=mask_share,
-        aligned=aligned,
-        target_language=target_language,
-    )
-    switched = {at[i]: candidate for i, candidate in new.words.items()}
-    for start, end in new.masked:
-        switched |= dict.fromkeys(range(at[start], at[end - 1] + 1), "")
-        switched[at[start]] = MASK
-    for i in new.inserted:
-        switched[at[i]] = f"{MASK} {switched.get(at[i], cut[at[i]][0])}".rstrip()
-    return SwitchedLine(
-        [text for text, _ in cut],
-        switched,
-        len(words),
-        sum(covered(word, lexicon) for word in words),
-        new.n_replaced,
-        tuple(sorted([*new.words, *(i for start, end in new.masked for i in range(start, end))])),
-    )

@@ -203,7 +203,33 @@ class Noise:
 
 
 # Every word that has a translation becomes one of them: word-for-word translation, as Hu et al. 2019 back-translate.
-WORD_FOR_WORD = Noise(policy="independent", rate=1.0, gate=1.0, stop_words=("none",))
+WORD_FOR_WORD = Noise(policy="independent", rate=1.0, gate=1.0, share_of="switchable", stop_words=("none",))
+
+
+@dataclass(frozen=True)
+class TranslatedWords:
+    """Which words of a line word-for-word back-translation translates."""
+
+    word_rate: float = setting(
+        1.0, low=0, high=1, help="words: share of the words with a translation that become one, 0 to 1"
+    )
+    rare_first: bool = setting(
+        False,
+        help="words, at a rate below 1: draw them with chances inverse to how often the pairs have them, not alike",
+        source="rare words: Fadaee et al. 2017",
+    )
+
+    def check(self, prefix: str) -> None:
+        """Raise ConfigError for rare words first where all words are translated."""
+        if self.rare_first and self.word_rate == 1:
+            rate = name_of(prefix, "word_rate")
+            raise ConfigError(f"{name_of(prefix, 'rare_first')}: expected with {rate} below 1, found 1: all words")
+
+    @property
+    def policy(self) -> IndependentWords:
+        """The policy, which chooses the words."""
+        return IndependentWords(self.word_rate, 1.0, "switchable", self.rare_first)
+
 
 _PAPER = Noise(policy="independent", rate=0.03, temperature=3.0, min_weight=0.02, min_length=4)
 

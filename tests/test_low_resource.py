@@ -181,6 +181,32 @@ def test_the_reverse_model_is_trained_once_for_all_arms_that_want_it():
     assert [command[1], command[command.index("--target-lang") + 1]] == ["monolingual/bin", "de"]
 
 
+def test_text_in_the_target_language_alone_is_back_translated(tmp_path, monkeypatch):
+    config = build({"data": {**DATA, "monolingual": TEXTS[1:]}, "arms": ["bt"]}, Config)
+    for folder in ("data", "monolingual/bin", "seed-1/reverse"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "data/dict.txt").write_text("a 1\n")
+    (tmp_path / low_resource.MONOLINGUAL).write_text('{"lines": {"train.en": 2}}')
+
+    def generate(command: list[str], folder: Path, n_lines: int, run: Path, threads: int, out: str) -> None:
+        assert n_lines == 2
+        assert (run / "monolingual/bin/dict.de.txt").read_text() == "a 1\n"  # fairseq asks for it
+        write(run / folder / out, ["der Hund", ""])
+
+    class Rows:
+        def __init__(self, *files: Path) -> None: ...
+
+        def write(self, lines: list[str], prefix: Path) -> None:
+            write(Path(f"{prefix}.bin"), lines)
+
+    monkeypatch.setattr(low_resource.fairseq, "generate", generate)
+    monkeypatch.setattr(low_resource, "Vocabulary", Rows)
+    low_resource.back_translate(config, 1, tmp_path, [])
+    made = tmp_path / "seed-1/reverse/synthetic"
+    assert (made / "train.de.bin").read_text() == "der Hund\n\n"
+    assert json.loads((made / "timing.json").read_text())["empty"] == 1
+
+
 def test_arms_without_a_model_translate_by_the_best_candidate_or_copy(tmp_path):
     config = build({"data": DATA, "arms": ["lexicon_only", "source_only"]}, Config)
     for folder in ("data/text", "lexicon"):

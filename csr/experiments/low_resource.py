@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from csr.errors import ConfigError
 from csr.experiments import stages
 from csr.experiments.commands import flags
 from csr.experiments.stages import PREPARED, SENTENCEPIECE, STAGES, Stage, lexicon_file, stage_folder
-from csr.files import read_json, read_lines, write_json, write_text
+from csr.files import read_json, read_lines, write_json, write_text, write_whole
 from csr.running import fairseq
 from csr.running.fairseq import identity
 from csr.running.steps import FilePath, Step
@@ -173,6 +174,9 @@ def back_translate(config: Any, seed: int, run: Path, command: Sequence[str]) ->
     folder, language = stage_folder("reverse", seed), config.data.source_lang
     n_lines = read_json(run / MONOLINGUAL)["lines"][f"train.{config.data.target_lang}"]
     start = time.monotonic()
+    # fairseq looks for the dictionary of both languages beside the text; of one alone, csr prepare-text writes its own.
+    with write_whole(run / f"monolingual/bin/dict.{language}.txt") as part:
+        shutil.copyfile(run / "data/dict.txt", part)
     fairseq.generate(command, folder, n_lines, run, config.threads, "synthetic.hyp")
     out = run / synthetic_folder(seed)
     out.mkdir(exist_ok=True)

@@ -1,6 +1,6 @@
 """One step of a run: ``python -m csr.step PARENT GPUS LABEL LOG ARGUMENTS...`` runs ``csr ARGUMENTS``.
 
-The step is killed with the process PARENT, sees one card if it asks for any (GPUS), writes what it prints to LOG, and
+The step is killed with the process PARENT, sees as many cards as it asks for (GPUS), writes what it prints to LOG, and
 says in ``logs/events.jsonl`` when it starts and how it ends, for ``csr run`` to show.
 """
 
@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Sequence
 
 from csr.process import die_with
-from csr.running.cards import one_card
+from csr.running.cards import held_cards
 from csr.running.steps import EVENTS
 
 
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         from csr.cli import main as csr
 
-        with one_card() if int(gpus) else contextlib.nullcontext():
+        with held_cards(int(gpus)) if int(gpus) else contextlib.nullcontext():
             status = csr(command)
     except SystemExit as error:  # argparse
         status = error.code if isinstance(error.code, int) else 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import subprocess
@@ -10,12 +11,16 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from fairseq.data import ListDataset
+from fairseq.data.iterators import EpochBatchIterator, GroupedIterator
 
 from csr.cli import main
 from csr.errors import DataError
+from csr.experiments import commands
 from csr.files import write_json
 from csr.process import locked
-from csr.running.cards import SHARED, cards, one_card, share_cards
+from csr.running.cards import SHARED, cards, held_cards, share_cards
 from csr.running.engine import Batch
 from csr.running.status import status
 from csr.running.steps import EVENTS, STEPS, Step, as_config
@@ -43,9 +48,9 @@ def test_cards_are_those_that_may_be_used(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_each_training_sees_a_card_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pretend_cards(tmp_path, 2, monkeypatch)
-    show = "import os; from pathlib import Path; from csr.running.cards import one_card\n"
-    show += f"with one_card(Path({str(tmp_path / 'locks')!r})): print(os.environ['CUDA_VISIBLE_DEVICES'])"
-    with one_card(tmp_path / "locks"):
+    show = "import os; from pathlib import Path; from csr.running.cards import held_cards\n"
+    show += f"with held_cards(1, Path({str(tmp_path / 'locks')!r})): print(os.environ['CUDA_VISIBLE_DEVICES'])"
+    with held_cards(1, tmp_path / "locks"):
         assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
         other = subprocess.run([sys.executable, "-c", show], capture_output=True, text=True, check=True)
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
@@ -56,10 +61,10 @@ def test_each_training_sees_a_card_of_its_own(tmp_path: Path, monkeypatch: pytes
 
 def test_two_steps_at_once_share_no_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
-    with one_card(tmp_path):
+    with held_cards(1, tmp_path):
         first = os.environ["CUDA_VISIBLE_DEVICES"]
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")  # what another step starts from
-        with one_card(tmp_path):
+        with held_cards(1, tmp_path):
             assert {first, os.environ["CUDA_VISIBLE_DEVICES"]} == {"4", "6"}
 
 
@@ -70,14 +75,63 @@ def test_steps_share_a_card_where_they_may(tmp_path: Path, monkeypatch: pytest.M
         for _ in range(4):
             monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
             assert share_cards(2) == 4
-            stack.enter_context(one_card(tmp_path))
+            stack.enter_context(held_cards(1, tmp_path))
             seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
     assert seen == ["4", "6", "4", "6"]
 
 
+def test_a_step_of_two_cards_waits_for_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of four cards one step holds one, so that another takes two of the rest, and a third step the last one."""
+    seen = []
+    with contextlib.ExitStack() as stack:
+        for n in (1, 2, 1):
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+            stack.enter_context(held_cards(n, tmp_path))
+            seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
+    assert seen == ["0", "1,2", "3"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")  # what a batch system gave: nobody else may have them
+    with held_cards(1, tmp_path):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+        with held_cards(2, tmp_path):
+            assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"
+
+
+def test_more_cards_than_there_are_is_said_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretend_cards(tmp_path, 2, monkeypatch)
+    for name in "ab":
+        (tmp_path / name).touch()
+    (tmp_path / "a.yaml").write_text(
+        f"data: {{source_lang: de, target_lang: en, src: {tmp_path}/a, tgt: {tmp_path}/b}}\nrestore: {{gpus: 4}}\n"
+    )
+    assert main(["run", str(tmp_path / "a.yaml"), "--out", str(tmp_path / "run")]) == 2
+    assert "csr run: restore seed 1: gpus: expected 4 cards, found 2" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("n", "update_freq"), [(2, 4), (3, 3), (8, 8)])
+def test_cards_share_the_batches_of_each_update(n: int, update_freq: int) -> None:
+    """An update sees the same batches whether one card takes them one after another, or each card its part."""
+    dataset = ListDataset([torch.tensor(i) for i in range(96)], [1] * 96)
+    batches = [[i, i + 1] for i in range(0, 96, 2)]
+
+    def updates(card: int, of: int, each: int) -> list[list[int]]:
+        epoch = EpochBatchIterator(
+            dataset, lambda rows: [int(row) for row in rows], batches, seed=3, num_shards=of, shard_id=card
+        )
+        grouped = GroupedIterator(epoch.next_epoch_itr(shuffle=True), each)
+        return [sorted(i for batch in update for i in batch) for update in grouped]
+
+    each, size, _ = commands.cards(n, update_freq, 100)
+    shared = zip(*(updates(card, n, each) for card in range(n)), strict=True)
+    assert size == 100
+    assert [sorted(itertools.chain(*parts)) for parts in shared] == updates(0, 1, update_freq)
+
+
 def test_one_card_or_none_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-8932f937")
-    with one_card(tmp_path / "none"):
+    with held_cards(1, tmp_path / "none"):
         assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-8932f937"
     assert not (tmp_path / "none").exists()
 
@@ -121,7 +175,7 @@ def test_status_of_a_run_that_goes_on(run: Path, capsys: pytest.CaptureFixture[s
         assert main(["status", str(run)]) == 0
     assert capsys.readouterr().out == (
         f"{run}: running; 1 of 4 steps done\n"
-        "  runs: csr seed 1: update 240 of 300, loss 4.25, 2 min 0 s left\n"  # 60 updates at 0.5 a second
+        "  runs: csr seed 1: update 240 of 300, loss 4.25, 0.5 updates/s, 2 min 0 s left\n"  # 60 updates
         f"  failed: distance; log: {run}/logs/distance.log\n"
     )
 

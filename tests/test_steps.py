@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import importlib.util
 import json
 import os
 import types
@@ -13,9 +14,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from fairseq import options as fairseq_options
 
 from csr.errors import ConfigError
-from csr.experiments.kinds import EXPERIMENTS, kind_of
+from csr.experiments import translation
+from csr.experiments.kinds import EXPERIMENTS, check_packages, kind_of, training_job
 from csr.running.steps import Step, as_config, from_config, selected, targets
 from csr.settings import as_mapping, build
 
@@ -137,8 +140,8 @@ VARIANTS: list[dict[str, Any]] = [
     {"pretrain": {"start": "e"}},
     {"restore": SHORT, "finetune": SHORT, "backbone": {"train": SHORT}},
 ]
-# What a person reads, and nothing else: shown where a file is missing, printed below a table.
-FOR_PEOPLE = {"data.origin", "notes"}
+# What a person reads, and nothing else: shown where a file is missing, printed below a table, drawn as curves.
+FOR_PEOPLE = {"data.origin", "notes", "tensorboard", "wandb"}
 # In nli: without the one a missing dictionary is refused; the other, which needs translations, always is.
 REFUSING = {"lexicon.without", "noise.prefer_aligned"}
 
@@ -230,3 +233,26 @@ def test_every_setting_that_is_accepted_does_something(kind):
     assert {name for name, _, _ in leaves(build(whole, config))} - effective - (
         REFUSING if kind == "nli" else set()
     ) == set()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in EXPERIMENTS if kind != "zero_shot"])
+def test_curves_are_asked_for_on_the_command_line_and_do_nothing_again(kind):
+    whole = {"experiment": kind, **WHOLE[kind]}
+    config = importlib.import_module(EXPERIMENTS[kind]).Config
+    plain = build(whole, config)
+    drawn = build({**whole, "tensorboard": True, "wandb": "mt"}, config)
+    assert shown(drawn) == shown(plain)
+    stage = kind_of(plain).ARMS[0]
+    one, other = (training_job(settings, stage, 1, Path("r")) for settings in (plain, drawn))
+    assert (one.command, one.shown) == (other.command, [])
+    assert other.shown == ["--tensorboard-logdir", f"r/seed-1/{stage}/tensorboard", "--wandb-project", "mt"]
+    parser = fairseq_options.get_training_parser()  # fairseq has these
+    read = parser.parse_known_args(["data", *other.shown])[0]
+    assert (read.tensorboard_logdir, read.wandb_project) == (f"r/seed-1/{stage}/tensorboard", "mt")
+
+
+def test_a_package_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    settings = build({**WHOLE["translation"], "wandb": "mt"}, translation.Config)
+    with pytest.raises(ConfigError, match=r"wandb: expected the package wandb, found none; pip install '.*\[wandb\]'"):
+        check_packages(settings)

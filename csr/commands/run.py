@@ -12,7 +12,7 @@ from typing import Any
 
 from csr.commands.options import positive
 from csr.errors import ConfigError
-from csr.experiments.kinds import check_files, kind_of, read_config, writing_kind_of
+from csr.experiments.kinds import check_files, check_packages, kind_of, read_config, training_job, writing_kind_of
 from csr.running import fairseq
 from csr.running.cards import share_cards
 from csr.running.engine import Batch, planned_steps, run_steps
@@ -93,6 +93,7 @@ def run(arguments: argparse.Namespace) -> None:
         for name, reason in planned_steps(steps, folder, arguments.until):
             print(f"{name}: {reason}")
         return
+    check_packages(config)
     batch = Batch(arguments.executor, arguments.profile, arguments.jobs)
     if arguments.jobs and not (arguments.executor or arguments.profile):
         raise ConfigError("--jobs: expected with --executor or --profile; on this machine --cores says how many")
@@ -114,14 +115,14 @@ def args(arguments: argparse.Namespace) -> None:
     else:
         kind = kind_of(config)
         stage = _known("--stage", arguments.stage, (*kind.STAGES, "generate"))
-        print(shlex.join(kind.job(config, stage, seed, folder, folder).command))
+        job = training_job(config, stage, seed, folder, folder)
+        print(shlex.join([*job.command, *job.shown]))
 
 
 def _train(arguments: argparse.Namespace) -> None:
     config, run = _read_run(arguments)
-    kind = kind_of(config)
-    stage = _known("--stage", arguments.stage, kind.STAGES)
-    fairseq.train(kind.job(config, stage, arguments.seed, done=run), run, config.threads)
+    stage = _known("--stage", arguments.stage, kind_of(config).STAGES)
+    fairseq.train(training_job(config, stage, arguments.seed, done=run), run, config.threads)
 
 
 def _back_translate(arguments: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,22 @@ def best_checkpoint(folder: Path, metric: str, patience: int) -> list[str]:
     return found + flags(patience=patience, no_epoch_checkpoints=True)
 
 
+def cards(n: int, update_freq: int, size: int) -> tuple[int, int, list[str]]:
+    """What each of ``n`` cards takes of an update, so that it is that of one card: its batches, their size, and flags.
+
+    The cards share the batches, the same ones if ``n`` divides their number; else batches are smaller.
+
+    >>> cards(4, 8, 4096)[:2], cards(4, 2, 4096)[:2]
+    ((2, 4096), (1, 2048))
+    """
+    shared = math.gcd(n, update_freq)
+    # fairseq's default backend needs a use of every weight on every card, and activations that stay; and it sends a
+    # checkpoint to the other cards as data that torch refuses to read there.
+    several = flags(ddp_backend="legacy_ddp", load_checkpoint_on_all_dp_ranks=True) if n > 1 else []
+    found = [*flags(distributed_world_size=n), *several]
+    return update_freq // shared, size * shared // n, found
+
+
 def log(updates: int) -> list[str]:
     """Flags of the log: some fifty lines, at least one in a hundred updates."""
     return flags(log_format="json", log_interval=max(1, min(100, updates // 50)))
@@ -148,13 +165,15 @@ def selection(rule: str) -> list[str]:
 
 def writing(settings: Training, seed: int, workers: int, folder: Path, keep_every: int | None = None) -> list[str]:
     """Flags of training to write text: loss, schedule, batches, and checkpoints in the stage's folder."""
+    update_freq, max_tokens, shared = cards(settings.gpus, settings.update_freq, settings.max_tokens)
     return [
         *memory(settings),
         *dropouts(settings),
         *flags(criterion="label_smoothed_cross_entropy", label_smoothing=settings.label_smoothing),
         *adam(),
         *polynomial(settings.lr, settings.warmup, settings.updates),
-        *flags(max_tokens=settings.max_tokens, update_freq=settings.update_freq, seed=seed, num_workers=workers),
+        *flags(max_tokens=max_tokens, update_freq=update_freq, seed=seed, num_workers=workers),
+        *shared,
         *checkpoints(folder, settings.save_every, keep_every),
         *flags(skip_invalid_size_inputs_valid_test=True),
         *log(settings.updates),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
+import importlib.util
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -10,8 +12,9 @@ from typing import Any, Protocol, cast
 from csr.backbone.checkpoints import check_start
 from csr.backbone.presets import preset_named
 from csr.data.subwords import read_dictionary
-from csr.errors import ConfigError
-from csr.experiments.settings import Backbone
+from csr.errors import ConfigError, install
+from csr.experiments.commands import flags
+from csr.experiments.settings import Backbone, StagedExperiment
 from csr.files import PathLike
 from csr.running.fairseq import Job
 from csr.running.steps import Step
@@ -80,6 +83,22 @@ def writing_kind_of(config: Any) -> WritingKind:
     if not hasattr(kind, "generate"):
         raise ConfigError(f"experiment: expected a kind whose arms write outputs, found {config.experiment}")
     return cast(WritingKind, kind)
+
+
+def training_job(config: Any, stage: str, seed: int, run: Path = Path(), done: Path | None = None) -> Job:
+    """A stage's run of fairseq-train with what the settings show of it; arguments as ``Kind.job`` has them."""
+    job = kind_of(config).job(config, stage, seed, run, done)
+    if not isinstance(config, StagedExperiment):
+        return job
+    curves = run / job.folder / "tensorboard" if config.tensorboard else None
+    return dataclasses.replace(job, shown=flags(tensorboard_logdir=curves, wandb_project=config.wandb))
+
+
+def check_packages(config: Any) -> None:
+    """Raise ConfigError for a setting whose package is not installed; fairseq would pass over it in silence."""
+    for name in ("tensorboard", "wandb"):
+        if getattr(config, name, None) and importlib.util.find_spec(name) is None:
+            raise ConfigError(f"{name}: expected the package {name}, found none; {install(name)}")
 
 
 def read_config(path: PathLike, overrides: Sequence[str] = ()) -> Any:

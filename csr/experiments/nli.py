@@ -11,7 +11,7 @@ from typing import Literal
 from csr.errors import ConfigError, DataError
 from csr.experiments import commands, stages
 from csr.experiments.commands import flags
-from csr.experiments.settings import Backbone, Experiment, Text, Training, expect_known
+from csr.experiments.settings import Backbone, StagedExperiment, Text, Training, expect_known
 from csr.experiments.stages import PREPARED, SENTENCEPIECE, Stage, lexicon_file, stage_folder, start_model
 from csr.files import read_object, write_json
 from csr.running.fairseq import Job
@@ -81,7 +81,7 @@ class Classification:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Experiment):
+class Config(StagedExperiment):
     """One experiment: its data, arms and seeds."""
 
     experiment: Literal["nli"] = "nli"
@@ -150,8 +150,8 @@ def job(config: Config, stage: str, seed: int, run: Path = Path(), done: Path | 
         training,
         flags(finetune_from_model=run / start if start else None),
     )
-    updates = config.restore.updates if spec.restore else None
-    return Job(command, folder, updates, [*inputs, *lexicons], start, best=not spec.restore)
+    updates, gpus = (config.restore.updates, config.restore.gpus) if spec.restore else (None, 1)
+    return Job(command, folder, updates, [*inputs, *lexicons], start, gpus=gpus, best=not spec.restore)
 
 
 def _epochs(config: Config, stage: str, done: Path | None) -> int:
@@ -182,8 +182,7 @@ def _classification(config: Config, seed: int, folder: Path, epochs: int) -> lis
 
 def generate_command(config: Config, arm: str, seed: int, run: Path = Path()) -> list[str]:
     """The csr command that labels the test sets with an arm's model."""
-    folder = run / stage_folder(arm, seed)
-    return ["csr", "classify", *flags(checkpoint=folder / "model.pt", data=run / "data/bin", out=folder)]
+    return ["csr", "generate", str(run), *flags(arm=arm, seed=seed)]
 
 
 def generate(config: Config, arm: str, seed: int, run: Path) -> None:

@@ -11,7 +11,7 @@ from csr.backbone.pieces import PieceModel
 from csr.backbone.trim import Use
 from csr.data.subwords import read_dictionary
 from csr.errors import ConfigError
-from csr.experiments.commands import precision
+from csr.experiments.commands import cards, precision
 from csr.experiments.translation import Config
 
 _PRECISIONS = ((("fp32", False), ("bf16", False), ("bf16", True)), (("fp32", False), ("fp16", False), ("fp16", True)))
@@ -42,6 +42,7 @@ def plans(config: Config, length: int) -> Iterator[Plan]:
         DataError: a file of the backbone, the text or the lexicons is missing or damaged.
     """
     stage = max((config.restore, config.finetune), key=lambda training: training.max_tokens)
+    _, max_tokens, _ = cards(stage.gpus, stage.update_freq, stage.max_tokens)
     chosen = Setup(
         precision(stage.precision), stage.memory_efficient, stage.freeze_embeddings, stage.checkpoint_activations
     )
@@ -50,7 +51,7 @@ def plans(config: Config, length: int) -> Iterator[Plan]:
             _PRECISIONS[chosen.precision == "fp16"], (False, True), (False, True)
         ):
             setup = Setup(numbers, efficient, freeze, checkpoint)  # type: ignore[arg-type]
-            memory = estimate(sizes, setup, stage.max_tokens, min(length, sizes.positions))
+            memory = estimate(sizes, setup, max_tokens, min(length, sizes.positions))
             yield Plan(name, sizes, setup, memory, chosen=name == "full" and setup == chosen)
 
 

@@ -117,6 +117,9 @@ class Training:
     warmup: int = setting(2500, low=0)
     max_tokens: int = setting(4096, low=1)
     update_freq: int = setting(1, low=1)
+    gpus: int = setting(
+        1, low=1, help="cards that share the batches of an update: update_freq, then max_tokens are of them together"
+    )
     dropout: float = setting(0.3, low=0, high=1)
     attention_dropout: float = setting(0.1, low=0, high=1)
     label_smoothing: float = setting(0.2, low=0, high=1)
@@ -331,6 +334,14 @@ class Experiment:
         """Raise ConfigError for arms or seeds given twice, or none."""
         expect_unique(f"{prefix}arms", getattr(self, "arms"))  # noqa: B009
         expect_unique(f"{prefix}seeds", self.seeds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagedExperiment(Experiment):
+    """What experiments have whose stages ``csr train`` trains; neither changes a result, nor does anything again."""
+
+    tensorboard: bool = setting(False, help="write the curves of each stage to tensorboard/ in its folder")
+    wandb: str | None = setting(None, help="project of Weights & Biases that gets the curves of each stage")
 
 
 def expect_known(name: str, languages: Sequence[str], known: Sequence[str]) -> None:

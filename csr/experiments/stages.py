@@ -168,7 +168,7 @@ def backbone_job(config: Any, seed: int, run: Path = Path()) -> Job:
         writing(backbone.train, seed, config.workers, run / folder),
     )
     updates = backbone.train.updates
-    return Job(command, folder, updates, [TEXTS_PREPARED], backbone.checkpoint, data=Path("texts/bin"))
+    return Job(command, folder, updates, [TEXTS_PREPARED], backbone.checkpoint, Path("texts/bin"), backbone.train.gpus)
 
 
 def restore_flags(noise: Noise, spec: Stage, lexicons: Sequence[Path] = (), reverse: Sequence[Path] = ()) -> list[str]:
@@ -189,7 +189,7 @@ def train_step(config: Any, job: Job, stage: str, seed: int, settings: Any = Non
         [job.folder / "model.pt", job.folder / "timing.json"],
         settings=[identity(job.command), settings],
         threads=config.threads,
-        gpus=1,
+        gpus=job.gpus,
     )
 
 

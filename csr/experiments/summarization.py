@@ -14,11 +14,11 @@ from csr.experiments.commands import flags
 from csr.experiments.settings import (
     Backbone,
     Dynamics,
-    Experiment,
     FinalTraining,
     Generate,
     Lexicon,
     SourceNoise,
+    StagedExperiment,
     Training,
     expect_known,
 )
@@ -71,7 +71,7 @@ class Documents:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Experiment):
+class Config(StagedExperiment):
     """One experiment: a direction, its arms and its seeds."""
 
     experiment: Literal["summarization"] = "summarization"

@@ -15,13 +15,13 @@ from csr.experiments.settings import (
     Backbone,
     Distance,
     Dynamics,
-    Experiment,
     FinalTraining,
     Generate,
     Lexicon,
     Restoring,
     Scores,
     SourceNoise,
+    StagedExperiment,
     Synthetic,
     Text,
     expect_known,
@@ -102,7 +102,7 @@ class Bitext:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Experiment):
+class Config(StagedExperiment):
     """One experiment: a language pair, its arms and its seeds."""
 
     experiment: Literal["translation"] = "translation"
@@ -197,7 +197,8 @@ def job(
         extra,
     )
     updates = None if rule != "last" and config.finetune.patience else training.updates
-    return Job(command, folder, updates, inputs, start, keep_every=keep_every, best=rule != "last")
+    best, gpus = rule != "last", training.gpus
+    return Job(command, folder, updates, inputs, start, gpus=gpus, keep_every=keep_every, best=best)
 
 
 def generate_command(config: Config, arm: str, seed: int, run: Path = Path()) -> list[str]:

@@ -23,7 +23,7 @@ from typing import Any, TextIO
 import csr
 from csr.files import sha256, write_json
 from csr.process import die_with, locked
-from csr.running.cards import cards
+from csr.running.cards import cards, expect_cards
 from csr.running.fairseq import StepError, disk_full
 from csr.running.status import duration, training
 from csr.running.steps import EVENTS, STEPS, Step, as_config, targets
@@ -68,10 +68,14 @@ def run_steps(
         batch: a batch system takes the steps; cores and cards are its business then.
 
     Raises:
-        ConfigError: another csr command works in the folder, or ``until`` names no step.
+        ConfigError: another csr command works in the folder, ``until`` names no step, or a step needs more cards.
         StepError: a step failed; its error and log have been printed. Its ``status`` is 2 if its input was at fault.
     """
     wanted = targets(steps, until)
+    if not batch.options:
+        n_cards = len(cards())
+        for step in steps:
+            expect_cards(step.gpus, n_cards, f"{step.name}: gpus")
     with locked(run) as lock:
         write_settings(settings, run / "config.yaml")
         write_json(run / STEPS, as_config(steps))
@@ -142,7 +146,7 @@ def planned_steps(steps: Sequence[Step], run: Path, until: str = "report") -> It
 
 def _here(cores: int, gpus: int) -> list[str]:
     # Without cards a step runs on the processor, whatever it asks for.
-    return ["--cores", str(cores), *(("--resources", f"gpus={gpus}") if gpus else ())]
+    return ["--cores", str(cores), *(("--resources", f"gpu={gpus}") if gpus else ())]
 
 
 def _snakemake(run: Path, config: Path, wanted: Sequence[str], options: Sequence[str]) -> list[str]:

@@ -22,6 +22,8 @@ from csr.errors import DataError
 from csr.files import read_object, sha256, write_json, write_text
 from csr.process import die_with, locked
 
+_SLURM = ("SLURM_STEP_NODELIST", "SLURM_JOB_NODELIST")
+
 
 class StepError(Exception):
     """A step failed for a reason that its own input does not explain; ``status`` is the exit status it calls for."""
@@ -45,10 +47,14 @@ class Job:
     start: Path | None = None
     """The checkpoint it starts from."""
     data: Path = Path("data/bin")
+    gpus: int = 1
+    """How many cards it needs, where the machine has any."""
     keep_every: int | None = None
     """Checkpoints at multiples of so many updates stay in ``checkpoints``; the command must keep them too."""
     best: bool = False
     """The best checkpoint on the dev set counts, not the last; the command says by what."""
+    shown: Sequence[str] = ()
+    """Flags beside the command that decide nothing: where else its curves are shown."""
 
     @property
     def files(self) -> list[Path]:
@@ -83,7 +89,7 @@ def train(job: Job, run: Path, threads: int) -> None:
         state = _resume_point(work)
         if state is None or job.updates is None or state["updates"] < job.updates:
             with open(log, "a", encoding="utf-8") as stream:
-                _run(job.command, run, threads, log, stdout=stream, lock=lock)
+                _run([*job.command, *job.shown], run, threads, log, stdout=stream, lock=lock)
             state = _resume_point(work)
         if state is None or state["updates"] < (job.updates or 1):
             raise StepError(f"{log}: fairseq-train ended before update {job.updates or 1}")
@@ -228,11 +234,14 @@ def _run(command: Sequence[str], run: Path, threads: int, log: Path, stdout: IO[
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     # Left alone, glibc maps and unmaps the large tensors of every update: up to a fifth of a small model's time.
     memory = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
+    # Within a job of Slurm, fairseq would start as many processes as the job has tasks.
+    ours = {name: value for name, value in os.environ.items() if name not in _SLURM}
+    ours.setdefault("WANDB_NAME", os.path.relpath(log.parent, run.resolve().parent))
     parent = os.getpid()
     status = subprocess.run(
         [sys.executable, "-m", module, *command[1:]],
         cwd=run,
-        env=memory | os.environ | dict.fromkeys(names, str(threads)),
+        env=memory | ours | dict.fromkeys(names, str(threads)),
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=subprocess.STDOUT,

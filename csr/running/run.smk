@@ -18,8 +18,8 @@ for step in reversed(from_config(config)):  # the first rule, which Snakemake be
             settings=lambda wildcards, settings=step.settings: settings,
         threads: step.threads
         resources:
-            gpus=step.gpus,
+            gpu=step.gpus,  # the name that executors know
         log:
             step.log,
         shell:
-            "{STEP} {resources.gpus} {params.label:q} {log:q} {params.command:q}"
+            "{STEP} {resources.gpu} {params.label:q} {log:q} {params.command:q}"

@@ -20,18 +20,21 @@ _TAIL = 1 << 16  # bytes of a log that surely hold its last figures
 
 @dataclass(frozen=True)
 class Training:
-    """How far a training is; ``loss`` in bits per token and ``seconds_left`` None before it is known."""
+    """How far a training is; ``loss`` in bits per token, ``speed`` in updates a second.
+
+    ``total`` is None where the command does not say when it ends, ``seconds_left`` where that cannot be told.
+    """
 
     updates: int
     total: int | None
-    loss: float | None
+    loss: float
+    speed: float
     seconds_left: float | None
 
     def __str__(self) -> str:
         of = f" of {self.total:,}" if self.total else ""
-        loss = "" if self.loss is None else f", loss {self.loss:.2f}"
         left = "" if self.seconds_left is None else f", {duration(self.seconds_left)} left"
-        return f"update {self.updates:,}{of}{loss}{left}"
+        return f"update {self.updates:,}{of}, loss {self.loss:.2f}, {self.speed:.3g} updates/s{left}"
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def training(run: Path, step: Step) -> Training | None:
     except (KeyError, TypeError, ValueError):
         return None
     total = _max_update(step.settings)
-    return Training(updates, total, loss, (total - updates) / speed if total and speed > 0 else None)
+    return Training(updates, total, loss, speed, (total - updates) / speed if total and speed > 0 else None)
 
 
 def duration(seconds: float) -> str:

@@ -22,6 +22,7 @@ GROUPS = {
         "curve": ("curve", "run an experiment over sizes of its training text"),
         "report": ("report", "tables and an HTML page from runs"),
         "translate": ("translate", "translate new text with a model of a run"),
+        "classify": ("classify", "label new text or its tokens with a finetuned model"),
         "transfer": ("transfer", "zero-shot translation: each run's models on every run's test set"),
         "estimate": ("estimate", "say how much memory an experiment takes"),
         "args": ("run", "print the fairseq command of a stage"),
@@ -54,7 +55,6 @@ GROUPS = {
     },
     "Evaluation": {
         "evaluate": ("evaluate", "score system outputs"),
-        "classify": ("tasks", "label inference data with a finetuned model"),
         "zero-shot": ("zero_shot", "fine-tune an encoder on one language, score it on others"),
         "distance": ("distance", "measure how far apart a checkpoint keeps two languages"),
         "dynamics": ("dynamics", "distance and BLEU over updates, from saved checkpoints"),

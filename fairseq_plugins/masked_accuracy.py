@@ -10,6 +10,7 @@ from fairseq.data import data_utils
 from tqdm import tqdm
 
 from csr.backbone.checkpoints import read_checkpoint
+from csr.backbone.generation import MAX_TOKENS
 from csr.backbone.saved_settings import model_settings
 from csr.errors import DataError
 from csr.evaluation.classification import Accuracy
@@ -17,7 +18,6 @@ from csr.files import PathLike
 from fairseq_plugins.checkpoints import check_finite, of_checkpoint
 from fairseq_plugins.encoder import CsrBert
 from fairseq_plugins.masked_lm import CsrMaskedLmConfig, CsrMaskedLmTask
-from fairseq_plugins.models import MAX_TOKENS
 
 
 @torch.inference_mode()

@@ -16,6 +16,7 @@ from fairseq.models import FairseqEncoderDecoderModel
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
+from csr.backbone.generation import MAX_TOKENS, torch_device
 from csr.backbone.presets import PRESETS
 from csr.data.subwords import load, model_pieces, pieces_of, write_dictionary
 from csr.errors import ConfigError, DataError
@@ -25,8 +26,6 @@ from fairseq_plugins.datasets import Side, TranslationDataset
 from fairseq_plugins.nli import CsrNliConfig, CsrNliTask
 from fairseq_plugins.translation import CsrTranslationConfig, CsrTranslationTask
 
-# In a batch: on a CPU larger ones are slower, since they leave its caches.
-MAX_TOKENS = {"cpu": 1024, "cuda": 8192}
 # Settings of the task a model was trained with that still hold when it is used.
 _OF_THE_MODEL = ("source_lang", "target_lang", "langs", "language_ids", "max_source_positions", "max_target_positions")
 # Whose checkpoints say what languages their models have.
@@ -111,7 +110,7 @@ def read_model(
     """
     if data is None and sentencepiece_model is None:
         raise ConfigError("expected a folder of binary data or a SentencePiece model, found neither")
-    place = _device(device)
+    place = torch_device(device)
     state = _state(checkpoint)
     trained, history = state["cfg"].get("task") or {}, state["optimizer_history"][-1]
     with tempfile.TemporaryDirectory() as folder:
@@ -136,12 +135,6 @@ def read_model(
     (model,), _, _ = checkpoint_utils.load_model_ensemble_and_task([str(checkpoint)], task=task, state=state)
     check_finite(model, checkpoint)
     return Model(model.to(place).eval(), task, place, str(trained.get("_name")), history["num_updates"], start)
-
-
-def _device(name: str | None) -> torch.device:
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device: expected cpu, found cuda, which is not available here")
-    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def _state(checkpoint: PathLike) -> dict:

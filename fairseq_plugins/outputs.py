@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,14 +11,15 @@ from fairseq.data import data_utils
 from fairseq.dataclass.configs import GenerationConfig
 from tqdm import tqdm
 
+from csr.backbone.generation import MAX_TOKENS, Hypothesis
+from csr.backbone.labelling import Label, best_labels
 from csr.data.nli import LABELS
 from csr.errors import DataError
 from csr.files import PathLike
-from fairseq_plugins.models import MAX_TOKENS, Model
-from fairseq_plugins.nli import HEAD, CsrNliTask
+from fairseq_plugins.models import Model
+from fairseq_plugins.nli import HEAD, CsrNliTask, NliDataset
 
 
-@torch.inference_mode()
 def predict(model: Model, folder: PathLike, split: str, language: str, max_tokens: int | None = None) -> list[str]:
     """The label of each pair of a split in a language, by the most probable class.
 
@@ -29,18 +30,46 @@ def predict(model: Model, folder: PathLike, split: str, language: str, max_token
     Raises:
         DataError: the model was trained for another task.
     """
+    dataset = _nli(model).pairs(str(folder), split, language)
+    return [label.name for label in _labels(model, dataset, f"{split}.{language}", max_tokens)]
+
+
+def label_pairs(
+    model: Model, pairs: Sequence[Sequence[str]], language: str, sentencepiece_model: PathLike
+) -> list[Label]:
+    """The label of each pair of texts, premise and hypothesis, in a language; the model is one of ``csr_nli``.
+
+    Raises:
+        DataError: the model was trained for another task.
+        ConfigError: it does not know the language.
+    """
+    task = _nli(model)
+    sides = [model.text_side(lines, language, sentencepiece_model) for lines in zip(*pairs, strict=True)]
+    limit = min(task.cfg.max_source_positions, task.cfg.max_target_positions)
+    if not sides:
+        return []
+    dataset = NliDataset(sides[0], sides[1], np.zeros(len(pairs), np.int64), limit, task.symbols)
+    return _labels(model, dataset, language)
+
+
+def _nli(model: Model) -> CsrNliTask:
     if not isinstance(model.task, CsrNliTask):
         raise DataError(f"expected a model trained by csr_nli, found one of {model.trained_by}")
-    dataset = model.task.pairs(str(folder), split, language)
+    return model.task
+
+
+@torch.inference_mode()
+def _labels(model: Model, dataset: NliDataset, name: str, max_tokens: int | None = None) -> list[Label]:
     tokens = max(max_tokens or MAX_TOKENS[model.device.type], int(dataset.sizes.max()))
-    found = np.empty(len(dataset), np.int64)
+    found: list[Any] = [None] * len(dataset)
     batches = dataset.batch_by_size(dataset.ordered_indices(), max_tokens=tokens)
-    for batch in tqdm(batches, desc=f"{split}.{language}", unit="batch", disable=None):
+    for batch in tqdm(batches, desc=name, unit="batch", disable=None):
         sample = dataset.collater([dataset[i] for i in batch])
         inputs = {name: value.to(model.device) for name, value in sample["net_input"].items()}
         logits, _ = model.model(**inputs, classification_head_name=HEAD)
-        found[batch] = logits.argmax(1).cpu().numpy()
-    return [LABELS[i] for i in found]
+        for i, label in zip(batch, best_labels(logits.float(), LABELS), strict=True):
+            found[i] = label
+    return found
 
 
 def translate(
@@ -54,14 +83,6 @@ def translate(
     """The output of a model for each line of text, in its target language; the arguments are ``hypotheses``'."""
     found = hypotheses(model, lines, language, sentencepiece_model, beam, max_length)
     return [best.text for best, *_ in found]
-
-
-class Hypothesis(NamedTuple):
-    """What a model may write for a line."""
-
-    score: float
-    """The log probability by piece, in nats, as fairseq's search ranks by."""
-    text: str
 
 
 @torch.inference_mode()

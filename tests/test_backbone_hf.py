@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 
 import pytest
 import torch
-from backbones import make_archive
+from backbones import make_archive, make_state
 from evaluation_outputs import references
+from tiny_checkpoint import make_checkpoint, make_data
 
+from csr.backbone import generation
 from csr.backbone.checkpoints import read_checkpoint, write_checkpoint
 from csr.backbone.huggingface import export_checkpoint, import_folder
 from csr.backbone.presets import PRESETS
@@ -107,6 +110,38 @@ def test_both_generate_the_same(pair, beam):
     theirs = [[token for token in row if token != 1] for row in found[:, 1:].tolist()]
     assert theirs == ours
     assert len({tuple(row) for row in ours}) > 10  # not one answer to everything
+
+
+@pytest.mark.parametrize("language_ids", ["append", "prepend"])
+def test_a_model_of_ours_has_its_own_languages(tmp_path, language_ids):
+    """The outputs and scores of a small model that was trained here, exported, are those of fairseq's search."""
+    from fairseq_plugins import outputs
+    from fairseq_plugins.models import read_model
+
+    data = make_data(tmp_path)
+    checkpoint = make_checkpoint(tmp_path / "model.pt", data, seed=3, language_ids=language_ids)
+    state = torch.load(checkpoint, weights_only=False)
+    state["model"] = make_state(len(state["model"]["encoder.embed_tokens.weight"]), seed=5, scale=1.0)["model"]
+    vars(state["cfg"]["model"]).update(encoder_ffn_embed_dim=32, decoder_ffn_embed_dim=32)
+    torch.save(state, checkpoint)
+    preset, _ = export_checkpoint(checkpoint, tmp_path / "out", data / "dict.txt", data / "spm.model", card="# Card")
+    assert preset.languages == ("xx", "yy")
+    assert (tmp_path / "out/README.md").read_text() == "# Card"
+    ours = read_model(checkpoint, data / "bin", device="cpu")
+    theirs = generation.load(tmp_path / "out", "AutoModelForSeq2SeqLM", "cpu")
+    row = theirs[0].convert_ids_to_tokens(theirs[0](SENTENCES[0]).input_ids)
+    assert (row[-1] if language_ids == "append" else row[0]) == "[xx]"
+    for beam in (1, 3):
+        wanted = outputs.hypotheses(ours, SENTENCES, "xx", data / "spm.model", beam)
+        found = generation.hypotheses(*theirs, SENTENCES, beam)
+        # The best of each; what is below it depends on when a search ends, too.
+        texts = [re.sub("<(mask|unk)>", "", hyps[0].text) for hyps in wanted]  # which the library leaves out
+        assert [hyps[0].text for hyps in found] == texts
+        assert [len(hyps) for hyps in found] == [beam] * len(SENTENCES)
+        assert len(set(texts)) > 8
+        # What the longest source cuts off counts its end in one search and not in the other.
+        scores = [[hyps[0].score for hyps in of] for of in (found, wanted)]
+        assert scores[0] == pytest.approx(scores[1], rel=0.05)
 
 
 def test_import_of_an_export_is_the_identity(pair, tmp_path):

@@ -131,7 +131,7 @@ data:
   dev: dev.tsv
   tests: [{{lang: xx, file: test.tsv}}]
 lexicon: {{folder: "{folder}", files: [{{lang: xx, file: en-xx.txt}}]}}
-finetune: {{lrs: [3.0e-3], epochs: [12], batch: 16, max_length: 32}}
+finetune: {{lrs: [3.0e-3], epochs: [12], batch: 16, max_length: 32, keep_models: true}}
 arms: [zero_shot, switched_originals]
 """
     )
@@ -163,6 +163,18 @@ def test_the_command_of_an_arm_is_shown(finished: Path, capsys: pytest.CaptureFi
     assert f"--lexicon {finished}/lexicon/en-xx.tsv" in command
     assert "--task csr_text" in command
     assert "--labels bad,good" in command
+
+
+@pytest.mark.slow
+def test_a_kept_model_labels_new_text_there_and_exported(finished: Path, tmp_path: Path) -> None:
+    model = finished / "seed-1/tiny/switched_originals/lr-0.003-epochs-12"
+    texts = [line.partition("\t")[0] for line in (finished.parent / "test.tsv").read_text().splitlines()]
+    (tmp_path / "new").write_text("".join(f"{text}\n" for text in texts))
+    assert main(["export-hf", str(model / "model.pt"), str(tmp_path / "exported")]) == 0
+    for folder in (model, tmp_path / "exported"):
+        command = ["classify", str(folder), "--input", str(tmp_path / "new"), "--out", str(tmp_path / "labels")]
+        assert main(command) == 0
+        assert (tmp_path / "labels").read_text() == (model / "predictions/xx.txt").read_text()
 
 
 def test_arms_differ_in_lexicon_and_originals_alone(tmp_path: Path) -> None:

@@ -72,6 +72,12 @@ def test_inference_ends_in_accuracies(tmp_path):
     assert read_json(out / "seed-1/baseline/timing.json")["updates"] == 18
     assert "| CSR |" in (out / "table.md").read_text()
     assert "accuracy" in (out / "report.html").read_text()
+    # The test set given anew gets the run's own labels.
+    rows = [line.split("\t")[:2] for line in (out / "data/text/test.de.tsv").read_text().splitlines()[1:]]
+    (tmp_path / "new.tsv").write_text("".join("\t".join(row) + "\n" for row in rows))
+    command = ["classify", str(out), "--input", str(tmp_path / "new.tsv"), "--out", str(tmp_path / "labels")]
+    assert main([*command, "--arm", "baseline", "--language", "de"]) == 0
+    assert (tmp_path / "labels").read_text() == (out / "seed-1/baseline/test.de.hyp").read_text()
 
 
 def test_summaries_end_in_rouge(tmp_path):

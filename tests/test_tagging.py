@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import fairseq_plugins  # noqa: F401  (registers the tasks)
+from csr.cli import main
 from csr.data import subwords
 from csr.data.labelled import Pieces, pair_examples, tag_examples, tag_names
 from csr.data.ner import Sentence, write_ner
@@ -102,6 +103,7 @@ def learned(request: pytest.FixtureRequest, folder: Path) -> tuple[str, Path, fl
     path = folder / f"{request.param}.pt"
     config = {"task": {"_name": f"csr_{'tagging' if request.param == 'ner' else 'sentence_pair'}"}}
     config["task"] |= {"max_length": 32, "types": ",".join(TYPES)}
+    config["task"] |= {"data": str(folder), "sentencepiece_model": str(folder / "spm.model")}
     config["model"] = vars(model.args)
     torch.save({"model": model.state_dict(), "cfg": config}, path)
     return request.param, path, float(logged["correct"]) / n
@@ -204,6 +206,43 @@ def test_one_checkpoint_scores_the_test_sets_of_several_languages(
     if kind == "ner":
         assert set(scores["yy"]["types"]) == set(TYPES)
         assert scores["yy"]["sentences"] == 10
+
+
+def test_an_exported_model_gives_the_labels_of_the_model(
+    learned: tuple[str, Path, float], folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also of sentences longer than the model reads at once, and of lines that show nothing."""
+    kind, checkpoint, _ = learned
+    out = tmp_path / "exported"
+    command = ["export-hf", str(checkpoint), str(out), "--dict", str(folder / "dict.txt")]
+    assert main([*command, "--sentencepiece-model", str(folder / "spm.model")]) == 0
+    capsys.readouterr()
+    if kind == "ner":
+        lines = [" ".join(sentence.tokens) for sentence in sentences(10, seed=5)]
+        lines += ["", " ".join(lines * 5), "ψ Anna"]
+    else:
+        lines = [f"{pair.premise}\t{pair.hypothesis}" for pair in pairs(10, seed=5)] + [" "]
+    (tmp_path / "new").write_text("".join(f"{line}\n" for line in lines))
+    shutil.copy(checkpoint, tmp_path / "model.pt")
+    printed = []
+    for place in (tmp_path, out):
+        assert main(["classify", str(place), "--input", str(tmp_path / "new"), "--scores"]) == 0
+        printed.append([line.split("\t") for line in capsys.readouterr().out.splitlines()])
+    ours, theirs = printed
+    assert [row[:-1] for row in theirs] == [row[:-1] for row in ours]
+    probabilities = [[float(row[-1]) for row in rows if len(row) > 1] for rows in printed]
+    assert probabilities[1] == pytest.approx(probabilities[0], abs=2e-4)
+    if kind == "ner":
+        assert [row[0] for row in ours if row[0]] == " ".join(lines).split()
+        assert len({row[1] for row in ours if len(row) > 1}) > 1
+        assert sum(row == [""] for row in ours) == len(lines)
+    else:
+        assert [len(row) for row in ours] == [2] * 10 + [1]
+        (tmp_path / "new").write_text("no pair\n")
+        assert main(["classify", str(tmp_path), "--input", str(tmp_path / "new")]) == 2
+        assert "line 1: expected premise<TAB>hypothesis, found 1 columns" in capsys.readouterr().err
+    assert main(["classify", str(out), "--arm", "csr"]) == 2
+    assert f"--arm: expected with a folder of csr run, found {out}" in capsys.readouterr().err
 
 
 class ById(torch.nn.Module):

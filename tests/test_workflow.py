@@ -3,6 +3,7 @@
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,11 +17,11 @@ from csr.cli import main
 from csr.data.sample import write_sample
 from csr.errors import DataError
 from csr.experiments import commands, translation
-from csr.experiments.translation import Config
+from csr.experiments.translation import Config, job
 from csr.files import read_json
 from csr.process import locked
 from csr.running import fairseq
-from csr.settings import build
+from csr.settings import build, parse_yaml
 
 UPDATES = 60
 
@@ -104,6 +105,73 @@ def test_translating_the_test_set_anew_gives_the_outputs_of_the_run(finished, tm
     assert "--arm: expected csr, found 'cst', did you mean csr?" in capsys.readouterr().err
     assert main([*command, "--seed", "7"]) == 2
     assert "--seed: expected 1, found 7" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_an_exported_model_gives_the_outputs_of_the_run(finished, tmp_path, capsys):
+    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+    out, hyps = tmp_path / "exported", (finished / "seed-1/csr/test.hyp").read_text().splitlines()
+    assert main(["export-hf", str(finished), str(out), "--license", "cc-by-4.0"]) == 0
+    assert "a model of qaa, qab, 3" in capsys.readouterr().out
+    command = ["translate", str(out), "--input", str(finished / "data/text/test.qaa"), "--beam", "2"]
+    assert main(command) == 0
+    assert capsys.readouterr().out.splitlines() == hyps
+    # Anybody's program reads it, and the language ids are where they were in training.
+    tokenizer, model = AutoTokenizer.from_pretrained(out), AutoModelForSeq2SeqLM.from_pretrained(out)
+    source = (finished / "data/text/test.qaa").read_text().splitlines()[0]
+    assert tokenizer.convert_ids_to_tokens(tokenizer(source).input_ids)[-2:] == ["</s>", "[qaa]"]
+    written = model.generate(**tokenizer([source], return_tensors="pt"), num_beams=2, max_length=200)
+    assert tokenizer.convert_ids_to_tokens(int(written[0, 0])) == "[qab]"
+    assert tokenizer.decode(written[0], skip_special_tokens=True).strip() == hyps[0]
+
+    card = (out / "README.md").read_text()
+    head = yaml.safe_load(card.split("---")[1])
+    assert head["license"] == "cc-by-4.0"
+    assert head["language"] == ["qaa", "qab"]
+    bleu = read_json(finished / "seed-1/csr/scores.json")["bleu"]
+    assert f"| CSR | 1 | {bleu['value']:.2f} |" in card
+    assert f"BLEU: `{bleu['signature']}`" in card
+    assert "400 train" in card
+    for digest in read_json(finished / "environment.json")["inputs"].values():
+        assert digest in card
+    assert main(["translate", str(out), "--arm", "csr"]) == 2
+    assert f"--arm: expected with a folder of csr run, found {out}" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_two_cards_make_the_updates_of_one(finished, tmp_path):
+    """Two processes, as two cards would have, end with the weights of one that takes their batches after each other."""
+    stage = {"updates": 3, "lr": 1.0e-3, "warmup": 1, "max_tokens": 300, "update_freq": 2, "dropout": 0.0}
+    raw = parse_yaml((finished / "config.yaml").read_text(), "config.yaml")
+    raw |= {"finetune": {**stage, "save_every": 3, "attention_dropout": 0.0}, "dynamics": {}}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    models = []
+    for n in (1, 2):
+        config = build({**raw, "finetune": {**raw["finetune"], "gpus": n}}, Config)
+        command = [*job(config, "csr", 1, finished).command, "--cpu", "--save-dir", str(tmp_path / str(n))]
+        if n > 1:
+            command += ["--distributed-init-method", f"tcp://127.0.0.1:{port}", "--distributed-no-spawn"]
+            command += ["--distributed-backend", "gloo", "--distributed-rank"]
+        programs = [
+            subprocess.Popen(
+                [sys.executable, "-m", "fairseq_cli.train", *command[1:], *([str(rank)] if n > 1 else [])],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            for rank in range(n)
+        ]
+        printed = [program.communicate(timeout=300)[0] for program in programs]
+        assert [program.returncode for program in programs] == [0] * n, printed[-1][-2000:]
+        models.append(_weights(tmp_path / str(n) / "checkpoint_last.pt"))
+    before = _weights(finished / "seed-1/restore/model.pt")
+    moved = max(float((models[0][name] - weight).abs().max()) for name, weight in before.items())
+    assert moved > 1e-3
+    for name, weight in models[0].items():
+        torch.testing.assert_close(models[1][name], weight, atol=1e-5, rtol=0)
 
 
 @pytest.mark.slow

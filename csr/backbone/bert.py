@@ -28,6 +28,8 @@ XLM_ROBERTA = EncoderFamily(
     output="lm_head.decoder",
     bias="lm_head.bias",
     first_position=OFFSET,
+    pooler="classifier.dense",
+    label="classifier.out_proj",
 )
 
 BERT = EncoderFamily(
@@ -40,6 +42,7 @@ BERT = EncoderFamily(
     output="cls.predictions.decoder",
     bias="cls.predictions.bias",
     first_position=0,
+    pooler="bert.pooler.dense",
 )
 
 DISTILBERT = EncoderFamily(

@@ -6,7 +6,7 @@ RoBERTa counts from 2.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,21 @@ from csr.backbone.checkpoints import read_checkpoint, write_checkpoint, write_sa
 from csr.backbone.encoder_vocabulary import ids_of, read_vocabulary
 from csr.backbone.encoder_weights import our_weights, their_weights
 from csr.backbone.estimate import Sizes
-from csr.backbone.families import EMBEDDING, MASK, OFFSET, OUTPUT, OUTPUT_BIAS, POSITIONS, EncoderFamily
+from csr.backbone.families import (
+    EMBEDDING,
+    HEAD_DENSE,
+    MASK,
+    OFFSET,
+    OUTPUT,
+    OUTPUT_BIAS,
+    POSITIONS,
+    EncoderFamily,
+)
 from csr.backbone.presets import CHECKPOINT, DICTIONARY, ENCODERS, unknown
-from csr.backbone.saved_settings import model_settings
+from csr.backbone.saved_settings import model_settings, task_settings
 from csr.backbone.tokenizer import aligned_pieces, unigram
+from csr.data.labelled import tag_names
+from csr.data.nli import LABELS
 from csr.data.subwords import is_wordpiece, model_file, model_pieces, read_dictionary, write_dictionary
 from csr.data.wordpiece import SYMBOLS, WordPiece
 from csr.data.wordpiece import read as read_wordpiece
@@ -57,6 +68,16 @@ def is_encoder(folder: PathLike) -> bool:
 def trained_encoder(checkpoint: PathLike) -> bool:
     """Tell whether a fairseq checkpoint holds a model for ``export_encoder``."""
     return EMBEDDING in read_checkpoint(checkpoint)["model"]
+
+
+def labels_of(state: Mapping[str, Any]) -> Sequence[str]:
+    """The labels of the head in a fairseq checkpoint, in its order; none of a model without such a head."""
+    task = task_settings(state)
+    if task.get("_name") == "csr_tagging":
+        return tag_names(str(task.get("types")).split(","))
+    if task.get("_name") == "csr_text":
+        return str(task.get("labels")).split(",")
+    return LABELS if task.get("_name") == "csr_sentence_pair" else ()
 
 
 def encoder_folder(folder: PathLike) -> Path:
@@ -116,11 +137,14 @@ def export_encoder(
     sentencepiece_model: PathLike | None = None,
     layout: str | None = None,
 ) -> Encoder:
-    """Write a fairseq checkpoint of csr_masked_lm as a Hugging Face folder: weights, configuration, tokenizer.
+    """Write a fairseq checkpoint of an encoder as a Hugging Face folder: weights, configuration, tokenizer.
+
+    One of csr_masked_lm predicts masked pieces; one that csr_tagging, csr_sentence_pair or csr_text fine-tuned labels
+    tokens or texts there, too.
 
     Args:
-        dictionary, sentencepiece_model: the model's; those beside the checkpoint if None. The latter may be the
-            ``tokenizer.json`` of a WordPiece vocabulary.
+        dictionary, sentencepiece_model: the model's; those beside the checkpoint if None, and where there are none,
+            those it was trained with. The latter may be the ``tokenizer.json`` of a WordPiece vocabulary.
         layout: what it becomes, of ``ENCODERS``; BERT with WordPiece, XLM-R with SentencePiece if None.
 
     Raises:
@@ -138,8 +162,13 @@ def _export(
     sentencepiece_model: PathLike | None,
     layout: str | None,
 ) -> Encoder:
-    dictionary = dictionary or checkpoint.parent / DICTIONARY
-    sentencepiece_model = Path(sentencepiece_model or model_file(checkpoint.parent))
+    state = read_checkpoint(checkpoint)
+    task, labels = task_settings(state), labels_of(state)
+    beside = checkpoint.parent if (checkpoint.parent / DICTIONARY).is_file() or not labels else Path(task["data"])
+    dictionary = dictionary or beside / DICTIONARY
+    sentencepiece_model = Path(
+        sentencepiece_model or (task["sentencepiece_model"] if labels else model_file(checkpoint.parent))
+    )
     wordpiece = read_wordpiece(sentencepiece_model) if is_wordpiece(sentencepiece_model) else None
     family = ENCODERS[layout] if layout else BERT if wordpiece else XLM_ROBERTA
     if wordpiece and family is XLM_ROBERTA:
@@ -147,13 +176,15 @@ def _export(
     pieces = model_pieces(wordpiece) if wordpiece else aligned_pieces(sentencepiece_model)
     if [piece for piece in read_dictionary(dictionary) if piece != MASK] != pieces:
         raise DataError(f"{dictionary}: expected the pieces of {sentencepiece_model} in its order, found others")
-    state = read_checkpoint(checkpoint)
     weights, settings = state["model"], model_settings(state)
-    if EMBEDDING not in weights or OUTPUT not in weights:
+    if EMBEDDING not in weights or not (labels or OUTPUT in weights):
         raise DataError(f"{checkpoint}: expected a BERT encoder such as csr_masked_lm trains, found another model")
     epsilon = settings.get("layer_norm_eps", _EPSILON)
     if family.epsilon not in (None, epsilon):
         raise ConfigError(f"--layout: expected bert, for normalisation with {epsilon:g}, found {family.model_type}")
+    pooled = f"{HEAD_DENSE}.weight" in weights
+    if pooled and family.pooler is None:
+        raise ConfigError(f"--layout: expected bert or xlm-roberta, for a head with tanh, found {family.model_type}")
     sizes = family.sizes(
         len(weights[EMBEDDING]),
         settings["encoder_layers"],
@@ -171,9 +202,10 @@ def _export(
         tokenizer = _bert_tokenizer(wordpiece, sizes.positions)
         rows = ids_of(wordpiece, pieces)
         ours = sorted(range(len(rows)), key=rows.__getitem__)
-        weights = {**weights, **{name: weights[name][ours] for name in (EMBEDDING, OUTPUT_BIAS)}}
+        weights = {**weights, **{name: weights[name][ours] for name in (EMBEDDING, OUTPUT_BIAS) if name in weights}}
     else:
         tokenizer = encoder_tokenizer(sentencepiece_model, sizes.positions)
+    tokenizer.model_max_length = task.get("max_length") or sizes.positions
     tokenizer.save_pretrained(out)
     dtype = str(weights[EMBEDDING].dtype).removeprefix("torch.")
     symbols = {
@@ -181,7 +213,12 @@ def _export(
         "pad_token_id": tokenizer.pad_token_id,
         "eos_token_id": tokenizer.sep_token_id,
     }
-    write_json(out / "config.json", _config(sizes, settings, family, dtype) | symbols)
+    config = _config(sizes, settings, family, dtype) | symbols
+    if labels:
+        kind = "SequenceClassification" if pooled else "TokenClassification"
+        config["architectures"] = [family.model_class.replace("MaskedLM", kind)]
+        config |= {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
+    write_json(out / "config.json", config)
     write_safetensors(out, their_weights(weights, family, sizes))
     return Encoder(sizes)
 

@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from csr.backbone.estimate import Sizes
-from csr.backbone.families import EMBEDDING, ENCODER, OFFSET, OUTPUT, OUTPUT_BIAS, POSITIONS, EncoderFamily
+from csr.backbone.families import (
+    EMBEDDING,
+    ENCODER,
+    HEAD_DENSE,
+    HEAD_OUT,
+    OFFSET,
+    OUTPUT,
+    OUTPUT_BIAS,
+    POSITIONS,
+    EncoderFamily,
+)
 from csr.errors import DataError
 
 if TYPE_CHECKING:
@@ -72,8 +82,13 @@ def our_weights(
 
 
 def their_weights(weights: Mapping[str, torch.Tensor], family: EncoderFamily, sizes: Sizes) -> dict[str, torch.Tensor]:
-    """The weights of a fairseq model by the names of ``transformers``; the tied output is not among them."""
-    theirs = {name: weights[ours] for ours, name in family.names(sizes.layers).items()}
+    """The weights of a fairseq model by the names of ``transformers``; the tied output is not among them.
+
+    Those of a model with a head of labels, if it has one.
+    """
+    labels, pooled = (f"{name}.weight" in weights for name in (HEAD_OUT, HEAD_DENSE))
+    names = family.label_names(sizes.layers, pooled) if labels else family.names(sizes.layers)
+    theirs = {name: weights[ours] for ours, name in names.items()}
     positions = weights[POSITIONS]
     theirs[family.embedding("position")] = positions[OFFSET - family.first_position :]
     if family.token_types:

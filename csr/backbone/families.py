@@ -20,6 +20,8 @@ OFFSET = 2
 ENCODER = "encoder.sentence_encoder"
 EMBEDDING, POSITIONS = f"{ENCODER}.embed_tokens.weight", f"{ENCODER}.embed_positions.weight"
 OUTPUT, OUTPUT_BIAS = "encoder.lm_head.weight", "encoder.lm_head.bias"
+# The head of labels that our tasks put in place of the one that predicts masked pieces.
+HEAD_DENSE, HEAD_OUT = "head.dense", "head.out"
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Preset:
     """A published model: its vocabulary is 4 special symbols, the pieces, the languages in order and ``<mask>``.
 
     Attributes:
-        tokenizer: its class in ``transformers``; the fast one is named so with ``Fast``.
+        tokenizer: its class in ``transformers``, none of a model of ours; the fast one is named so with ``Fast``.
         pieces: lines of the published dictionary; a trimmed model has fewer.
     """
 
@@ -154,6 +156,8 @@ class EncoderFamily:
         token_types: each piece has an embedding of the sentence that it is of, too.
         epsilon: of normalisation, where it is no setting.
         config: names in ``config.json``.
+        pooler, label: of the head that labels texts, a dense layer with tanh and the output; no ``pooler`` where the
+            head is another one. That of tokens is ``classifier`` in all.
     """
 
     model_type: str
@@ -169,6 +173,8 @@ class EncoderFamily:
     token_types: bool = True
     epsilon: float | None = None
     config: Mapping[str, str] = field(default_factory=lambda: CONFIG)
+    pooler: str | None = None
+    label: str = "classifier"
 
     def sizes(self, vocabulary: int, layers: int, dim: int, ffn: int, heads: int, positions: int) -> Sizes:
         """What ``csr.backbone.estimate`` counts parameters and memory from."""
@@ -176,13 +182,24 @@ class EncoderFamily:
 
     def names(self, layers: int) -> dict[str, str]:
         """Their name of each weight of ours but the positions and the tied output."""
+        head = {"encoder.lm_head.dense": self.dense, "encoder.lm_head.layer_norm": self.norm}
+        return self._named(head | self._layers(layers)) | {EMBEDDING: self.embedding("word"), OUTPUT_BIAS: self.bias}
+
+    def label_names(self, layers: int, pooled: bool) -> dict[str, str]:
+        """The same of a model with our head of labels: of texts, where it is ``pooled``, or of tokens."""
+        head = {HEAD_OUT: self.label, HEAD_DENSE: str(self.pooler)} if pooled else {HEAD_OUT: "classifier"}
+        return self._named(head | self._layers(layers)) | {EMBEDDING: self.embedding("word")}
+
+    def _layers(self, layers: int) -> dict[str, str]:
         parts = {f"{ENCODER}.layernorm_embedding": f"{self.stem}.embeddings.LayerNorm"}
-        parts |= {"encoder.lm_head.dense": self.dense, "encoder.lm_head.layer_norm": self.norm}
         for i in range(layers):
             stems = f"{ENCODER}.layers.{i}", f"{self.stem}.{self.layers}.{i}"
             parts |= {f"{stems[0]}.{ours}": f"{stems[1]}.{theirs}" for ours, theirs in self.parts.items()}
-        names = {f"{a}.{kind}": f"{b}.{kind}" for a, b in parts.items() for kind in ("weight", "bias")}
-        return names | {EMBEDDING: self.embedding("word"), OUTPUT_BIAS: self.bias}
+        return parts
+
+    @staticmethod
+    def _named(parts: Mapping[str, str]) -> dict[str, str]:
+        return {f"{a}.{kind}": f"{b}.{kind}" for a, b in parts.items() for kind in ("weight", "bias")}
 
     def embedding(self, kind: str) -> str:
         """Their name of an embedding: of ``word``, ``position`` or ``token_type``."""

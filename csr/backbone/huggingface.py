@@ -19,12 +19,13 @@ from csr.backbone.checkpoints import (
     write_safetensors,
 )
 from csr.backbone.families import Family
+from csr.backbone.mbart import MBART
 from csr.backbone.presets import CHECKPOINT, DICTIONARY, FAMILIES, SENTENCEPIECE, Preset, family_of, preset_of, unknown
 from csr.backbone.saved_settings import model_settings, task_settings
-from csr.backbone.tokenizer import MODEL_FILE, aligned_pieces, fast_tokenizer
+from csr.backbone.tokenizer import MODEL_FILE, aligned_pieces, fast_tokenizer, own_tokenizer
 from csr.data.examples import LanguageIds, language_symbol
 from csr.data.subwords import read_dictionary, write_dictionary
-from csr.errors import DataError
+from csr.errors import ConfigError, DataError
 from csr.files import PathLike, new_folder, read_object, write_json, write_whole
 
 if TYPE_CHECKING:
@@ -81,20 +82,28 @@ def export_checkpoint(
     dictionary: PathLike | None = None,
     sentencepiece_model: PathLike | None = None,
     languages: tuple[str | None, str | None] = (None, None),
+    card: str | None = None,
 ) -> tuple[Preset, Architecture]:
     """Write a fairseq mBART checkpoint as a Hugging Face folder: weights, configuration, tokenizer.
+
+    A model that was trained here from nothing is an mBART with languages of its own, which the tokenizer of no class in
+    ``transformers`` has: its folder translates from one language into one.
 
     Args:
         dictionary, sentencepiece_model: the model's; those beside the checkpoint if None.
         languages: source and target that the folder translates unless told otherwise; those of the checkpoint's task
             where they are None.
+        card: what ``README.md`` says of it, if anything.
 
     Raises:
         DataError: a file is missing or damaged, the files do not belong together, or the model is no mBART.
         ConfigError: the model has no such language, or the folder is there already.
     """
     with new_folder(out) as part:
-        return _export(Path(checkpoint), part, dictionary, sentencepiece_model, languages)
+        found = _export(Path(checkpoint), part, dictionary, sentencepiece_model, languages)
+        if card:
+            (part / "README.md").write_text(card, encoding="utf-8")
+        return found
 
 
 def _export(
@@ -113,19 +122,27 @@ def _export(
         raise DataError(f"{checkpoint}: expected a fairseq checkpoint, found a folder")
     weights = {k: v for k, v in state["model"].items() if k not in EMBEDDINGS and k not in _VERSIONS}
     rows = len(state["model"].get(EMBEDDINGS[0], ()))
-    preset = _preset(rows, pieces, checkpoint, dictionary)
-    family = family_of(preset)
+    task = task_settings(state)
+    own = _own_preset(task, rows, len(pieces))
+    preset = own or _preset(rows, pieces, checkpoint, dictionary)
+    family = MBART if own else family_of(preset)
     sizes = _checked(state, family, weights, checkpoint)
     embedding = state["model"][EMBEDDINGS[0]]
-    task = _task_settings(state, preset, checkpoint)
+    _check_languages(task, preset, checkpoint)
     source, target = (
         code and language_symbol(code, preset.languages)[1:-1]
         for code in (languages[0] or task.get("source_lang"), languages[1] or task.get("target_lang"))
     )
-    tokenizer = fast_tokenizer(sentencepiece_model, preset, source, target)
+    if own and not (source and target):
+        known, side = ", ".join(own.languages), "target" if source else "source"
+        raise ConfigError(f"--{side}-lang: expected one of {known}, found none, nor in {checkpoint}")
+    if own:
+        tokenizer = own_tokenizer(sentencepiece_model, own, str(source))
+    else:
+        tokenizer = fast_tokenizer(sentencepiece_model, preset, source, target)
     tokenizer.save_pretrained(out)
     write_json(out / "config.json", _config(sizes, family, preset, str(embedding.dtype).removeprefix("torch.")))
-    language = None if target is None else tokenizer.convert_tokens_to_ids(target)
+    language = None if target is None else tokenizer.convert_tokens_to_ids(f"[{target}]" if own else target)
     write_json(out / "generation_config.json", _generation(preset, language))
     theirs = {f"model.{key}": weight for key, weight in weights.items()}
     write_safetensors(out, {_BIAS: embedding.new_zeros(1, len(embedding)), _SHARED: embedding, **theirs})
@@ -224,6 +241,16 @@ def _preset(rows: int, pieces: list[str], model: Path, vocabulary: PathLike) -> 
     return preset
 
 
+def _own_preset(task: Mapping[str, Any], rows: int, n_pieces: int) -> Preset | None:
+    """What a model is that a task of ours trained from nothing: the languages are the task's; None for another one."""
+    if preset_of(rows, n_pieces) or not str(task.get("_name")).startswith("csr_"):
+        return None
+    languages = task.get("langs") or f"{task.get('source_lang')},{task.get('target_lang')}"
+    ids = LanguageIds(task.get("language_ids") or LanguageIds.APPEND.value)
+    own = Preset("own", "a model of " + languages.replace(",", ", "), tuple(languages.split(",")), ids, "", n_pieces)
+    return own if own.rows(n_pieces) == rows else None
+
+
 def _check_dictionary(path: PathLike, pieces: list[str], model: PathLike) -> None:
     """Raise DataError unless a dictionary has the pieces of a SentencePiece model in its order."""
     lines = read_dictionary(path)
@@ -234,13 +261,11 @@ def _check_dictionary(path: PathLike, pieces: list[str], model: PathLike) -> Non
         raise DataError(f"{path}: expected the {len(pieces):,} pieces of {model}, found {len(lines):,}")
 
 
-def _task_settings(state: Mapping[str, Any], preset: Preset, path: Path) -> dict[str, Any]:
-    """The settings of the task that a checkpoint was trained on, whose languages must be the preset's."""
-    settings = task_settings(state)
-    languages = settings.get("langs")
+def _check_languages(task: Mapping[str, Any], preset: Preset, path: Path) -> None:
+    """Raise DataError unless the languages of the task that a checkpoint was trained on, if named, are the preset's."""
+    languages = task.get("langs")
     if languages and tuple(languages.split(",")) != preset.languages:
         raise DataError(f"{path}: expected the languages of {preset.title} in its order, found {languages}")
-    return settings
 
 
 def _config(sizes: Architecture, family: Family, preset: Preset, dtype: str) -> dict[str, Any]:
@@ -248,7 +273,7 @@ def _config(sizes: Architecture, family: Family, preset: Preset, dtype: str) -> 
     return {
         "architectures": [family.model_class],
         "model_type": family.model_type,
-        "tokenizer_class": preset.tokenizer,
+        "tokenizer_class": preset.tokenizer or "PreTrainedTokenizerFast",
         "vocab_size": sizes.vocabulary,
         "d_model": sizes.dim,
         "encoder_layers": sizes.encoder_layers,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from csr.backbone.families import MASK, SPECIAL, Preset
 from csr.data import subwords
+from csr.data.examples import LanguageIds
 from csr.data.protobuf import fields
 from csr.errors import DataError
 from csr.files import PathLike
@@ -47,6 +48,32 @@ def fast_tokenizer(path: PathLike, preset: Preset, source: str | None, target: s
     names = {"src_lang": source, "tgt_lang": target}
     tokenizer = unigram(path, (*preset.languages, MASK))
     return kind(vocab_file=str(path), tokenizer_object=tokenizer, model_max_length=1024, **names)
+
+
+def own_tokenizer(path: PathLike, preset: Preset, source: str) -> Any:
+    """The ``transformers`` tokenizer of a model of ours, which no class there knows: its rows are of one language.
+
+    Args:
+        source: the language of the rows, such as ``de``; those of two texts have ``</s>`` between them.
+    """
+    from tokenizers.processors import TemplateProcessing
+    from transformers import PreTrainedTokenizerFast
+
+    symbols = [f"[{language}]" for language in preset.languages]
+    tokenizer = unigram(path, (*symbols, MASK))
+    named = [(symbol, tokenizer.token_to_id(symbol)) for symbol in (f"[{source}]", "</s>")]
+    row = f"{{}} </s> [{source}]" if preset.language_ids is LanguageIds.APPEND else f"[{source}] {{}} </s>"
+    single, pair = row.format("$A"), row.format("$A </s> $B")
+    tokenizer.post_processor = TemplateProcessing(single=single, pair=pair, special_tokens=named)
+    names = dict(zip(("bos_token", "pad_token", "eos_token", "unk_token"), SPECIAL, strict=True))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        mask_token=MASK,
+        additional_special_tokens=symbols,
+        model_max_length=1024,
+        model_input_names=["input_ids", "attention_mask"],
+        **names,
+    )
 
 
 def unigram(path: PathLike, symbols: Iterable[str]) -> Tokenizer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from csr.backbone.presets import ENCODERS
 from csr.commands.options import positive
@@ -40,12 +41,13 @@ def _register_import(parser: argparse.ArgumentParser) -> None:
 
 def _register_export(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Convert a fairseq checkpoint of mBART-cc25 or mBART-50, published or trimmed, trained or not, or of "
-        "csr_masked_lm. OUT gets model.safetensors, config.json, generation_config.json of mBART, and the tokenizer: "
-        "AutoModelForSeq2SeqLM or AutoModelForMaskedLM and AutoTokenizer load it."
+        "Convert a model of csr run, or a fairseq checkpoint: of mBART-cc25 or mBART-50, published or trimmed, trained "
+        "or not, of a small mBART that was trained here, or of csr_masked_lm. OUT gets model.safetensors, config.json, "
+        "generation_config.json of mBART, and the tokenizer: AutoModelForSeq2SeqLM or AutoModelForMaskedLM and "
+        "AutoTokenizer load it, and so does csr translate. Of a run it gets a model card, README.md, too."
     )
     add = parser.add_argument
-    add("checkpoint", metavar="CHECKPOINT", help="fairseq checkpoint")
+    add("checkpoint", metavar="RUN", help="folder of csr run, of translation or summarisation; or a fairseq checkpoint")
     add("out", metavar="OUT", help="folder to write; must not hold files")
     add("--dict", metavar="FILE", help="the model's dictionary (default: dict.txt beside the checkpoint)")
     add(
@@ -53,6 +55,10 @@ def _register_export(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the model's SentencePiece model, or tokenizer.json of WordPiece (default: the one beside the checkpoint)",
     )
+    group = parser.add_argument_group("of a run")
+    group.add_argument("--arm", metavar="NAME", help="which model (default: csr, or the last of the run's arms)")
+    group.add_argument("--seed", type=int, metavar="N", help="of which training (default: the first)")
+    group.add_argument("--license", metavar="NAME", help="of the weights, for the model card, such as cc-by-4.0")
     add("--source-lang", metavar="CODE", help="language to translate from (default: the one it was trained on)")
     add("--target-lang", metavar="CODE", help="language to translate into (default: the one it was trained on)")
     add(
@@ -93,9 +99,20 @@ def export_hf(arguments: argparse.Namespace) -> None:
     from csr.backbone.encoder_hf import export_encoder, trained_encoder
     from csr.backbone.huggingface import export_checkpoint
 
-    files = arguments.checkpoint, arguments.out, arguments.dict, arguments.sentencepiece_model
-    if trained_encoder(arguments.checkpoint):
-        print(f"{arguments.out}: {export_encoder(*files, arguments.layout)}")
+    checkpoint, dictionary, pieces, card = arguments.checkpoint, arguments.dict, arguments.sentencepiece_model, None
+    if Path(checkpoint, "config.yaml").is_file():
+        from csr.experiments.card import model_card
+        from csr.experiments.trained import trained
+
+        model = trained(checkpoint, ["translation", "summarization"], arguments.arm, arguments.seed)
+        checkpoint, card = model.checkpoint, model_card(model, arguments.license)
+        dictionary = dictionary or model.data / f"dict.{model.config.data.source_lang}.txt"
+        pieces = pieces or model.pieces
+    elif given := [name for name in ("arm", "seed", "license") if getattr(arguments, name) is not None]:
+        raise ConfigError(f"--{given[0]}: expected with a folder of csr run, found {checkpoint}")
+    if trained_encoder(checkpoint):
+        print(f"{arguments.out}: {export_encoder(checkpoint, arguments.out, dictionary, pieces, arguments.layout)}")
         return
-    preset, sizes = export_checkpoint(*files, (arguments.source_lang, arguments.target_lang))
+    languages = arguments.source_lang, arguments.target_lang
+    preset, sizes = export_checkpoint(checkpoint, arguments.out, dictionary, pieces, languages, card)
     print(f"{arguments.out}: {preset.title}, {sizes}")

@@ -25,7 +25,7 @@ EXAMPLES = {
     " --test de=xnli.test.de.tsv --sentencepiece-model mbart/sentence.bpe.model --dict mbart/dict.txt --out nli",
     "prepare-summaries": "csr prepare-summaries --train zh2en.jsonl --source-lang zh --target-lang en --out sums",
     "mixture": "csr mixture --text en 1GB c4-en.*.json.gz --text sw 100MB c4-sw.*.json.gz --out mix",
-    "classify": "csr classify --checkpoint runs/nli/seed-1/csr/model.pt --data runs/nli/data/bin --out labels",
+    "classify": "csr classify runs/ner < sentences.sw > tagged.sw",
     "lexicon vecmap": "csr lexicon vecmap --src train.de --tgt train.en --out de-en.tsv --reverse-out en-de.tsv",
     "lexicon ibm1": "csr lexicon ibm1 --src train.de --tgt train.en --out de-en.tsv --reverse-out en-de.tsv",
     "lexicon align": "csr lexicon align --src train.de --tgt train.en --out de-en.tsv --links de-en.links",
@@ -41,8 +41,7 @@ EXAMPLES = {
     "switch-labels": "csr switch-labels ner --lexicon en-sw.tsv --language en --input train --output switched",
     "inspect": "csr inspect runs/multi30k/data/bin --task csr_translation --source-lang de --target-lang en",
     "import-hf": "csr import-hf mbart-large-cc25 mbart.cc25",
-    "export-hf": "csr export-hf runs/multi30k/seed-1/csr/model.pt exported --dict mbart/dict.txt"
-    " --sentencepiece-model mbart/sentence.bpe.model",
+    "export-hf": "csr export-hf runs/multi30k exported --arm csr --license cc-by-4.0",
     "trim": "csr trim mbart.cc25 mbart.small --text train.de train.en --lexicon de-en.tsv",
     "strip": "csr strip model.pt small.pt",
     "estimate": "csr estimate configs/restore/mbart_cc25_de_en.yaml",

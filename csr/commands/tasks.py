@@ -1,4 +1,4 @@
-"""``csr prepare-text``, ``prepare-nli``, ``prepare-summaries`` and ``classify``: tasks beyond translation."""
+"""``csr prepare-text``, ``prepare-nli`` and ``prepare-summaries``: data of tasks beyond translation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _register_text(subparsers.add_parser("prepare-text"))
     _register_nli(subparsers.add_parser("prepare-nli"))
     _register_summaries(subparsers.add_parser("prepare-summaries"))
-    _register_classify(subparsers.add_parser("classify"))
 
 
 def _register_text(parser: argparse.ArgumentParser) -> None:
@@ -87,19 +86,6 @@ def _register_summaries(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=prepare_summaries)
 
 
-def _register_classify(parser: argparse.ArgumentParser) -> None:
-    parser.description = (
-        "Write the label of each pair to DIR/SPLIT.LANG.hyp and print the accuracy in each language, from one model."
-    )
-    add = parser.add_argument
-    add("--checkpoint", required=True, metavar="FILE", help="model trained by csr_nli")
-    add("--data", required=True, metavar="DIR", help="bin/ of csr prepare-nli")
-    add("--out", required=True, metavar="DIR", help="folder to write to")
-    add("--split", default="test", help="test or valid (default: %(default)s)")
-    add("--device", choices=("cpu", "cuda"), help="(default: cuda if there is one)")
-    parser.set_defaults(run=classify)
-
-
 def _vocabulary(parser: argparse.ArgumentParser, required: bool) -> None:
     text = "the backbone's" if required else "the backbone's, instead of training one"
     parser.add_argument("--sentencepiece-model", required=required, metavar="FILE", help=text)
@@ -164,16 +150,3 @@ def prepare_summaries(arguments: argparse.Namespace) -> None:
         dictionary=arguments.dict,
     )
     print(f"{arguments.out}: " + ", ".join(f"{n:,} {name}" for name, n in record["pairs"].items()) + " documents")
-
-
-def classify(arguments: argparse.Namespace) -> None:
-    """Label a split in every language."""
-    from csr.evaluation.classification import accuracy
-    from csr.experiments.inference import classify
-    from csr.files import read_lines
-
-    outputs = classify(arguments.checkpoint, arguments.data, arguments.out, arguments.split, device=arguments.device)
-    for language, path in outputs.items():
-        truth = f"{arguments.data}/{arguments.split}.{language}.labels"
-        found = accuracy(list(read_lines(path)), list(read_lines(truth)))
-        print(f"{language}\taccuracy {found.value:.4f} ({found.correct} of {found.total})")

@@ -15,11 +15,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = subparsers.add_parser(
         "translate",
         description="Translate text, a sentence a line, with a model that csr run has trained: its best checkpoint, "
-        "its languages, its vocabulary. The run's own test set gives the run's own outputs.",
+        "its languages, its vocabulary. The run's own test set gives the run's own outputs. Or with a model of a "
+        "Hugging Face folder, such as csr export-hf has written.",
     )
     add = parser.add_argument
-    add("folder", metavar="RUN", help="folder of csr run")
-    add("--arm", metavar="NAME", help="which model (default: csr, or the last of the run's arms)")
+    add("folder", metavar="RUN", help="folder of csr run, or of csr export-hf")
+    add("--arm", metavar="NAME", help="which model of a run (default: csr, or the last of its arms)")
     add("--seed", type=int, metavar="N", help="of which training (default: the first)")
     add("--input", default="-", metavar="FILE", help="plain or compressed (default: stdin)")
     add("--out", default="-", metavar="FILE", help="(default: stdout)")

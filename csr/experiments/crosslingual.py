@@ -233,10 +233,19 @@ def _finetuned(config: Config, run: Run) -> Iterator[Step]:
         command += options.flags(switching(config, run.arm), LABELLED)
     dictionary = encoder.folder / DICTIONARY
     inputs = [encoder.model, dictionary, encoder.pieces, data.train, *files]
-    yield Step(f"finetune {name}", command, inputs, [model], threads=config.threads, gpus=1, temporary=True)
+    yield Step(
+        f"finetune {name}",
+        command,
+        inputs,
+        [model],
+        threads=config.threads,
+        gpus=1,
+        temporary=not config.finetune.keep_models,
+    )
     outside = [kind for test in data.tests for kind in test.outside]
     tests = {f"{test.label}:{test.lang}": test.file for test in data.tests}
-    yield encoders.scoring_step(name, run.folder, paths, (data.lang, data.dev), tests, outside, config.threads)
+    keep = config.finetune.keep_models
+    yield encoders.scoring_step(name, run.folder, paths, (data.lang, data.dev), tests, outside, config.threads, keep)
 
 
 def report(config: Config, run: Path) -> None:

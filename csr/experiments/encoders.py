@@ -71,6 +71,9 @@ class Grid:
     warmup_ratio: float = setting(Finetuning.warmup_ratio, low=0, high=1)
     weight_decay: float = setting(Finetuning.weight_decay, low=0)
     max_length: int = setting(Finetuning.max_length, low=8)
+    keep_models: bool = setting(
+        False, help="keep each fine-tuned model once it is scored, for csr classify and csr export-hf"
+    )
 
     def check(self, prefix: str) -> None:
         """Raise ConfigError for lists that name something twice or nothing."""
@@ -187,8 +190,11 @@ def scoring_step(
     tests: Mapping[str, Path],
     outside: Iterable[str] = (),
     threads: int = 1,
+    keep: bool = False,
 ) -> Step:
-    """Scores and predictions of the fine-tuned model in a folder; the model goes: a grid with seeds would fill a disk.
+    """Scores and predictions of the fine-tuned model in a folder; without ``keep`` the model goes.
+
+    A grid with seeds would fill a disk.
 
     Args:
         encoder: flags of the encoder's data and vocabulary.
@@ -197,7 +203,7 @@ def scoring_step(
         outside: types of entities that the model does not know.
     """
     model = folder / "model.pt"
-    command = ["zero-shot", "evaluate", *flags(checkpoint=model), *encoder, "--discard-model"]
+    command = ["zero-shot", "evaluate", *flags(checkpoint=model), *encoder, *flags(discard_model=not keep)]
     command += flags(out=folder, outside=",".join(dict.fromkeys(outside)) or None)
     command += ["--test", f"dev:{dev[0]}={dev[1]}", *(f"{test}={file}" for test, file in tests.items())]
     inputs: list[FilePath] = [model, dev[1], *tests.values()]

@@ -19,7 +19,7 @@ from csr.errors import ConfigError
 from csr.experiments import commands
 from csr.experiments.commands import flags
 from csr.experiments.encoders import TYPES, Finetuning, Grid, Task, encoder_sizes, scoring_step
-from csr.experiments.settings import Experiment, Text
+from csr.experiments.settings import StagedExperiment, Text
 from csr.experiments.stages import dictionary_step, stage_folder, train_step
 from csr.running.fairseq import Job
 from csr.running.steps import Step
@@ -112,6 +112,9 @@ class Pretrain:
     warmup: int | None = setting(None, low=0, help="updates (default: 10,000; 500 with start)")
     batch: int = setting(64, low=1, help="blocks of a step; the paper's batch of 512 are eight steps")
     update_freq: int = setting(8, low=1)
+    gpus: int = setting(
+        1, low=1, help="cards that share the blocks of an update: update_freq, then batch are of them together"
+    )
     length: int = setting(128, low=8)
     dropout: float = setting(0.1, low=0, high=1)
     weight_decay: float = setting(0.01, low=0)
@@ -137,6 +140,8 @@ class Pretrain:
         if schedule.warmup > schedule.updates:
             found = f"({schedule.updates}), found {schedule.warmup}"
             raise ConfigError(f"{prefix}warmup: expected at most {prefix}updates {found}")
+        if (blocks := self.batch * self.update_freq) % self.gpus:
+            raise ConfigError(f"{prefix}gpus: expected a part of the {blocks} blocks of an update, found {self.gpus}")
         if self.start:
             expect_default(self, ["size"], prefix, f"given beside {prefix}start, which has its own")
 
@@ -181,7 +186,7 @@ class Entities(Zeroshot):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Experiment):
+class Config(StagedExperiment):
     """One language pair: its arms, what they are tested on; ``seeds`` are those of pretraining (the paper has one)."""
 
     experiment: Literal["pretraining"] = "pretraining"
@@ -265,6 +270,7 @@ def job(config: Config, stage: str, seed: int, run: Path = Path(), done: Path | 
     """
     settings, folder, lexicon = config.pretrain, stage_folder(stage, seed), lexicon_of(stage)
     start, schedule, model = settings.start, settings.schedule, vocabulary(config)
+    update_freq, batch, shared = commands.cards(settings.gpus, settings.update_freq, settings.batch)
     architecture = flags(arch=f"csr_bert_{settings.size}")
     if start:
         sizes = encoder_sizes(start, start.parent / DICTIONARY) if done else {}
@@ -280,14 +286,15 @@ def job(config: Config, stage: str, seed: int, run: Path = Path(), done: Path | 
         flags(dropout=settings.dropout, attention_dropout=settings.dropout),
         commands.bert_adam(settings.weight_decay, 1e-6),
         commands.polynomial(schedule.lr, schedule.warmup, schedule.updates),
-        flags(batch_size=settings.batch, update_freq=settings.update_freq),
+        flags(batch_size=batch, update_freq=update_freq),
+        shared,
         commands.numbers(settings.precision),
         flags(seed=seed, num_workers=config.workers),
         commands.checkpoints(run / folder, schedule.save_every),
         commands.log(schedule.updates),
     )
     inputs = [MIXED, model, *([lexicon] if lexicon else [])]
-    return Job(command, folder, schedule.updates, inputs, start)
+    return Job(command, folder, schedule.updates, inputs, start, gpus=settings.gpus)
 
 
 def steps(config: Config) -> Iterator[Step]:
@@ -359,11 +366,13 @@ def _finetuned(config: Config, run: Run) -> Iterator[Step]:
     command += flags(out=run.folder, threads=config.threads, **vars(run.settings))
     command += flags(types=",".join(entities.types) if entities else None, seed=run.run)
     inputs = [pretrained, task.train]
-    yield Step(f"finetune {name}", command, inputs, [model], threads=config.threads, gpus=1, temporary=True)
+    yield Step(
+        f"finetune {name}", command, inputs, [model], threads=config.threads, gpus=1, temporary=not task.keep_models
+    )
     outside = [kind for test in entities.tests for kind in test.outside] if entities else []
     tests = {test.lang: test.file for test in task.tests}
     dev = config.data.source_lang, task.dev
-    yield scoring_step(name, run.folder, encoder, dev, tests, outside, config.threads)
+    yield scoring_step(name, run.folder, encoder, dev, tests, outside, config.threads, task.keep_models)
 
 
 def report(config: Config, run: Path) -> None:

@@ -1,68 +1,74 @@
-"""New text through a model that ``csr run`` has trained."""
+"""New text through a model that ``csr run`` has trained or ``csr export-hf`` has written."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from csr.errors import ConfigError, DataError
-from csr.experiments.kinds import read_config
-from csr.experiments.stages import SENTENCEPIECE, stage_folder
+from csr.backbone.generation import Hypothesis, hypotheses, is_exported, load
+from csr.errors import ConfigError
+from csr.experiments.trained import trained
 from csr.files import PathLike
-from csr.settings import hint
 from csr.text.forms import normalized
 
-if TYPE_CHECKING:
-    from fairseq_plugins.outputs import Hypothesis
-
 _LINES = 2000  # read at a time: sentences of like length are translated together
+_BEAM = 5  # of a folder that names none
 
 
 def translate(
-    run: PathLike,
+    folder: PathLike,
     lines: Iterable[str],
     arm: str | None = None,
     seed: int | None = None,
     beam: int | None = None,
     device: str | None = None,
 ) -> Iterator[list[Hypothesis]]:
-    """Yield the translations of each line by a model of a run, best first; one for a line that shows nothing.
+    """Yield the translations of each line by a model, best first; one for a line that shows nothing.
 
-    The model is an arm's ``model.pt``, the checkpoint that counts. Lines are read as ``csr prepare`` reads them, so
-    that the run's own test set gives the run's own outputs.
+    Lines are read as ``csr prepare`` reads them, so that a run's own test set gives the run's own outputs.
 
     Args:
-        arm: CSR if it was trained, by default, else the last of the run's arms.
-        seed: the first of the run's, by default.
-        beam: how many translations are searched and yielded; the run's, by default.
+        folder: of ``csr run``, or one of Hugging Face, which names its languages.
+        arm, seed: which model of a run, as in ``trained``.
+        beam: how many translations are searched and yielded; the run's or the folder's, by default.
 
     Raises:
-        ConfigError: the run is no translation, or has no such arm or seed.
+        ConfigError: the run is no translation, or has no such arm or seed; or an exported folder is asked for one.
         DataError: the model is not there yet, or damaged.
     """
-    run = Path(run)
-    config = read_config(run / "config.yaml")
-    if config.experiment != "translation":
-        raise ConfigError(f"{run}: expected a run of translation, found {config.experiment}")
-    arm = arm or ("csr" if "csr" in config.arms else config.arms[-1])
-    seed = config.seeds[0] if seed is None else seed
-    if arm not in config.arms:
-        raise ConfigError(f"--arm: expected {' or '.join(config.arms)}, found {arm!r}{hint(arm, config.arms)}")
-    if seed not in config.seeds:
-        raise ConfigError(f"--seed: expected {' or '.join(map(str, config.seeds))}, found {seed}")
-    checkpoint, pieces = run / stage_folder(arm, seed) / "model.pt", run / SENTENCEPIECE
-    if not checkpoint.is_file():
-        raise DataError(f"{checkpoint}: no such file; csr run makes it")
-
-    from fairseq_plugins.models import read_model
-    from fairseq_plugins.outputs import Hypothesis, hypotheses
-
-    model, beam = read_model(checkpoint, run / "data/bin", pieces, device=device), beam or config.generate.beam
+    search = _exported(folder, beam, device) if _named(folder, arm, seed) else _of_run(folder, arm, seed, beam, device)
     lines = iter(lines)
     while block := list(map(normalized, itertools.islice(lines, _LINES))):
-        texts = [line for line in block if line]
-        found = iter(hypotheses(model, texts, config.data.source_lang, pieces, beam))
+        found = iter(search([line for line in block if line]))
         for line in block:
             yield next(found) if line else [Hypothesis(0.0, "")]
+
+
+def _named(folder: PathLike, arm: str | None, seed: int | None) -> bool:
+    """Whether a folder is of Hugging Face, where there are no arms."""
+    if not is_exported(folder):
+        return False
+    for name, value in (("arm", arm), ("seed", seed)):
+        if value is not None:
+            raise ConfigError(f"--{name}: expected with a folder of csr run, found {folder}, which holds one model")
+    return True
+
+
+def _exported(
+    folder: PathLike, beam: int | None, device: str | None
+) -> Callable[[Sequence[str]], list[list[Hypothesis]]]:
+    tokenizer, model = load(folder, "AutoModelForSeq2SeqLM", device)
+    return partial(hypotheses, tokenizer, model, beam=beam or max(model.generation_config.num_beams or 1, _BEAM))
+
+
+def _of_run(
+    folder: PathLike, arm: str | None, seed: int | None, beam: int | None, device: str | None
+) -> Callable[[Sequence[str]], list[list[Hypothesis]]]:
+    from fairseq_plugins import models, outputs
+
+    found = trained(Path(folder), ["translation"], arm, seed)
+    model = models.read_model(found.checkpoint, found.data, found.pieces, device=device)
+    language, beam = found.config.data.source_lang, beam or found.config.generate.beam
+    return lambda lines: outputs.hypotheses(model, lines, language, found.pieces, beam)

@@ -33,7 +33,7 @@ case $# in
     mkdir -p "$run"
     echo "$corpus" >"$run/corpus"
     # The sample's own dev and test files make way for sentences held out of the files given, its pieces for more.
-    options+=(--set data.pieces=8000 --set data.folder=null)
+    options+=(--set data.pieces=8000 --set data.folder=null --set data.origin=null)
     for file in dev_src dev_tgt test_src test_tgt; do options+=(--set "data.$file=null"); done
     options+=(--set "data.src=$1" --set "data.tgt=$2" --set "data.source_lang=$3" --set "data.target_lang=$4")
     options[0]=$root/configs/quickstart.yaml

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,12 @@ import yaml
 from sacrebleu import sentence_bleu, sentence_chrf
 
 from csr.cli import main
+from csr.data import subwords
 from csr.errors import DataError
 from csr.experiments.stages import ARMS as STAGES_ARMS
 from csr.experiments.stages import STAGES, restores_first
 from csr.files import write_json, write_text
-from csr.report import figures, html, tables, write_report
+from csr.report import figures, html, lexicons, tables, write_report
 from csr.report.collect import collect_translation
 from csr.report.measures import STAGE_ONE
 from csr.report.plots import MARKS, Series, bars, lines, ticks
@@ -440,9 +442,21 @@ def test_the_starts_of_vecmap_are_laid_side_by_side(run_folder: Path) -> None:
 def test_switched_sentences_show_what_stage_one_reads(run_folder: Path) -> None:
     """Every replacement is a candidate of the word in its place, and something is replaced at all."""
     examples = collect_translation(run_folder)["lexicons"]["de-en"]["examples"]
-    changed = [(text.lower(), new.lower()) for pieces in examples for text, new in pieces if new is not None]
+    words = [pair for example in examples for pair in example["words"]]
+    changed = [(text.lower(), new.lower()) for text, new in words if new is not None]
     assert changed
     assert set(changed) <= {("hund", "dog"), ("hund", "<hound>"), ("child", "woman")}
+
+
+def test_pieces_of_a_replacement_are_told_from_the_others(tmp_path: Path) -> None:
+    """Also where a word is cut into several, and where a full stop stands at it."""
+    subwords.train([["der hund sieht den baum .", "a dog sees the tree."] * 9], 40, tmp_path / "spm.model")
+    model = subwords.load(tmp_path / "spm.model")
+    line = [("der", None), (" ", None), ("hund", "dog"), (" ", None), ("sieht", None), (" ", None), ("baum", "tree"),
+            (".", None)]  # fmt: skip
+    found = lexicons._pieces(model, line)
+    assert "".join(piece for piece, _ in found).replace("▁", " ").strip() == "der dog sieht tree."
+    assert "".join(piece for piece, new in found if new).replace("▁", " ").split() == ["dog", "tree"]
 
 
 def test_unfinished_arms_are_named_and_shown_as_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -626,3 +640,60 @@ def test_the_page_opens_in_a_browser(run_folder: Path, tmp_path: Path) -> None:
     shot = [*command, "--window-size=1100,1400", f"--screenshot={picture}", page.as_uri()]
     subprocess.run(shot, capture_output=True, check=True, timeout=60)
     assert picture.stat().st_size > 20_000  # text and plots, not an empty page
+
+
+# What a person who sees little, or uses no mouse, would stumble over; run beside the page, in whatever scheme it has.
+LOOK = """
+const rgb = text => { const c = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+  c.fillStyle = text; c.fillRect(0, 0, 1, 1); return c.getImageData(0, 0, 1, 1).data; };
+const light = c => [0.2126, 0.7152, 0.0722].reduce((sum, w, i) => { const v = c[i] / 255;
+  return sum + w * (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); }, 0);
+function look() {
+  const page = document.querySelector("iframe").contentWindow, found = {}, texts = new Set();
+  const behind = e => { for (; e; e = e.parentElement) { const c = rgb(page.getComputedStyle(e).backgroundColor);
+    if (c[3] === 255) return c; } return rgb("white"); };
+  found.dark = page.matchMedia("(prefers-color-scheme: dark)").matches;
+  found.width = page.document.documentElement.scrollWidth;
+  const walk = page.document.createTreeWalker(page.document.body, NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) if (walk.currentNode.data.trim()) texts.add(walk.currentNode.parentElement);
+  found.faint = [...texts].filter(e => e.offsetParent && e.namespaceURI.endsWith("xhtml")).filter(e => {
+    const [a, b] = [light(rgb(page.getComputedStyle(e).color)), light(behind(e))];
+    return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05) < 4.5; }).map(e => `${e.tagName}.${e.className}`);
+  found.unnamed = [...page.document.querySelectorAll("input, select, button, img, svg:not(svg svg)")].filter(e => !(
+    e.labels?.length || e.getAttribute("aria-label") || e.getAttribute("aria-labelledby") || e.alt ||
+    e.querySelector?.("title") || e.closest("[aria-hidden=true]"))).map(e => e.outerHTML.slice(0, 80));
+  const levels = [...page.document.querySelectorAll("h1, h2, h3, h4")].map(e => +e.tagName[1]);
+  found.skipped = levels.filter((level, i) => level > (levels[i - 1] ?? 0) + 1).length;
+  const articles = page.document.querySelectorAll("article");
+  if (articles.length > 1) {
+    const typed = key => new page.KeyboardEvent("keydown", {key, bubbles: true});
+    const press = key => page.document.activeElement.dispatchEvent(typed(key));
+    const place = () => page.document.activeElement.getAttribute("aria-posinset");
+    articles[0].focus();
+    found.keys = [place(), (press("j"), place()), (press("PageDown"), place()), (press("k"), place())].join(" ");
+  }
+  document.title = JSON.stringify(found);
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1300])
+def test_pages_are_legible_and_need_no_mouse(run_folder: Path, tmp_path: Path, width: int, scheme: str) -> None:
+    """Wide and narrow, light and dark: nothing runs off the side, text stands out, controls and pictures have names."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no headless browser here")
+    write_report([run_folder], run_folder / "report.html")
+    for page in ("report.html", "sentences.html"):
+        frame = tmp_path / "frame.html"
+        frame.write_text(
+            f'<script>{LOOK}</script><iframe src="{(run_folder / page).as_uri()}" width="{width}" height="900" '
+            'onload="setTimeout(look, 500)"></iframe>'
+        )
+        command = [browser, "--headless", "--no-sandbox", "--hide-scrollbars", f"--user-data-dir={tmp_path}/profile"]
+        command += ["--allow-file-access-from-files", "--virtual-time-budget=5000", "--dump-dom"]
+        command += [f"--blink-settings=preferredColorScheme={int(scheme == 'light')}", frame.as_uri()]
+        dom = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+        found = json.loads(unescape(re.search(r"<title>(.*?)</title>", dom)[1]))
+        assert found.pop("keys", None) == (None if page == "report.html" else "1 2 3 2")
+        assert found == {"dark": scheme == "dark", "width": width, "faint": [], "unnamed": [], "skipped": 0}, page

@@ -52,6 +52,7 @@ def experiment(tmp_path_factory) -> Path:
         "generate": {"beam": 2},
         "dynamics": {"every": 20, "sentences": 8},
         "arms": ["csr"],
+        "tensorboard": True,
     }
     (folder / "tiny.yaml").write_text(yaml.safe_dump(config))
     return folder
@@ -81,6 +82,7 @@ def test_run_leaves_what_the_report_is_made_of(finished):
     assert len(environment["inputs"]) == 6
     assert "| CSR |" in (finished / "table.md").read_text()
     assert (finished / "report.html").is_file()
+    assert list((finished / "seed-1/csr/tensorboard/train_inner").glob("events.out.tfevents.*"))
     # Every 20 updates of 60, and the start; of stage one's 4 updates only start and end.
     for stage, updates in (("csr", [0, 20, 40, 60]), ("restore", [0, 4])):
         points = read_json(finished / f"seed-1/{stage}/dynamics.json")["points"]
@@ -384,8 +386,9 @@ def test_restore_command_of_the_paper(tmp_path, capsys):
         "--share-all-embeddings --dropout 0.3 --attention-dropout 0.1 --criterion label_smoothed_cross_entropy "
         "--label-smoothing 0.2 --optimizer csr_adam --adam-betas '(0.9, 0.98)' --adam-eps 1e-06 "
         "--lr-scheduler polynomial_decay --lr 3e-05 --warmup-updates 2500 --total-num-update 5000 --max-update 5000 "
-        "--max-tokens 4096 --update-freq 1 --seed 1 --num-workers 0 --save-dir 'my run/seed-1/restore/checkpoints' "
-        "--save-interval 1000000 --validate-interval 1000000 --save-interval-updates 500 --keep-interval-updates 1 "
+        "--max-tokens 4096 --update-freq 1 --seed 1 --num-workers 0 --distributed-world-size 1 "
+        "--save-dir 'my run/seed-1/restore/checkpoints' --save-interval 1000000 "
+        "--validate-interval 1000000 --save-interval-updates 500 --keep-interval-updates 1 "
         "--no-epoch-checkpoints --skip-invalid-size-inputs-valid-test --log-format json --log-interval 100 "
         f"--finetune-from-model {shlex.quote(str(Path.cwd() / 'model.pt'))}"
     )

@@ -124,12 +124,18 @@ def check_files(config: Any) -> None:
     for name, path in input_files(config):
         if not path.is_file():
             found = "found a folder" if path.is_dir() else "no such file"
-            raise ConfigError(
-                f"{name}: {path}: {found} (relative paths start at the current folder){_way(config, name, path)}"
-            )
+            start = _start(config, name, path)
+            raise ConfigError(f"{name}: {path}: {found} (relative paths start at {start}){_way(config, name, path)}")
     backbone = getattr(config, "backbone", None)
     if isinstance(backbone, Backbone) and backbone.preset:
         _check_backbone(backbone)
+
+
+def _start(config: Any, name: str, path: Path) -> str:
+    """Where the relative path of a setting starts: at the folder of its section, if that has one."""
+    section = name.partition(".")[0]
+    folder = getattr(getattr(config, section, None), "folder", None)
+    return f"{section}.folder, {folder}" if folder and path.is_relative_to(folder) else "the current folder"
 
 
 def _way(config: Any, name: str, path: Path) -> str:

@@ -19,6 +19,8 @@ from csr.report.published import published
 from csr.report.table import Cell, Column, Table
 from csr.report.verdict import Verdict, verdicts
 
+_SHOWN = 4  # switched sentences of a direction that are not folded away
+
 
 def page(runs: Sequence[Run], sentences: Sequence[str | None] = ()) -> str:
     """The page of one or more runs of translation, as ``collect_translation`` gathers them.
@@ -220,10 +222,17 @@ def _lexicons(run: Run) -> str:
     switched = switching.switching(run)
     if switched.rows:
         parts.append("<h3>Switching</h3>" + _table(switched))
-    examples = [pieces for lexicon in run["lexicons"].values() for pieces in lexicon["examples"]]
-    if examples:
+    if any(lexicon["examples"] for lexicon in run["lexicons"].values()):
         parts.append("<h3>Switched sentences</h3>")
-        parts += [f'<div class="case">{_facts(_switched(pieces))}</div>' for pieces in examples]
+        note = (
+            "The first training sentences as stage one reads them in its first epoch; what was put in is highlighted, "
+        )
+        parts.append(_paragraph(note + "in words and in the pieces that the model sees.", "note"))
+    for name, lexicon in run["lexicons"].items():
+        cases = [f'<div class="case">{_facts(_switched(example))}</div>' for example in lexicon["examples"]]
+        parts += cases[:_SHOWN]
+        if more := cases[_SHOWN:]:
+            parts.append(_details(f"{len(more)} more sentences, {name.replace('-', '→')}", "".join(more)))
     return "\n".join(part for part in parts if part)
 
 
@@ -236,10 +245,13 @@ def _entries(name: str, sample: dict[str, dict[str, float]]) -> str:
     return _details(f"{name.replace('-', '→')}: entries from the first, most frequent word to the last", _table(table))
 
 
-def _switched(pieces: Sequence[tuple[str, str | None]]) -> list[tuple[str, str]]:
-    original = "".join(text for text, _ in pieces)
-    switched = "".join(escape(text) if new is None else f"<mark>{escape(new)}</mark>" for text, new in pieces)
-    return [("Original", escape(original)), ("Switched", switched)]
+def _switched(example: dict[str, Any]) -> list[tuple[str, str]]:
+    """A sentence as it was, with its words switched, and in pieces; what was put in is marked."""
+    words = example["words"]
+    switched = "".join(escape(text) if new is None else f"<mark>{escape(new)}</mark>" for text, new in words)
+    facts = [("Original", escape("".join(text for text, _ in words))), ("Switched", switched)]
+    pieces = [f"<mark>{escape(piece)}</mark>" if new else escape(piece) for piece, new in example["pieces"]]
+    return [*facts, ("Pieces", " ".join(pieces))] if pieces else facts
 
 
 def _settings(run: Run) -> str:

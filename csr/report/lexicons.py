@@ -7,6 +7,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+from csr.data.subwords import load
 from csr.files import read_object, read_parallel
 from csr.induction import quality
 from csr.lexicon import Lexicon, read_lexicon, sidecar
@@ -20,7 +21,7 @@ from csr.text.words import words
 _PAIRS = 50_000  # training pairs that coverage is counted on
 _ENTRIES = 10
 _CANDIDATES = 5  # shown of an entry
-_SENTENCES = 4
+_SENTENCES = 24
 
 
 def describe(run: Path, src: str, tgt: str, config: dict[str, Any]) -> dict[str, Any] | None:
@@ -44,7 +45,9 @@ def describe(run: Path, src: str, tgt: str, config: dict[str, Any]) -> dict[str,
         corpus = quality.coverage(lexicon, counts, hits)
         bitext = quality.read_bitext(text / f"train.{src}", text / f"train.{tgt}", src, tgt)
         drawn = quality.drawn(candidates, itertools.islice(bitext, _PAIRS), source.stop_words())
-        examples = _switched(candidates.cased((src, tgt)), text, src, tgt, noise, config)
+        switched = _switched(candidates.cased((src, tgt)), text, src, tgt, noise, config)
+        model = load(run / "data/spm.model") if (run / "data/spm.model").exists() else None
+        examples = [{"words": found, "pieces": _pieces(model, found) if model else []} for found in switched]
     words = list(lexicon.entries)
     sampled = dict.fromkeys(words[i * len(words) // _ENTRIES] for i in range(_ENTRIES))
     return {
@@ -87,3 +90,14 @@ def _switched(
         for i, (line, other) in enumerate(pairs)
     ]
     return [[(piece, line.switched.get(i)) for i, piece in enumerate(line.segments)] for line in results]
+
+
+def _pieces(model: Any, line: list[tuple[str, str | None]]) -> list[tuple[str, bool]]:
+    """The pieces that a switched sentence is cut into, and of each whether it is of a replacement."""
+    text, spans = "", []
+    for piece, new in line:
+        text += piece if new is None else new
+        if new is not None:
+            spans.append((len(text) - len(new), len(text)))
+    found = model.encode(text, return_type="proto").pieces
+    return [(one.piece, any(start < one.end and one.begin < end for start, end in spans)) for one in found]

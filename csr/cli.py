@@ -9,6 +9,7 @@ import io
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 import csr
@@ -128,8 +129,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv = ["--help"]
     # What libraries tell of their set-up belongs to the log of a training, which has a process of its own. An import
     # of fairseq's opens the root logger, and then numba tells of each compilation.
-    for library in ("fairseq", "numba", "jieba"):
+    for library in ("fairseq", "hydra", "numba", "jieba"):
         logging.getLogger(library).setLevel(logging.WARNING)
+    if not sys.warnoptions:  # of what they will do otherwise some day
+        warnings.simplefilter("ignore")
     try:
         arguments = parser(next((word for word in argv if not word.startswith("-")), None)).parse_args(argv)
         name = f"csr {arguments.command}"

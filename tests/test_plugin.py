@@ -407,6 +407,10 @@ def test_csr_inspect_prints_rows_as_text(data, capsys):
         "target         w0 w0 w0 . </s> [xx]",
         "",
     ]
+    # In a process of its own, too, where libraries tell of their set-up and of their plans.
+    command = [sys.executable, "-m", "csr.cli", "inspect", str(data / "bin"), *options, "--rows", "1", "--rate", "1"]
+    alone = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (alone.stdout, alone.stderr) == (shown, "")
 
 
 @pytest.mark.parametrize(

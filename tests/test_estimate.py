@@ -251,7 +251,7 @@ def test_command(tmp_path, capsys):
     }
     (tmp_path / "x.yaml").write_text(json.dumps(settings))
     assert main(["estimate", str(tmp_path / "x.yaml"), "--set", "restore.max_tokens=512", "--json"]) == 0
-    rows = json.loads(capsys.readouterr().out)
+    rows = json.loads(capsys.readouterr().out)["memory"]
     (chosen,) = (row for row in rows if row["chosen"])
     assert chosen["setup"]["precision"] == "bf16"
     assert chosen["sizes"]["vocabulary"] == 430

@@ -6,7 +6,7 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from csr.running import fairseq
 from csr.running.cards import share_cards
 from csr.running.engine import Batch, planned_steps, run_steps
 from csr.running.fairseq import StepError
+from csr.running.steps import Step
 from csr.settings import hint
 
 
@@ -98,10 +99,21 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.jobs and not (arguments.executor or arguments.profile):
         raise ConfigError("--jobs: expected with --executor or --profile; on this machine --cores says how many")
     gpus = share_cards(arguments.steps_per_gpu)
+    _forecast(config, steps, folder)
     run_steps(steps, config, folder, arguments.cores, arguments.until, gpus, batch)
     if arguments.until == "report":
         print((folder / "table.md").read_text(encoding="utf-8"))
         print(f"{folder / 'report.html'}: the report")
+
+
+def _forecast(config: Any, steps: Sequence[Step], folder: Path) -> None:
+    """Say what the trainings of a translation experiment will take, if one is still to do."""
+    from csr.commands.estimate import described
+    from csr.experiments.translation import Config
+
+    models = [folder / file for step in steps for file in step.outputs if Path(file).name == "model.pt"]
+    if isinstance(config, Config) and not all(model.exists() for model in models):
+        print("\n".join(described(config)), file=sys.stderr, flush=True)
 
 
 def args(arguments: argparse.Namespace) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import importlib.util
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -114,9 +114,17 @@ def read_config(path: PathLike, overrides: Sequence[str] = ()) -> Any:
         if not isinstance(kind, str) or kind not in EXPERIMENTS:
             expected = " or ".join(EXPERIMENTS)
             raise ConfigError(f"experiment: expected {expected}, found {shown(kind)}{hint(kind, EXPERIMENTS)}")
-        return build(raw, _module(kind).Config)
+        config = build(raw, _module(kind).Config)
+        more = getattr(_module(kind), "suited", lambda config, given: {})(config, raw)
+        return build(_merged(raw, more), _module(kind).Config) if more else config
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def _merged(raw: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with others laid over them, section by section."""
+    inner = {key: _merged(raw.get(key) or {}, value) for key, value in more.items() if isinstance(value, Mapping)}
+    return {**raw, **more, **inner}
 
 
 def check_files(config: Any) -> None:

@@ -1,4 +1,4 @@
-"""What the stages of an experiment would take, for each way to make them smaller."""
+"""What the stages of an experiment would take: epochs, time, and memory for each way to make them smaller."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from csr.backbone import calibration
 from csr.backbone.estimate import Memory, Setup, Sizes, estimate
 from csr.backbone.pieces import PieceModel
+from csr.backbone.presets import PRESETS
 from csr.backbone.trim import Use
 from csr.data.subwords import read_dictionary
 from csr.errors import ConfigError
+from csr.experiments import schedule, stages
 from csr.experiments.commands import cards, precision
+from csr.experiments.settings import Training
 from csr.experiments.translation import Config
 
 _PRECISIONS = ((("fp32", False), ("bf16", False), ("bf16", True)), (("fp32", False), ("fp16", False), ("fp16", True)))
@@ -41,11 +45,9 @@ def plans(config: Config, length: int) -> Iterator[Plan]:
     Raises:
         DataError: a file of the backbone, the text or the lexicons is missing or damaged.
     """
-    stage = max((config.restore, config.finetune), key=lambda training: training.max_tokens)
+    stage = largest(config)
     _, max_tokens, _ = cards(stage.gpus, stage.update_freq, stage.max_tokens)
-    chosen = Setup(
-        precision(stage.precision), stage.memory_efficient, stage.freeze_embeddings, stage.checkpoint_activations
-    )
+    chosen = _setup(stage)
     for name, sizes in _vocabularies(config).items():
         for (numbers, efficient), freeze, checkpoint in itertools.product(
             _PRECISIONS[chosen.precision == "fp16"], (False, True), (False, True)
@@ -55,22 +57,96 @@ def plans(config: Config, length: int) -> Iterator[Plan]:
             yield Plan(name, sizes, setup, memory, chosen=name == "full" and setup == chosen)
 
 
+@dataclass(frozen=True)
+class Forecast:
+    """What a stage will take.
+
+    Attributes:
+        updates: with ``patience``, at most.
+        epochs: over its text, about; None where a text is not there.
+        seconds: of its training with one seed, about; None where the model's sizes are not known.
+    """
+
+    stage: str
+    updates: int
+    save_every: int
+    epochs: float | None
+    seconds: float | None
+
+
+def forecasts(config: Config) -> tuple[list[Forecast], calibration.Speed | None]:
+    """What each stage of the run will take, and the speed that it follows from, measured now.
+
+    Counted is training alone, without validation, loading of data, and translation.
+    """
+    texts, found = schedule.read_texts(config), []
+    length = texts.pairs.length if texts else 25
+    sizes = None if config.backbone.family == "encoder" else _full(config)
+    largest_ = largest(config)
+    speed = None
+    if sizes:
+        speed = calibration.measure(sizes, _setup(largest_), largest_.max_tokens, length, config.threads)
+    for stage in stages.needed(config):
+        training = stages.training(config, stage)
+        epochs = training.updates / schedule.epoch(config, stage, texts).updates(training) if texts else None
+        seconds = None
+        if sizes and speed:
+            update = speed.seconds(sizes, _setup(training), training.max_tokens, training.update_freq)
+            seconds = training.updates * update / training.gpus
+        found.append(Forecast(stage, training.updates, training.save_every, epochs, seconds))
+    return found, speed
+
+
+def peak(config: Config, length: int = 100) -> int | None:
+    """The bytes of memory that the largest batch takes as it is set; None where the model's sizes are not known."""
+    if config.backbone.family == "encoder":
+        return None
+    stage, sizes = largest(config), _full(config)
+    _, max_tokens, _ = cards(stage.gpus, stage.update_freq, stage.max_tokens)
+    return estimate(sizes, _setup(stage), max_tokens, min(length, sizes.positions)).peak
+
+
+def largest(config: Config) -> Training:
+    """Of the stages after the backbone, the one with the largest batches."""
+    return max((config.restore, config.finetune), key=lambda training: training.max_tokens)
+
+
+def _setup(training: Training) -> Setup:
+    return Setup(
+        precision(training.precision),
+        training.memory_efficient,
+        training.freeze_embeddings,
+        training.checkpoint_activations,
+    )
+
+
+def _sizes(config: Config, pieces: int) -> Sizes:
+    backbone, languages = config.backbone, len(config.langs) + 1  # and <mask>
+    return Sizes(4 + pieces + languages, backbone.layers, backbone.dim, backbone.ffn, backbone.heads)
+
+
+def _full(config: Config) -> Sizes:
+    """The sizes of the model with all its pieces; of a preset whose files are not there, those of the published one."""
+    backbone = config.backbone
+    if backbone.dictionary is None:
+        return _sizes(config, (backbone if backbone.texts else config.data).pieces - 3)
+    if backbone.preset and not backbone.dictionary.is_file():
+        return _sizes(config, PRESETS[backbone.preset].pieces)
+    return _sizes(config, len(read_dictionary(backbone.dictionary)))
+
+
 def _vocabularies(config: Config) -> dict[str, Sizes]:
-    """The sizes of the model with all its pieces and, of a pretrained one, with those that are needed."""
+    """The sizes of the model with all its pieces and, of one whose vocabulary is there, with those that are needed."""
     backbone, data = config.backbone, config.data
     if backbone.family == "encoder":
         raise ConfigError("backbone.family: expected mbart to estimate its memory, found encoder")
-    languages = len(config.langs) + 1  # and <mask>
-
-    def sizes(pieces: int) -> Sizes:
-        return Sizes(4 + pieces + languages, backbone.layers, backbone.dim, backbone.ffn, backbone.heads)
-
-    if backbone.dictionary is None or backbone.sentencepiece is None:
-        return {"full": sizes(data.pieces - 3)}
+    if backbone.dictionary is None or backbone.sentencepiece is None or not backbone.sentencepiece.is_file():
+        return {"full": _full(config)}
     texts = [data.src, data.tgt, *filter(None, (data.dev_src, data.dev_tgt))]
     files = {text.lang: text.file for text in config.lexicon.files}
     forward, backward = ([files[lang]] if lang in files else [] for lang in (data.target_lang, data.source_lang))
     use = Use(texts, forward, backward, config.noise.top_k)
     kept = use.kept(PieceModel.read(backbone.sentencepiece))
     pieces, needed = read_dictionary(backbone.dictionary), kept.frequencies()
-    return {"full": sizes(len(pieces)), "trimmed": sizes(sum(piece in needed for piece in pieces))}
+    trimmed = _sizes(config, sum(piece in needed for piece in pieces))
+    return {"full": _full(config), "trimmed": trimmed}

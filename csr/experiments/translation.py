@@ -11,6 +11,7 @@ from csr import options
 from csr.errors import ConfigError
 from csr.experiments import commands, low_resource, stages
 from csr.experiments.commands import flags
+from csr.experiments.schedule import suited
 from csr.experiments.settings import (
     Backbone,
     Distance,
@@ -42,7 +43,7 @@ from csr.running.steps import Step
 from csr.settings import expect_default, setting
 from csr.switching.settings import WORDS
 
-__all__ = ["ARMS", "STAGES", "Config", "generate", "generate_command", "job", "report", "score", "steps"]
+__all__ = ["ARMS", "STAGES", "Config", "generate", "generate_command", "job", "report", "score", "steps", "suited"]
 
 Arm = Literal[
     "random", "baseline", "iaft", "csr", "mask_restore_ft", "placebo", "csr_mono", "wbt", "bt", "wbt_csr", "bt_csr",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -12,7 +14,7 @@ from csr.cli import main
 from csr.errors import ConfigError
 from csr.experiments import curve as sizes_of
 from csr.experiments.translation import Config
-from csr.report import curve
+from csr.report import curve, plots
 from csr.settings import build
 
 SCORES = {
@@ -111,8 +113,23 @@ def test_table_and_picture_of_the_curve(tmp_path):
         in gains.markdown()
     )
     assert "| +3.0 | +1.0 | none seen" in gains.markdown()
-    curve.picture(SCORES, arms, "bleu", tmp_path / "c.svg")
-    assert "<svg" in (tmp_path / "c.svg").read_text()
+    curve.picture(SCORES, arms, "bleu", "de→en", tmp_path / "c.svg")
+    tree = ElementTree.fromstring((tmp_path / "c.svg").read_text())
+    texts = [one.text for one in tree.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts[0] == "de→en: BLEU over the size of the bitext"
+    assert {"300", "3,000", "training pairs", "Standard finetuning", "CSR"} <= set(texts)
+    # The marks and the colors of the report: a mark for each point and one in the legend.
+    classes = Counter(one.get("class") for one in tree.iter("{http://www.w3.org/2000/svg}path"))
+    assert [classes[f"{part} arm-csr"] for part in ("mark", "mean", "band")] == [3, 2, 1]
+    shapes = {one.get("d") for one in tree.iter() if one.get("class") == "mark arm-baseline"}
+    assert shapes == {plots.MARKS["arm-baseline"]}
+    style = tree.find("{http://www.w3.org/2000/svg}style").text
+    assert ".mean.arm-csr { stroke: #d0551f; stroke-width: 2;" in style
+    assert "var(" not in style
+    # Sizes a tenth of each other are equally far apart.
+    assert plots.bands([plots.Band("arm-csr", "CSR", [(n, 1.0, 0.0, 2.0) for n in (10, 100, 1000)])], "t", "x").count(
+        'text x="240.0"'
+    )
     assert curve.as_dict(SCORES, arms, "bleu")["crossings"]["wbt"]["size"] is None
 
 

@@ -50,7 +50,8 @@ def test_a_text_in_the_other_language_is_named(tmp_path, known, monkeypatch):
     monkeypatch.setattr(assets, "identifiable", lambda language: False)
     text = write(tmp_path / "mono.en", ["der Hund sieht die Katze"])
     with pytest.raises(
-        DataError, match=r"expected text in en, found de: .* en side has 0% of its words, .* de side 100%"
+        DataError,
+        match=r"expected text in en \(lang in .*\), found de: .* en side has 0% of its words, .* de side 100%",
     ):
         assets.check([("en", text)], [], known, {})
     assert assets.check_language(text, "de", {"de": {"hund": 1}, "en": {}})["words_known"] == {"de": 0.2, "en": 0.0}
@@ -59,16 +60,20 @@ def test_a_text_in_the_other_language_is_named(tmp_path, known, monkeypatch):
 def test_a_text_in_a_third_language_is_identified(tmp_path):
     pytest.importorskip("py3langid")
     text = write(tmp_path / "mono.de", ["Le chien dort dans la maison et le chat regarde la rue."] * 5)
-    with pytest.raises(DataError, match=r"expected text in de, found 100% of 5 lines in others, most in fr"):
+    with pytest.raises(
+        DataError, match=r"expected text in de \(lang in .*\), found 100% of 5 lines in others, most in fr"
+    ):
         assets.check_language(text, "de", {"de": {}, "en": {}})
 
 
 def test_a_dictionary_the_wrong_way_round_is_named_with_its_coverage(tmp_path, known):
     right = write(tmp_path / "de-en.txt", ["hund\tdog", "katze\tcat", "haus house"])
     found = assets.check([], [(("de", "en"), right)], known, {})["lexicons"][0]["coverage"]
-    assert found["forward"] > 0.2
-    assert found["backward"] == 0
-    message = r"expected en words and their translations into de, found the other direction: .* 0% of the en and 0% of"
+    assert found == {"forward": [1 / 3, 1 / 3], "backward": [0, 0]}
+    message = (
+        r"expected en words and their translations into de \(lang in .*\), found the other direction: .* 0% of the en "
+    )
+    message += r"and 0% of the de text's words, the other way round 33% and 33%"
     with pytest.raises(DataError, match=message):
         assets.check([], [(("en", "de"), right)], known, {})
 
@@ -153,6 +158,15 @@ def test_one_direction_of_a_dictionary_suffices():
     assert found["lexicon en-de"] == [*wanted, "--out", "lexicon/en-de.tsv"]
 
 
+def test_nothing_is_trained_before_the_check():
+    file = {"method": "file", "files": [{"lang": "en", "file": "/x"}]}
+    for backbone in ({}, {"texts": TEXTS}, {"checkpoint": "/m", "dictionary": "/d", "sentencepiece": "/s"}):
+        config = build({"data": DATA, "lexicon": file, "backbone": backbone, "arms": ["random", "baseline"]}, Config)
+        steps = {step.name: list(map(str, step.inputs)) for step in translation.steps(config)}
+        waits = {name for name, inputs in steps.items() if "check.json" in inputs and name != "report"}
+        assert waits == {"random seed 1", "baseline seed 1" if "checkpoint" in backbone else "backbone seed 1"}
+
+
 def test_a_mixture_has_its_sources_with_their_shares():
     sources = [{"lang": "de", "file": "/x", "format": "muse", "weight": 2}, {"method": "ibm1"}, {"method": "vecmap"}]
     found = commands(lexicon={"method": "mixture", "sources": sources}, data={**DATA, "monolingual": TEXTS})
@@ -233,13 +247,24 @@ def test_patience_ends_training_and_is_the_same_for_every_arm():
         build({"data": DATA, "finetune": {"patience": 3, "select": "last"}}, Config)
 
 
+@pytest.mark.parametrize("rule", ["loss", "bleu", "chrf", "last"])
+def test_every_arm_is_validated_by_bleu_and_chosen_by_the_rule(rule):
+    config = build({"data": DATA, "finetune": {"select": rule}}, Config)
+    command = translation.job(config, "csr", 1).command
+    assert "--eval-bleu" in command
+    metric = command[command.index("--best-checkpoint-metric") + 1] if rule in ("bleu", "chrf") else None
+    assert metric == (rule if rule in ("bleu", "chrf") else None)
+    assert ("--maximize-best-checkpoint-metric" in command) == (metric is not None)
+    assert "--eval-bleu" not in translation.job(config, "restore", 1).command
+
+
 def test_a_rising_dev_loss_is_a_warning():
     def run(*losses: float) -> dict:
         points = [(100 * (i + 1), loss) for i, loss in enumerate(losses)]
-        return {"logs": [{"arm": "csr", "seed": 1, "valid": {"loss": points}}]}
+        return {"arms": ["baseline", "csr"], "logs": [{"arm": "csr", "seed": 1, "valid": {"loss": points}}]}
 
-    assert training._overfitted(run(3.0, 2.0, 2.5), "csr").startswith(
-        "the dev loss rises after its best, 2.000 at update 200, to 2.500 at 300 (in 1 of 1 seeds)"
+    (warning,) = training.warnings(run(3.0, 2.0, 2.5))
+    assert warning.startswith(
+        "CSR: the dev loss rises after its best, 2.000 at update 200, to 2.500 at 300 (in 1 of 1 seeds)"
     )
-    assert training._overfitted(run(3.0, 2.0, 2.01), "csr") == ""
-    assert training._overfitted(run(3.0, 2.0, 2.5), "baseline") == ""
+    assert training.warnings(run(3.0, 2.0, 2.01)) == []

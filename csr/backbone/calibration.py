@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ class Speed:
         return update_freq * batch + trained * self.optimizer
 
 
+@functools.cache
 def measure(sizes: Sizes, setup: Setup, tokens: int, length: int, threads: int) -> Speed:
     """Measure the speed of training a model of these sizes, on a card if there is one, without its weights.
 

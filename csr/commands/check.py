@@ -58,7 +58,5 @@ def check(arguments: argparse.Namespace) -> None:
             f"{one['file']}: {one['language']}, {one['test_sentences']:,} test sentences" + (shares and f"; {shares}")
         )
     for one in found["lexicons"]:
-        there, back = (one["coverage"][way] for way in ("forward", "backward"))
-        print(
-            f"{one['file']}: {'-'.join(one['languages'])}, {there:.0%} of the words covered, the other way {back:.0%}"
-        )
+        said = assets.described_coverage(one["languages"], **one["coverage"])
+        print(f"{one['file']}: {'-'.join(one['languages'])}, {said}")

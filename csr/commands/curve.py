@@ -38,7 +38,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> None:
     """Run every size and write the curve."""
-    from csr.commands.run import read_experiment
+    from csr.commands.run import forecast, read_experiment
     from csr.experiments import curve, translation
     from csr.experiments.kinds import check_files
     from csr.running.cards import share_cards
@@ -62,7 +62,8 @@ def run(arguments: argparse.Namespace) -> None:
             for name, reason in planned_steps(steps, folder, until):
                 print(f"{folder.name}: {name}: {reason}")
         else:
-            print(f"{folder}:")
+            print(f"{folder}:", flush=True)
+            forecast(settings, steps, folder)
             run_steps(steps, settings, folder, arguments.cores, until, share_cards(arguments.steps_per_gpu))
     if not arguments.dry_run:
         _write(config, sizes, out, arguments.metric)
@@ -76,13 +77,12 @@ def _write(config: object, sizes: list[int], out: Path, metric: str) -> None:
     files = {size: sorted((out / size_name(size)).glob("seed-*/*/scores.json")) for size in sizes}
     scores = curve.read_scores({size: [read_object(path) for path in paths] for size, paths in files.items()}, metric)
     arms, data = list(config.arms), config.data  # type: ignore[attr-defined]
-    text = "\n".join(
-        table.markdown() for table in curve.tables(scores, arms, metric, f"{data.source_lang}→{data.target_lang}")
-    )
+    direction = f"{data.source_lang}→{data.target_lang}"
+    text = "\n".join(table.markdown() for table in curve.tables(scores, arms, metric, direction))
     with write_text(out / "curve.md") as stream:
         stream.write(text)
     write_json(out / "curve.json", curve.as_dict(scores, arms, metric))
-    curve.picture(scores, arms, metric, out / "curve.svg")
+    curve.picture(scores, arms, metric, direction, out / "curve.svg")
     print(text)
     print(f"{out / 'curve.svg'}: the picture; curve.md and curve.json: the numbers")
 

@@ -99,14 +99,14 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.jobs and not (arguments.executor or arguments.profile):
         raise ConfigError("--jobs: expected with --executor or --profile; on this machine --cores says how many")
     gpus = share_cards(arguments.steps_per_gpu)
-    _forecast(config, steps, folder)
+    forecast(config, steps, folder)
     run_steps(steps, config, folder, arguments.cores, arguments.until, gpus, batch)
     if arguments.until == "report":
         print((folder / "table.md").read_text(encoding="utf-8"))
         print(f"{folder / 'report.html'}: the report")
 
 
-def _forecast(config: Any, steps: Sequence[Step], folder: Path) -> None:
+def forecast(config: Any, steps: Sequence[Step], folder: Path) -> None:
     """Say what the trainings of a translation experiment will take, if one is still to do."""
     from csr.commands.estimate import described
     from csr.experiments.translation import Config

@@ -154,13 +154,18 @@ def log(updates: int) -> list[str]:
     return flags(log_format="json", log_interval=max(1, min(100, updates // 50)))
 
 
-def selection(rule: str) -> list[str]:
-    """Flags of the rule that the best checkpoint on the dev set is told by; the loss is fairseq's own."""
-    if rule not in ("bleu", "chrf"):
+def validation(rule: str, bleu: bool) -> list[str]:
+    """Flags of the rule that the best checkpoint on the dev set is told by; the loss is fairseq's own.
+
+    Args:
+        bleu: validate by BLEU too, of greedy search, whatever the rule.
+    """
+    scored = rule in ("bleu", "chrf")
+    if not (scored or bleu):
         return []
     found = flags(eval_bleu=True, eval_bleu_args='{"beam": 1, "max_len_a": 2, "max_len_b": 10}')
-    found += flags(eval_bleu_remove_bpe="sentencepiece", best_checkpoint_metric=rule)
-    return found + flags(eval_chrf=rule == "chrf", maximize_best_checkpoint_metric=True)
+    found += flags(eval_bleu_remove_bpe="sentencepiece", best_checkpoint_metric=rule if scored else None)
+    return found + flags(eval_chrf=rule == "chrf", maximize_best_checkpoint_metric=scored)
 
 
 def writing(settings: Training, seed: int, workers: int, folder: Path, keep_every: int | None = None) -> list[str]:

@@ -114,9 +114,10 @@ def read_config(path: PathLike, overrides: Sequence[str] = ()) -> Any:
         if not isinstance(kind, str) or kind not in EXPERIMENTS:
             expected = " or ".join(EXPERIMENTS)
             raise ConfigError(f"experiment: expected {expected}, found {shown(kind)}{hint(kind, EXPERIMENTS)}")
-        config = build(raw, _module(kind).Config)
-        more = getattr(_module(kind), "suited", lambda config, given: {})(config, raw)
-        return build(_merged(raw, more), _module(kind).Config) if more else config
+        module = _module(kind)
+        config: Any = build(raw, module.Config)
+        more: dict[str, Any] = module.suited(config, raw) if hasattr(module, "suited") else {}
+        return build(_merged(raw, more), module.Config) if more else config
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 

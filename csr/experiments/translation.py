@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,7 +193,8 @@ def job(
         noise,
         commands.architecture(config.backbone),
         commands.writing(training, seed, config.workers, run / folder, keep_every),
-        commands.selection(rule),
+        # Of summaries, which are long, only where it is asked for.
+        commands.validation(rule, bleu=config.experiment == "translation" and not spec.restore),
         flags(patience=None if rule == "last" else config.finetune.patience),
         flags(finetune_from_model=run / start if start else None),
         extra,
@@ -285,14 +287,19 @@ def steps(config: Config) -> Iterator[Step]:
     if "reverse" in stages.needed(config):
         for seed in config.seeds:
             yield low_resource.back_translation_step(config, seed, back_translation_command(config, seed))
-    yield from stages.arm_steps(
+    roots = [stage for stage in stages.needed(config) if stages.lineage(config, stage) == [stage]]
+    first = {f"{stage} seed {seed}" for stage in roots for seed in config.seeds}
+    for step in stages.arm_steps(
         config,
         job,
         outputs,
         generate_command,
         lambda arm, seed: [distances[arm, seed]] if (arm, seed) in distances else [],
         config.scores.comet,
-    )
+    ):
+        # What starts from no model made here waits for the check, which else might fail after hours of training.
+        waits = checked is not None and step.name in first
+        yield dataclasses.replace(step, inputs=[*step.inputs, *checked.outputs]) if checked and waits else step
     # The backbone's own distance is worth a line only where it is trained here and used.
     pretrained = [] if config.backbone.ready or "backbone" not in stages.needed(config) else config.seeds
     distances |= {("backbone", seed): stage_folder("backbone", seed) / "distance.json" for seed in pretrained}

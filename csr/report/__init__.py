@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from csr.files import PathLike, write_json, write_text
-from csr.report import html, sentences, tables
+from csr.report import html, sentences, tables, training
 from csr.report.collect import Run, collect_translation, of_run
 from csr.report.published import published
 from csr.report.table import Table
@@ -28,7 +28,7 @@ def write_report(folders: Sequence[PathLike], out: PathLike) -> list[Run]:
             run = collect_translation(folder)
             found, main = [*tables.run_tables(run), *published([run])], [tables.main(run)]
             html.page([run])  # what cannot be shown is told before anything is written
-            write_results(folder, run, found, main, list(map(str, verdicts(run))))
+            write_results(folder, run, found, main, [*map(str, verdicts(run)), *training.warnings(run)])
             listed = sentences.sentences(folder, run)
             if listed:
                 write_page(folder / sentences.NAME, sentences.page(run, listed))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from csr.evaluation.significance import over_seeds, seed_interval
-from csr.files import PathLike, write_whole
+from csr.files import PathLike, write_text
+from csr.report import plots
 from csr.report.measures import arm_name, bleu, chrf
 from csr.report.outputs import BASELINE
 from csr.report.table import SPREAD, Cell, Column, Number, Table
@@ -123,24 +123,17 @@ def as_dict(scores: Scores, arms: Sequence[str], metric: str) -> dict[str, Any]:
     }
 
 
-def picture(scores: Scores, arms: Sequence[str], metric: str, path: PathLike) -> None:
-    """Draw the mean of each arm over the sizes, with its 95 % interval over seeds; format by the suffix."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
-    for arm, marker in zip(arms, "osDv^<>Px*+dhH", strict=False):
-        sizes = [size for size in sorted(scores) if scores[size].get(arm)]
-        values = [list(scores[size][arm].values()) for size in sizes]
-        means = [over_seeds(of).mean for of in values]
-        line = axes.plot(sizes, means, marker=marker, label=arm_name(arm))[0]
-        around = [seed_interval(of) or (mean, mean) for of, mean in zip(values, means, strict=True)]
-        low, high = zip(*around, strict=True)
-        axes.fill_between(sizes, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
-    axes.set_xscale("log")
-    axes.set_xticks(sorted(scores), [f"{size:,}" for size in sorted(scores)])
-    axes.minorticks_off()
-    axes.set(xlabel="training pairs", ylabel=METRICS[metric][0])
-    axes.legend(frameon=False, fontsize="small")
-    with write_whole(path) as part:
-        figure.savefig(part, format=Path(path).suffix[1:])
+def picture(scores: Scores, arms: Sequence[str], metric: str, direction: str, path: PathLike) -> None:
+    """Draw the mean of each arm over the sizes, with its 95 % interval over seeds, as SVG in the report's look."""
+    series = []
+    for arm in arms:
+        points = []
+        for size in sorted(scores):
+            if values := list(scores[size].get(arm, {}).values()):
+                mean = over_seeds(values).mean
+                points.append((float(size), mean, *(seed_interval(values) or (mean, mean))))
+        if points:
+            series.append(plots.Band(f"arm-{arm}", arm_name(arm), points))
+    title = f"{direction}: {METRICS[metric][0]} over the size of the bitext"
+    with write_text(path) as out:
+        out.write(plots.standalone(plots.bands(series, title, "training pairs")))

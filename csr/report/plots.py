@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
+from importlib import resources
 from statistics import fmean
 from typing import Any
 
@@ -74,6 +76,15 @@ class Series:
     curves: Sequence[Points]
 
 
+@dataclass(frozen=True)
+class Band:
+    """A line with an interval around it: (x, mean, lower end, upper end) of each point."""
+
+    style: str
+    label: str
+    points: Sequence[tuple[float, float, float, float]]
+
+
 def lines(series: Sequence[Series], title: str, x_label: str, settle: bool = False) -> str:
     """Plot the mean over seeds of each series, each seed thin behind it.
 
@@ -101,6 +112,38 @@ def lines(series: Sequence[Series], title: str, x_label: str, settle: bool = Fal
         body.append(_path(mean, x_scale, y_scale, f"mean {one.style}"))
         body += [_mark(x_scale(x), y_scale(y), one.style) for x, y in mean[:: math.ceil(len(mean) / _MARKED) or 1]]
     return _svg(title, [*body, "</svg>"])
+
+
+def bands(series: Sequence[Band], title: str, x_label: str) -> str:
+    """Plot series over sizes on a logarithmic scale, with their intervals, title and legend within the picture."""
+    sizes = sorted({x for one in series for x, *_ in one.points})
+    values = [value for one in series for _, *those in one.points for value in those]
+    y_ticks = ticks(min(values), max(values))
+    low, high = (math.log(sizes[0]), math.log(sizes[-1])) if len(sizes) > 1 else (0.0, 2 * math.log(sizes[0]) or 1.0)
+    place, y_scale = _scale(low, high, LEFT + 14, RIGHT - 14), _scale(y_ticks[0], y_ticks[-1], BOTTOM, TOP)
+
+    def x_scale(x: float) -> float:
+        return place(math.log(x))
+
+    body = [_axis_y(y_ticks, y_scale), *(_label(x_scale(x), BOTTOM + 18, f"{x:,g}") for x in sizes)]
+    body.append(_label(RIGHT, BOTTOM + 34, x_label, "end"))
+    for one in series:
+        edge = [(x, top) for x, _, _, top in one.points] + [(x, under) for x, _, under, _ in reversed(one.points)]
+        around = "L".join(f"{x_scale(x):.1f} {y_scale(y):.1f}" for x, y in edge)
+        body.append(f'<path class="band {escape(one.style)}" d="M{around}z"/>')
+    for one in series:
+        mean = [(x, y) for x, y, *_ in one.points]
+        body.append(_path(mean, x_scale, y_scale, f"mean {one.style}"))
+        body += [_mark(x_scale(x), y_scale(y), one.style) for x, y in mean]
+    line = BOTTOM + 40
+    for one in series:
+        line += 17
+        body.append(
+            f'<path class="mean {escape(one.style)}" d="M{LEFT} {line}h26"/>{_mark(LEFT + 13, line, one.style)}'
+        )
+        body.append(_label(LEFT + 34, line + 4, one.label, "start"))
+    top = f'<g transform="translate(0 22)">{"".join(body)}</g>'
+    return _svg(title, [_label(LEFT, 14, title, "start"), top], height=line + 32)
 
 
 def bars(groups: Sequence[str], arms: Sequence[tuple[str, str, Sequence[Number]]], title: str) -> str:
@@ -183,8 +226,25 @@ def _mark(x: float, y: float, style: str) -> str:
 
 
 def standalone(svg: str) -> str:
-    """An inline plot as a file of its own."""
-    look = "<style>text { font: 12px sans-serif; fill: #5d6570 }</style>"
+    """An inline plot as a file of its own, which has what it needs of the page's style sheet, as on white paper.
+
+    Without variables, which programs other than browsers do not know.
+    """
+    sheet = resources.files("csr.report").joinpath("style.css").read_text(encoding="utf-8")
+    colors = dict(re.findall(r"--([\w-]+): (#\w+)", sheet.split("@media")[0]))
+    arms: dict[str, str] = {}
+    for selectors, name in re.findall(r"((?:\.arm-\w+(?:, )?)+) \{ --c: var\(--(\w+)\); \}", sheet):
+        arms |= dict.fromkeys(selectors.split(", "), colors[name])
+    rules = [f"text {{ font: 12px sans-serif; fill: {colors['soft']} }}", "path { fill: none }"]
+    drawn = r"^(?:\.plot )?\.(grid|mean|seed|band|bar|mark)(?![\w.])[^{]*\{ ([^}]*) \}"
+    for selector, look in re.findall(drawn, sheet, re.MULTILINE):
+        look = re.sub(r"var\(--(\w{2,})\)", lambda name: colors[name[1]], look)
+        own = sorted(set(re.findall(r"arm-\w+", svg))) if "var(--c)" in look else []
+        for arm in own:
+            color = arms.get(f".{arm}", colors["ink"])
+            rules.append(f".{selector}.{arm} {{ {look.replace('var(--c)', color)} }}")
+        rules += [] if own else [f".{selector} {{ {look} }}"]
+    look = f"<style>{' '.join(rules)}</style>"
     head, body = svg.split(">", 1)
     return head.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1) + f">{look}{body}\n"
 
@@ -236,6 +296,6 @@ def _label(x: float, y: float, text: str, anchor: str = "middle") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
-def _svg(title: str, body: Sequence[str], width: int = WIDTH) -> str:
-    head = f'<svg class="plot" viewBox="0 0 {width} {HEIGHT}" role="img" aria-label="{escape(title)}">'
+def _svg(title: str, body: Sequence[str], width: int = WIDTH, height: int = HEIGHT) -> str:
+    head = f'<svg class="plot" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}">'
     return "".join([head, *body, "</svg>"])

@@ -68,11 +68,17 @@ def dynamics(run: Run) -> Table:
             if log["diverged"] is not None:
                 where = f"{arm_name(arm)}, seed {log['seed']}"
                 note += f" {where}: the loss is no number from update {log['diverged']:,.0f} on."
-    note += "".join(f" {arm_name(arm)}: {warning}" for arm in run["arms"] if (warning := _overfitted(run, arm)))
+    note += "".join(f" {warning}" for warning in warnings(run))
     return Table("dynamics", f"{direction(run)}: training dynamics", [Column(label) for label in labels], rows, note)
 
 
 RISE = 1.01  # of the dev loss over its best is more than the noise of a checkpoint
+
+
+def warnings(run: Run) -> list[str]:
+    """What is to be said of the training of the arms: where the dev loss rises after its best."""
+    found = {arm: _overfitted(run, arm) for arm in run["arms"]}
+    return [f"{arm_name(arm)}: {warning}" for arm, warning in found.items() if warning]
 
 
 def _overfitted(run: Run, arm: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 
 from csr.errors import ConfigError, DataError
+from csr.experiments import commands
+from csr.experiments.settings import Backbone, FinalTraining
 
 SRC = [f"w{i} w{i % 7} w{i % 3} ." for i in range(12)]
 TGT = [f"v{i} v{i % 7} v{i % 3} ." for i in range(12)]
@@ -149,6 +152,23 @@ def test_rare_words_of_the_pairs_are_translated_first(data):
         shares[rare_first] = n_rare / 600
     assert shares[False] == pytest.approx(1 / 2, abs=0.06)
     assert shares[True] == pytest.approx(2 / 3, abs=0.06)
+
+
+@pytest.mark.slow
+def test_every_checkpoint_is_validated_also_where_an_epoch_ends(data, tmp_path):
+    settings = FinalTraining(updates=6, warmup=1, lr=1e-3, save_every=2, max_tokens=4000)  # one batch an epoch
+    command = commands.fairseq(
+        "fairseq-train",
+        data / "bin",
+        [*"--task csr_translation --source-lang xx --target-lang yy --cpu".split()],
+        commands.architecture(Backbone(layers=1, dim=16, ffn=16, heads=2)),
+        commands.writing(settings, 1, 0, tmp_path),
+        commands.validation("loss", settings.save_every, bleu=False),
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "fairseq_cli.train", *command[1:]], check=True, capture_output=True, text=True
+    )
+    assert re.findall(r'"valid_num_updates": "(\d+)"', done.stdout) == ["2", "4", "6"]
 
 
 def test_translations_of_another_text_are_named(data, tmp_path):

@@ -252,6 +252,7 @@ def test_every_arm_is_validated_by_bleu_and_chosen_by_the_rule(rule):
     config = build({"data": DATA, "finetune": {"select": rule}}, Config)
     command = translation.job(config, "csr", 1).command
     assert "--eval-bleu" in command
+    assert command[command.index("--validate-interval-updates") + 1] == "500"
     metric = command[command.index("--best-checkpoint-metric") + 1] if rule in ("bleu", "chrf") else None
     assert metric == (rule if rule in ("bleu", "chrf") else None)
     assert ("--maximize-best-checkpoint-metric" in command) == (metric is not None)

@@ -154,16 +154,18 @@ def log(updates: int) -> list[str]:
     return flags(log_format="json", log_interval=max(1, min(100, updates // 50)))
 
 
-def validation(rule: str, bleu: bool) -> list[str]:
-    """Flags of the rule that the best checkpoint on the dev set is told by; the loss is fairseq's own.
+def validation(rule: str, every: int, bleu: bool) -> list[str]:
+    """Flags of an arm's validation, and of the rule that tells the best checkpoint; the loss is fairseq's own.
 
     Args:
+        every: updates between validations. Of a checkpoint that is saved where an epoch ends, fairseq makes none unless
+            told so, and a small corpus has few others.
         bleu: validate by BLEU too, of greedy search, whatever the rule.
     """
-    scored = rule in ("bleu", "chrf")
+    scored, at = rule in ("bleu", "chrf"), flags(validate_interval_updates=every)
     if not (scored or bleu):
-        return []
-    found = flags(eval_bleu=True, eval_bleu_args='{"beam": 1, "max_len_a": 2, "max_len_b": 10}')
+        return at
+    found = at + flags(eval_bleu=True, eval_bleu_args='{"beam": 1, "max_len_a": 2, "max_len_b": 10}')
     found += flags(eval_bleu_remove_bpe="sentencepiece", best_checkpoint_metric=rule if scored else None)
     return found + flags(eval_chrf=rule == "chrf", maximize_best_checkpoint_metric=scored)
 

@@ -193,8 +193,8 @@ def job(
         noise,
         commands.architecture(config.backbone),
         commands.writing(training, seed, config.workers, run / folder, keep_every),
-        # Of summaries, which are long, only where it is asked for.
-        commands.validation(rule, bleu=config.experiment == "translation" and not spec.restore),
+        # BLEU of summaries, which are long, only where it is asked for.
+        [] if spec.restore else commands.validation(rule, training.save_every, config.experiment == "translation"),
         flags(patience=None if rule == "last" else config.finetune.patience),
         flags(finetune_from_model=run / start if start else None),
         extra,

@@ -234,7 +234,7 @@ def standalone(svg: str) -> str:
     colors = dict(re.findall(r"--([\w-]+): (#\w+)", sheet.split("@media")[0]))
     arms: dict[str, str] = {}
     for selectors, name in re.findall(r"((?:\.arm-\w+(?:, )?)+) \{ --c: var\(--(\w+)\); \}", sheet):
-        arms |= dict.fromkeys(selectors.split(", "), colors[name])
+        arms |= {selector: colors[name] for selector in selectors.split(", ")}
     rules = [f"text {{ font: 12px sans-serif; fill: {colors['soft']} }}", "path { fill: none }"]
     drawn = r"^(?:\.plot )?\.(grid|mean|seed|band|bar|mark)(?![\w.])[^{]*\{ ([^}]*) \}"
     for selector, look in re.findall(drawn, sheet, re.MULTILINE):

@@ -231,17 +231,17 @@ def standalone(svg: str) -> str:
     Without variables, which programs other than browsers do not know.
     """
     sheet = resources.files("csr.report").joinpath("style.css").read_text(encoding="utf-8")
-    colors = dict(re.findall(r"--([\w-]+): (#\w+)", sheet.split("@media")[0]))
+    colors: dict[str, str] = dict(re.findall(r"--([\w-]+): (#\w+)", sheet.split("@media")[0]))
     arms: dict[str, str] = {}
     for selectors, name in re.findall(r"((?:\.arm-\w+(?:, )?)+) \{ --c: var\(--(\w+)\); \}", sheet):
-        arms |= {selector: colors[name] for selector in selectors.split(", ")}
+        arms.update(dict.fromkeys(selectors.split(", "), colors[name]))
     rules = [f"text {{ font: 12px sans-serif; fill: {colors['soft']} }}", "path { fill: none }"]
     drawn = r"^(?:\.plot )?\.(grid|mean|seed|band|bar|mark)(?![\w.])[^{]*\{ ([^}]*) \}"
     for selector, look in re.findall(drawn, sheet, re.MULTILINE):
         look = re.sub(r"var\(--(\w{2,})\)", lambda name: colors[name[1]], look)
         own = sorted(set(re.findall(r"arm-\w+", svg))) if "var(--c)" in look else []
         for arm in own:
-            color = arms.get(f".{arm}", colors["ink"])
+            color: str = arms.get(f".{arm}", colors["ink"])
             rules.append(f".{selector}.{arm} {{ {look.replace('var(--c)', color)} }}")
         rules += [] if own else [f".{selector} {{ {look} }}"]
     look = f"<style>{' '.join(rules)}</style>"

@@ -6,7 +6,9 @@ import dataclasses
 import importlib
 import importlib.util
 import json
+import math
 import os
+import shlex
 import types
 import typing
 from collections.abc import Iterator
@@ -53,6 +55,25 @@ def test_steps_pass_through_json():
     found = from_config(json.loads(json.dumps(as_config(steps))))
     assert as_config(found) == as_config(steps)
     assert found[0].log == "logs/a-b.log"
+
+
+def test_infinity_among_settings_is_text_in_json():
+    step = Step("a", ["c"], [], ["e"], settings={"noise": [{"temperature": math.inf}, 1.5]})
+    assert json.loads(json.dumps(as_config([step]), allow_nan=False))["steps"][0]["settings"] == {
+        "noise": [{"temperature": "inf"}, 1.5]
+    }
+
+
+def test_dictionaries_learn_capitals_from_the_texts_of_the_run():
+    data = {"source_lang": "de", "target_lang": "en", "src": "a.de", "tgt": "a.en"}
+    data |= {"monolingual": [{"lang": "en", "file": "m.en"}]}
+    dictionary = {"lang": "en", "file": "de-en.txt"}
+    lexicons = [{"method": "file", "files": [dictionary]}, {"method": "mixture", "sources": [dictionary]}]
+    for lexicon in lexicons:
+        steps = list(translation.steps(build({"data": data, "lexicon": lexicon}, translation.Config)))
+        command = next(shlex.join(step.command) for step in steps if step.command[1] == "import")
+        assert "--source-lang de --truecase-src data/text/train.de --target-lang en" in command
+        assert command.endswith("--truecase-tgt data/text/train.en monolingual/text/train.en")
 
 
 def test_files_with_braces_in_their_paths_are_told_by_their_time(tmp_path):

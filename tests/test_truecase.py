@@ -107,6 +107,23 @@ def test_lexicons_are_made_and_edited_in_the_form_of_text(tmp_path: Path, capsys
     assert "gold precision@1" in capsys.readouterr().out
 
 
+def test_a_german_noun_that_no_text_has_does_not_hand_on_its_capital(tmp_path: Path) -> None:
+    (tmp_path / "de").write_text("Da ist ein Haus\n")
+    (tmp_path / "more").write_text("Das ist alt\n")
+    (tmp_path / "tsv").write_text("haus\thouse\nhut\that\nalt\told\n")
+    texts = "--truecase-src", tmp_path / "de", tmp_path / "more"
+    made = {}
+    for language in ("de", "nl"):
+        assert run("import", tmp_path / "tsv", "--source-lang", language, *texts, "--out", tmp_path / "out.tsv") == 0
+        made[language] = read_lexicon(tmp_path / "out.tsv").cased((language, "en")).entries
+    assert list(made["de"]["Hut"]) == ["hat"]
+    assert list(made["de"]["hut"]) == ["hat"]
+    assert list(made["nl"]["Hut"]) == ["Hat"]  # begins a sentence
+    for entries in made.values():
+        assert list(entries["Haus"]) == ["house"]
+        assert list(entries["Alt"]) == ["Old"]
+
+
 def test_cases_of_two_lexicons_are_one_word() -> None:
     a, b = Lexicon({"Haus": {"house": 1.0}}), Lexicon({"haus": {"House": 3.0, "home": 1.0}})
     assert Lexicon.merged([(a, 1.0), (b, 1.0)]).entries == {"Haus": {"house": 1.75, "home": 0.25}}

@@ -17,7 +17,7 @@ from csr.commands.lexicon_files import (
     truecased,
     write,
 )
-from csr.commands.options import positive, positive_number
+from csr.commands.options import add_languages, positive, positive_number
 from csr.errors import ConfigError
 from csr.lexicon import Record, deduced_kind
 
@@ -123,6 +123,7 @@ def _register_import(parser: argparse.ArgumentParser) -> None:
         help="tsv: source, target and, if there is one, weight; fast_align: what its -p writes (log probabilities); "
         "moses: lex.e2f or lex.f2e (target, source, probability); muse: source and target (default: %(default)s)",
     )
+    add_languages(parser)
     add_truecasing(parser)
     add_out(parser)
     parser.set_defaults(run=import_)
@@ -136,6 +137,8 @@ def import_(arguments: argparse.Namespace) -> None:
     record = Record("dictionary" if arguments.format == "muse" else "probabilities")
     if arguments.format == "tsv":
         record = record_of(arguments.path, lexicon)
+    source, target = record.languages
+    record = Record(record.kind, (arguments.source_lang or source, arguments.target_lang or target))
     lexicon = truecased(lexicon, arguments, record)
-    options = options_of(arguments, "format", "truecase_src", "truecase_tgt")
+    options = options_of(arguments, "format", "source_lang", "target_lang", "truecase_src", "truecase_tgt")
     write(lexicon, arguments.out, arguments.format, [arguments.path], options, record)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from csr.commands.options import add_languages, positive, positive_number
 from csr.files import PathLike
 from csr.induction import quality
 from csr.lexicon import Lexicon, Record, deduced_kind, read_record, write_lexicon, write_sidecar
-from csr.text.forms import folded
-from csr.text.truecase import running_forms_of
+from csr.text.forms import Case, folded, title
+from csr.text.truecase import capital_nouns, running_forms_of
 
 
 def add_truecasing(parser: argparse.ArgumentParser) -> None:
@@ -20,19 +20,34 @@ def add_truecasing(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--truecase-{side}",
             metavar="FILE",
-            help=f"write {words} as this text does where no sentence starts, such as German nouns with a capital",
+            nargs="+",
+            help=f"write {words} as these texts do where no sentence starts, such as German nouns with a capital",
         )
 
 
 def truecased(lexicon: Lexicon, arguments: argparse.Namespace, record: Record) -> Lexicon:
-    """Write a lexicon as the texts of ``add_truecasing`` do; a word that they do not have stays as it is."""
+    """Write a lexicon as the texts of ``add_truecasing`` do; a word that they do not have stays as it is.
 
-    def as_written(path: PathLike | None, language: str | None) -> Callable[[str], str]:
-        forms = running_forms_of(path, language) if path else {}
-        return lambda word: forms.get(folded(word, language), word)
+    But for words to be looked up, of a language that writes nouns with a capital: what its text lacks is a noun more
+    often than not, and the capital of ``Hut`` says nothing of ``hat``.
+    """
+    source, target = record.languages
+    words = _as_written(arguments.truecase_src, source, title if capital_nouns(source) else None)
+    return lexicon.rewritten(words, _as_written(arguments.truecase_tgt, target))
 
-    paths = arguments.truecase_src, arguments.truecase_tgt
-    return lexicon.rewritten(*map(as_written, paths, record.languages))
+
+def _as_written(
+    paths: Sequence[PathLike] | None, language: str | None, unknown: Case | None = None
+) -> Callable[[str], str]:
+    """The form of a word in running text; what the texts lack is written as it is or, given a case, in that."""
+    if not paths:
+        return lambda word: word
+    forms = running_forms_of(paths, language)
+
+    def form(word: str) -> str:
+        return forms.get(folded(word, language)) or (unknown(word, language) if unknown else word)
+
+    return form
 
 
 def add_bitext(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +83,7 @@ def running_forms(arguments: argparse.Namespace) -> list[dict[str, str]]:
     if arguments.tokenized:
         return [{}, {}]
     sides = (arguments.src, arguments.source_lang), (arguments.tgt, arguments.target_lang)
-    return [running_forms_of(path, language) for path, language in sides]
+    return [running_forms_of([path], language) for path, language in sides]
 
 
 def add_out(parser: argparse.ArgumentParser, what: str = "lexicon to write") -> None:

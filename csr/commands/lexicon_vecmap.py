@@ -110,7 +110,7 @@ def run(arguments: argparse.Namespace) -> None:
     options = {"start": arguments.start} | {name: getattr(arguments, name) for name in OPTIONS}
     languages = arguments.source_lang, arguments.target_lang
     source, target = (
-        running_forms_of(path, language) if path else {}
+        running_forms_of([path], language) if path else {}
         for path, language in zip((arguments.src, arguments.tgt), languages, strict=True)
     )
     forward, reverse = induced.forward.truecased(source, target), induced.reverse.truecased(target, source)

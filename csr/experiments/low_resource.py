@@ -98,6 +98,15 @@ def monolingual_step(config: Any) -> Step:
     return Step("monolingual", command, inputs, outputs)
 
 
+def running_texts(config: Any, *languages: str) -> dict[str, list[FilePath]]:
+    """The texts of each language that show how its words are written: the training pairs' and those without a pair."""
+    unpaired = {text.lang for text in getattr(config.data, "monolingual", ())}
+    return {
+        lang: [f"data/text/train.{lang}", *([f"monolingual/text/train.{lang}"] if lang in unpaired else [])]
+        for lang in languages
+    }
+
+
 def mixture_steps(config: Any, source: str, target: str) -> Iterator[Step]:
     """The lexicons of ``lexicon.sources`` in both directions, and their mixtures."""
     lexicon, pairs = config.lexicon, ((source, target), (target, source))
@@ -112,8 +121,10 @@ def mixture_steps(config: Any, source: str, target: str) -> Iterator[Step]:
         if one.method == "file":
             given, other = parts[-1] if one.lang == target else parts[-1][::-1]
             assert one.file is not None  # LexiconSource.check
-            yield stages.dictionary_step(given.stem, one.file, given, "import", one.format)
-            yield stages.inverted_step(given, other, f"data/text/train.{source if one.lang == target else target}")
+            known = source if one.lang == target else target
+            sides = running_texts(config, known, one.lang)
+            yield stages.dictionary_step(given.stem, one.file, given, "import", one.format, sides)
+            yield stages.inverted_step(given, other, f"data/text/train.{known}")
         else:
             unpaired = one.method == "vecmap" and {source, target} <= texts
             extra = flags(neighbors=NEIGHBORS) if one.method == "vecmap" else []

@@ -352,8 +352,9 @@ def _lexicons(config: Config) -> Iterator[Step]:
         command = ["lexicon", "ibm1", *flags(src=lexicon.src, tgt=lexicon.tgt, source_lang=source, target_lang=target)]
         command += flags(iterations=lexicon.iterations, out=out)
         yield Step("lexicon ibm", command, [lexicon.src, lexicon.tgt], [out])
+    texts = {source: [lexicon.src], target: [lexicon.tgt]} if lexicon.src and lexicon.tgt else {}
     for text in lexicon.files:
-        yield dictionary_step("muse", text.file, Path("lexicon/muse.tsv"))
+        yield dictionary_step("muse", text.file, Path("lexicon/muse.tsv"), sides=texts)
 
 
 def _finetuned(config: Config, run: Run) -> Iterator[Step]:

@@ -277,10 +277,27 @@ def lexicon_file(source: str, target: str) -> Path:
     return Path(f"lexicon/{source}-{target}.tsv")
 
 
-def dictionary_step(name: str, file: Path, out: Path, form: str = "muse", table: str | None = None) -> Step:
-    """A dictionary of the user's, read by ``csr lexicon FORM``; ``table`` is the format of one for ``import``."""
+def dictionary_step(
+    name: str,
+    file: Path,
+    out: Path,
+    form: str = "muse",
+    table: str | None = None,
+    sides: Mapping[str, Sequence[FilePath]] = MappingProxyType({}),
+) -> Step:
+    """A dictionary of the user's, read by ``csr lexicon FORM``.
+
+    Args:
+        table: the format of one for ``import``.
+        sides: the languages of its words and of its candidates, each with texts that show their capitals.
+    """
     command = ["lexicon", form, str(file), *flags(format=table, out=out)]
-    return Step(f"lexicon {name}", command, [file], [out])
+    texts: list[FilePath] = []
+    options = ("--source-lang", "--truecase-src"), ("--target-lang", "--truecase-tgt")
+    for (lang_option, text_option), (language, written) in zip(options, sides.items(), strict=False):
+        command += [lang_option, language, text_option, *map(str, written)]
+        texts += written
+    return Step(f"lexicon {name}", command, [file, *texts], [out])
 
 
 def placebo_file(source: str, target: str) -> Path:

@@ -327,8 +327,8 @@ def lexicon_steps(config: Any, source: str, target: str) -> Iterator[Step]:
         yield stages.induced_step(config.lexicon, method, source, target)
     for text in config.lexicon.files:
         other = source if text.lang == target else target
-        out = lexicon_file(other, text.lang)
-        yield stages.dictionary_step(out.stem, text.file, out, "import")
+        out, sides = lexicon_file(other, text.lang), low_resource.running_texts(config, other, text.lang)
+        yield stages.dictionary_step(out.stem, text.file, out, "import", sides=sides)
         if len(config.lexicon.files) == 1:
             yield stages.inverted_step(out, lexicon_file(text.lang, other), f"data/text/train.{other}")
     if "placebo" in config.arms:

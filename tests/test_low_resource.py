@@ -171,7 +171,7 @@ def test_a_mixture_has_its_sources_with_their_shares():
     sources = [{"lang": "de", "file": "/x", "format": "muse", "weight": 2}, {"method": "ibm1"}, {"method": "vecmap"}]
     found = commands(lexicon={"method": "mixture", "sources": sources}, data={**DATA, "monolingual": TEXTS})
     file = "lexicon/sources/file1-en-de.tsv"
-    assert found["lexicon file1-en-de"] == ["lexicon", "import", "/x", "--format", "muse", "--out", file]
+    assert found["lexicon file1-en-de"][:7] == ["lexicon", "import", "/x", "--format", "muse", "--out", file]
     assert "--not-parallel" in found["lexicon vecmap"]
     assert found["lexicon vecmap"][3] == "monolingual/text/train.de"
     parts = [f"lexicon/sources/{name}-de-en.tsv" for name in ("file1", "ibm1", "vecmap")]

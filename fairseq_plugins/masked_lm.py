@@ -28,6 +28,7 @@ from csr.switching.masking import Masking, Symbols
 from csr.switching.noise import IndependentWords
 from csr.switching.settings import PRETRAINING, Noise
 from csr.switching.symbols import piece_roles
+from csr.text.stopwords import listed_or_none
 from fairseq_plugins.datasets import NoisyDataset
 from fairseq_plugins.fields import read_fields, settings_fields
 from fairseq_plugins.precision import allow_bf16
@@ -247,7 +248,7 @@ class CsrMaskedLmTask(FairseqTask):
         """
         if len(self.languages) < 2:
             raise ConfigError(f"--languages: expected two with a lexicon, found {self.cfg.languages!r}")
-        stops = self.noise.stop_words or (self.languages[0], self.languages[1])
+        stops = self.noise.stop_words or tuple(map(listed_or_none, self.languages[:2]))
         noise = replace(self.noise, stop_words=stops)
         return noise.reversed if side else noise
 

@@ -304,6 +304,15 @@ def words_of(task, split="train") -> dict[str, set[str]]:
     return words
 
 
+def test_the_stop_words_of_a_language_without_a_list_take_part(data, caplog):
+    task = task_of(data)
+    assert task.noise_of(0).stop_words == ("en", "de")
+    task.languages = ["en", "xh"]
+    assert task.noise_of(0).stop_words == ("en", "none")
+    assert task.noise_of(1).stop_words == ("none", "en")
+    assert "stopwords-iso has no list of xh" in caplog.text
+
+
 def test_the_first_language_is_switched_and_the_second_on_request(data):
     one = words_of(task_of(data, mask_prob=0.0, lexicon=str(data / "en-de.tsv")))
     assert {"Zug", "Bahn", "Kinder", "Fluss"} <= one["en"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from pathlib import Path
 
 from csr.errors import ConfigError
@@ -10,10 +11,20 @@ from csr.files import read_lines
 from csr.text.forms import composed, folded, normalized
 from csr.text.languages import base, entry, is_known
 
+logger = logging.getLogger(__name__)
+
 
 def has_list(language: str) -> bool:
     """Tell whether stopwords-iso has a list of a language."""
     return is_known(language) and entry(_lists(), language) is not None
+
+
+def listed_or_none(language: str) -> str:
+    """A language where stopwords-iso has a list of it, else ``none``, with a warning: its stop words take part."""
+    if has_list(language):
+        return language
+    logger.warning(f"stopwords-iso has no list of {language}, whose stop words take part")
+    return "none"
 
 
 @functools.cache

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import multiprocessing
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +14,7 @@ from csr.backbone.estimate import Setup, Sizes
 
 _OPERATIONS = 5e9  # of a measurement on a processor; fewer tokens are taken of larger layers
 _PIECES = 8192  # of the vocabulary there, at most
+_LONGEST = 2.0  # seconds; then a part is not run again
 
 
 @dataclass(frozen=True)
@@ -45,24 +48,40 @@ class Speed:
 
 
 @functools.cache
-def measure(sizes: Sizes, setup: Setup, tokens: int, length: int, threads: int) -> Speed:
+def measure(sizes: Sizes, setup: Setup, tokens: int, length: int, threads: int) -> Speed | None:
     """Measure the speed of training a model of these sizes, on a card if there is one, without its weights.
 
     Args:
         tokens: of a batch, padding included.
         length: of its sentences.
         threads: of the processor.
+
+    Returns:
+        None where it cannot be measured: the card has no room left, or the processor no such numbers.
     """
+    import torch
+
+    given = (sizes, setup, tokens, length, threads)
+    try:
+        if not torch.cuda.is_available():
+            return _measure(*given, card=False)
+        # In a process of its own, which gives back what a card's libraries take of its memory.
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            return pool.submit(_measure, *given, card=True).result()
+    except (RuntimeError, OSError):
+        return None
+
+
+def _measure(sizes: Sizes, setup: Setup, tokens: int, length: int, threads: int, card: bool) -> Speed:
     import torch
     from torch import nn
 
-    card = torch.cuda.is_available()
     where = torch.device("cuda" if card else "cpu")
     kind = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[setup.precision]
     length = min(length, sizes.positions, tokens)
     if not card:
         tokens = min(tokens, int(_OPERATIONS / (6 * (4 * sizes.dim**2 + 2 * sizes.dim * sizes.ffn))))
-    n_rows, pieces = max(1, tokens // length), sizes.vocabulary if card else min(sizes.vocabulary, _PIECES)
+    n_rows, pieces = max(1, tokens // length), min(sizes.vocabulary, _PIECES)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -97,12 +116,12 @@ def measure(sizes: Sizes, setup: Setup, tokens: int, length: int, threads: int) 
 
 
 def _seconds(part: Callable[[], object], wait: Callable[[], None] | None, threads: int) -> float:
-    """The least of three runs after one that is not counted; of a processor its own time, whatever else it does."""
-    found = []
-    for _ in range(4):
+    """The least of up to three runs after one to warm up; of a processor its own time, whatever else it does."""
+    found: list[float] = []
+    while len(found) < 4 and sum(found) < _LONGEST:
         start = time.perf_counter() if wait else time.process_time()
         part()
         if wait:
             wait()
         found.append((time.perf_counter() if wait else time.process_time()) - start)
-    return min(found[1:]) / (1 if wait else threads)
+    return min(found[1:] or found) / (1 if wait else threads)

@@ -13,6 +13,7 @@ from typing import Any
 from csr.commands.options import positive
 from csr.errors import ConfigError
 from csr.experiments.kinds import check_files, check_packages, kind_of, read_config, training_job, writing_kind_of
+from csr.process import locked
 from csr.running import fairseq
 from csr.running.cards import share_cards
 from csr.running.engine import Batch, planned_steps, run_steps
@@ -113,6 +114,8 @@ def forecast(config: Any, steps: Sequence[Step], folder: Path) -> None:
 
     models = [folder / file for step in steps for file in step.outputs if Path(file).name == "model.pt"]
     if isinstance(config, Config) and not all(model.exists() for model in models):
+        with locked(folder):  # if another command works there, better stop now
+            pass
         print("\n".join(described(config)), file=sys.stderr, flush=True)
 
 

@@ -262,9 +262,11 @@ def test_comparisons_agree_with_sacrebleu(run_folder: Path) -> None:
     assert found["p_value"] == pytest.approx(expected, abs=1e-4)
 
 
-def made_up_tests(*differences: float, p: float = 0.001, chrf: float = 1.1, chrf_p: float = 0.2) -> dict[str, Any]:
-    """What a run knows of CSR against standard finetuning whose differences in BLEU are these, one for each seed."""
-    named = {"arm": "csr", "against": "baseline", "metric": "bleu"}
+def made_up_tests(
+    *differences: float, p: float = 0.001, chrf: float = 1.1, chrf_p: float = 0.2, arm: str = "csr"
+) -> dict[str, Any]:
+    """What a run knows of an arm against standard finetuning whose differences in BLEU are these, one for each seed."""
+    named = {"arm": arm, "against": "baseline", "metric": "bleu"}
     each = [named | {"seed": i, "difference": value, "p_value": p} for i, value in enumerate(differences)]
     mean = sum(differences) / len(differences)
     over_seeds = [named | {"difference": mean, "p_value": p, "low": mean - 0.5, "high": mean + 0.5}]
@@ -287,6 +289,14 @@ def test_a_verdict_says_which_way_it_falls_and_what_to_do() -> None:
     assert "one seed" in one.details
     assert "a coin toss" in one.details
     assert "three seeds" in one.next
+
+
+@pytest.mark.parametrize(("gain", "p", "told"), [(4.0, 0.001, True), (4.0, 0.2, False), (1.0, 0.001, False)])
+def test_the_next_step_is_the_arm_that_gains_most(gain: float, p: float, told: bool) -> None:
+    runs = [made_up_tests(1.0, 2.0, 3.0), made_up_tests(gain, gain, p=p, arm="wbt")]
+    both = {name: [row for run in runs for row in run[name]] for name in ("comparisons", "over_seeds", "scores")}
+    step = verdicts(both)[0].next
+    assert ("use word-for-word back-translation (csr translate RUN --arm wbt), which gains +4.00 BLEU" in step) == told
 
 
 @pytest.mark.parametrize(

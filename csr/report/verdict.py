@@ -60,7 +60,7 @@ def verdicts(run: Run) -> list[Verdict]:
     ordered = sorted(of_interest, key=lambda pair: (pair[0] != "csr", REFERENCES.index(pair[1])))
     outcomes = {pair: _outcome(run, found, *pair) for pair in ordered}
     return [
-        Verdict(*pair, outcomes[pair], *_told(run, found, *pair, outcomes[pair]), _next(run, pair, outcomes))
+        Verdict(*pair, outcomes[pair], *_told(run, found, *pair, outcomes[pair]), _next(run, found, pair, outcomes))
         for pair in ordered
     ]
 
@@ -146,12 +146,24 @@ def _comet_is_known(run: Run) -> bool:
     return any(_THRESHOLDS_OF in (score.get("comet") or {}).get("signature", "") for score in run["scores"])
 
 
-def _next(run: Run, pair: tuple[str, str], outcomes: Mapping[tuple[str, str], Outcome]) -> str:
+def _next(
+    run: Run,
+    found: Mapping[tuple[str, str, str], dict[str, Any]],
+    pair: tuple[str, str],
+    outcomes: Mapping[tuple[str, str], Outcome],
+) -> str:
     """The next step, for the comparison that is asked for; the others have none of their own."""
     arm, against = pair
     if arm != "csr" or against != BASELINE:
         return ""
     outcome, seeds = outcomes[pair], len(_each(run, arm, against, "bleu"))
+    gains = {one: found[one, against, "bleu"]["difference"] for one, of in outcomes if of == BASELINE}
+    best = max(gains, key=lambda one: gains[one])
+    if best != arm and outcomes[best, BASELINE] == "better" and seeds > 1:
+        return (
+            f"Next: use {arm_name(best, inside=True)} (csr translate RUN --arm {best}), which gains "
+            f"{_signed(gains[best])} BLEU over standard finetuning."
+        )
     if outcome == "not told apart":
         return (
             "Next: more seeds (seeds: [1, 2, 3, 4, 5]) or a larger test set would tell smaller differences apart; "

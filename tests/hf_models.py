@@ -82,3 +82,26 @@ def make_tokenizer(kind: str, folder: Path, model: Path | None = None) -> Any:
     config |= {f"{name}_token": symbol for name, symbol in names.items()}
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
     return AutoTokenizer.from_pretrained(folder)
+
+
+def make_model(kind: str, folder: Path) -> str:
+    """A folder of a model with random weights and its tokenizer."""
+    import transformers
+
+    tokenizer = make_tokenizer(kind, folder)
+    pad, eos = tokenizer.pad_token_id, tokenizer.convert_tokens_to_ids("</s>")
+    common = {"vocab_size": len(tokenizer), "pad_token_id": pad, "eos_token_id": eos}
+    if kind == "xlmr":
+        sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 16}
+        config = transformers.XLMRobertaConfig(**common, **sizes, max_position_embeddings=140)
+        model = transformers.XLMRobertaModel(config)
+    else:
+        sizes = {"d_model": 16, "max_position_embeddings": 300, "decoder_start_token_id": eos}
+        for side in ("encoder", "decoder"):
+            sizes |= {f"{side}_layers": 1, f"{side}_attention_heads": 1, f"{side}_ffn_dim": 16}
+        names = ("M2M100Config", "M2M100ForConditionalGeneration") if kind == "nllb" else (
+            "MBartConfig", "MBartForConditionalGeneration")  # fmt: skip
+        config = getattr(transformers, names[0])(**common, **sizes)
+        model = getattr(transformers, names[1])(config)
+    model.save_pretrained(folder)
+    return str(folder)

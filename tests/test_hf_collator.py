@@ -246,7 +246,7 @@ def test_words_are_found_in_pieces_as_csr_prepare_finds_them(tokenizers, folder,
         normal = " ".join(line.split())
         pieces = [model.id_to_piece(i) for i in model.encode([normal])[0]]
         assert [vocabulary.pieces[i].replace("▁[UNK]", "<unk>") for i in ids] == pieces
-        assert marks.tolist() == list(subwords.Marker(model, "de")(normal, pieces)), line
+        assert marks == (subwords.Marker(model, "de")(normal, pieces)), line
         assert "".join(vocabulary.texts(normal)).strip() == normal
 
 
@@ -379,11 +379,23 @@ def test_wrong_rows_are_named(collator):
     for row, message in (
         ({"text": DE[0]}, r"row: expected an id, .*, found text; number the rows .*remove_unused_columns=False"),
         ({}, "found nothing; number the rows"),
-        ({"id": "a7", "text": DE[0]}, "row: expected an id that is a whole number from 0 on, found 'a7'"),
+        ({"id": "a7", "text": DE[0]}, r"row: expected an id that is a whole number from 0 to 2\^62, found 'a7'"),
         ({"id": -1, "text": DE[0]}, "found -1"),
+        ({"id": 1 << 62, "text": DE[0]}, "found 4611686018427387904"),
+        ({"id": True, "text": DE[0]}, "found True"),
         ({"id": 7, "label": 1}, r"row 7: expected translation \(a text by language\) or text, found id, label"),
         ({"id": 7, "text": DE[0], "language": "fr"}, "row 7: expected a text in de or en, found language 'fr'"),
         ({"id": 7, "translation": {"de": "", "fr": ""}}, "row: expected translation in de and en, found de, fr"),
+        ({"id": 7, "translation": {"de": "", "en": None}}, "row 7: expected two texts as translation, found .*None"),
+        (
+            {"id": 7, "pieces": [[5], [6], [7]], "marks": [[0]] * 3},
+            "row 7: expected pieces of one .* or a pair, found 3",
+        ),
+        (
+            {"id": 7, "pieces": [[5]], "marks": [[0, 0]]},
+            "row: expected pieces below .* of MBart50.*, with marks, found",
+        ),
+        ({"id": 7, "pieces": [[9999]], "marks": [[0]]}, "row: expected pieces below .*up to 9,999: encode them with"),
     ):
         with pytest.raises(DataError, match=message):
             make([row])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hf_models import DE, EN, make_tokenizer, write_lexicon
+from hf_models import DE, EN, make_model, write_lexicon
 
 pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
@@ -28,29 +28,6 @@ def example(name: str):
 def write_rows(path: Path, rows: list[dict]) -> str:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return str(path)
-
-
-def make_model(kind: str, folder: Path) -> str:
-    """A folder of a model with random weights and its tokenizer."""
-    import transformers
-
-    tokenizer = make_tokenizer(kind, folder)
-    pad, eos = tokenizer.pad_token_id, tokenizer.convert_tokens_to_ids("</s>")
-    common = {"vocab_size": len(tokenizer), "pad_token_id": pad, "eos_token_id": eos}
-    if kind == "xlmr":
-        sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 16}
-        config = transformers.XLMRobertaConfig(**common, **sizes, max_position_embeddings=140)
-        model = transformers.XLMRobertaModel(config)
-    else:
-        sizes = {"d_model": 16, "max_position_embeddings": 300, "decoder_start_token_id": eos}
-        for side in ("encoder", "decoder"):
-            sizes |= {f"{side}_layers": 1, f"{side}_attention_heads": 1, f"{side}_ffn_dim": 16}
-        names = ("M2M100Config", "M2M100ForConditionalGeneration") if kind == "nllb" else (
-            "MBartConfig", "MBartForConditionalGeneration")  # fmt: skip
-        config = getattr(transformers, names[0])(**common, **sizes)
-        model = getattr(transformers, names[1])(config)
-    model.save_pretrained(folder)
-    return str(folder)
 
 
 @pytest.fixture(autouse=True)

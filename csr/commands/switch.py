@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import IO, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
-from csr.errors import ConfigError
-from csr.files import read_lines, read_parallel, write_text
+from csr.errors import ConfigError, install
+from csr.files import read_lines, read_parallel, write_text, write_whole
 from csr.lexicon import Lexicon
 from csr.options import add_options, read_options
 from csr.switching.candidates import Source
@@ -32,6 +33,7 @@ SIDES = {"source": (2, 0), "target": (2, 1), "alone": (1, 0)}
 
 FEW = 0.2  # of the words with a translation are worth a warning
 
+_GROUP = 10_000  # rows of Parquet that are written at a time
 _COLOR = "\033[1;36m{}\033[0m"
 
 
@@ -89,6 +91,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="print an object a line, for any toolkit: id (the line, from 0), original, switched, positions (of the "
         "replaced words), replaced (word, replacement), n_words, language",
     )
+    form.add_argument("--parquet", action="store_true", help="write the objects of --jsonl as rows of a Parquet file")
     parser.set_defaults(run=run)
 
 
@@ -106,22 +109,23 @@ def run(arguments: argparse.Namespace) -> None:
     counts: Counter[str] = Counter()
     targets = {folded(c) for lexicon in lexicons for options in lexicon.entries.values() for c in options}
 
-    def written(out: IO[str]) -> Iterator[tuple[int, Sequence[int]]]:
+    def written(write: Callable[[Any], object]) -> Iterator[tuple[int, Sequence[int]]]:
         for number, line in enumerate(_switched(arguments, noise, lexicons), 1):
             if arguments.statistics:
                 draws.add(line.switched, line.lexicon, line.stream, line.opposite)
             else:
-                out.write(_shown(number, line.text, line.switched, arguments, color))
+                write(_shown(number, line.text, line.switched, arguments, color))
             counts["covered"] += line.switched.n_covered
             counts["opposite"] += sum(folded(segment) in targets for segment in line.switched.segments)
             yield line.switched.n_words, line.switched.positions
 
-    with write_text(arguments.output) as out:
-        mixed = code_mixing(written(out))
+    with _parquet(arguments.output) if arguments.parquet else _text(arguments.output) as write:
+        mixed = code_mixing(written(write))
         if arguments.statistics:
             mean_span = noise.mean_span if noise.policy == "poisson" else None
             report = draws.report(noise.rate_at(arguments.update), mean_span)
-            out.writelines(f"{name:14}  {value}\n" for name, value in report)
+            for name, value in report:
+                write(f"{name:14}  {value}\n")
     n_words = max(mixed.n_words, 1)
     print(
         f"{mixed.n_words:,} words, {100 * counts['covered'] / n_words:.1f} % with a translation, "
@@ -196,21 +200,66 @@ def _switched(arguments: argparse.Namespace, noise: Noise, lexicons: list[Lexico
         yield _Line(text, switched, lexicon, stream, set(tokenize(other, a.aligned_language)) if a.aligned else None)
 
 
-def _shown(number: int, line: str, result: SwitchedLine, arguments: argparse.Namespace, color: bool) -> str:
-    replaced = [(result.segments[i], new) for i, new in sorted(result.switched.items())]
+@contextlib.contextmanager
+def _text(path: str) -> Iterator[Callable[[str], object]]:
+    """Yield what writes text."""
+    with write_text(path) as out:
+        yield out.write
+
+
+@contextlib.contextmanager
+def _parquet(path: str) -> Iterator[Callable[[dict[str, Any]], object]]:
+    """Yield what writes objects, those of ``_record``, as rows of a Parquet file."""
+    try:
+        import pyarrow
+        from pyarrow.parquet import ParquetWriter
+    except ImportError as error:
+        raise ConfigError(f"--parquet: expected pyarrow ({install('huggingface')}), found {error}") from None
+    if path == "-" and sys.stdout.isatty():
+        raise ConfigError("--output: expected a file for --parquet, found a terminal")
+    number, text = pyarrow.int64(), pyarrow.string()
+    kinds = {"id": number, "original": text, "switched": text, "positions": pyarrow.list_(number)}
+    kinds |= {"replaced": pyarrow.list_(pyarrow.list_(text)), "n_words": number, "language": text}
+    schema, rows = pyarrow.schema(list(kinds.items())), list[dict[str, Any]]()
+
+    def flush() -> None:
+        writer.write_table(pyarrow.Table.from_pylist(rows, schema))
+        rows.clear()
+
+    def write(row: dict[str, Any]) -> None:
+        rows.append(row)
+        if len(rows) == _GROUP:
+            flush()
+
+    opened = contextlib.nullcontext(sys.stdout.buffer) if path == "-" else write_whole(path)
+    with opened as part, ParquetWriter(part, schema) as writer:
+        yield write
+        flush()
+
+
+def _record(number: int, line: str, result: SwitchedLine, language: str | None) -> dict[str, Any]:
+    """A line for other toolkits."""
+    return {
+        "id": number - 1,
+        "original": line,
+        "switched": result.text(),
+        "positions": result.positions,
+        "replaced": _replaced(result),
+        "n_words": result.n_words,
+        "language": language,
+    }
+
+
+def _replaced(result: SwitchedLine) -> list[tuple[str, str]]:
+    return [(result.segments[i], new) for i, new in sorted(result.switched.items())]
+
+
+def _shown(number: int, line: str, result: SwitchedLine, arguments: argparse.Namespace, color: bool) -> Any:
     if arguments.tsv:
-        return "".join(f"{number}\t{word}\t{new}\n" for word, new in replaced)
-    if arguments.jsonl:
-        record = {
-            "id": number - 1,
-            "original": line,
-            "switched": result.text(),
-            "positions": result.positions,
-            "replaced": replaced,
-            "n_words": result.n_words,
-            "language": arguments.language,
-        }
-        return json.dumps(record, ensure_ascii=False) + "\n"
+        return "".join(f"{number}\t{word}\t{new}\n" for word, new in _replaced(result))
+    if arguments.jsonl or arguments.parquet:
+        record = _record(number, line, result, arguments.language)
+        return record if arguments.parquet else json.dumps(record, ensure_ascii=False) + "\n"
     if arguments.side_by_side:
         return f"{line}\t{result.text(_COLOR if color else '[{}]')}\n"
     return result.text(_COLOR if color else "{}") + "\n"

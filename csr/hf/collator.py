@@ -175,7 +175,7 @@ class SwitchingCollator(TrainerCallback):
 
     def _fields(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Ragged | np.ndarray]:
         self._expect_new_epochs(row_id(rows[0]))
-        read = rows if self._rows is None else list(self._rows.read(rows))
+        read = rows if self._rows is None else self._rows.read(rows)
         fields, n_words, n_covered = self._task.batch(read, int(self._epoch))
         self._n_words += n_words
         self._n_covered += n_covered

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,46 +18,64 @@ from csr.text.languages import match, same
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-Encoded = tuple[np.ndarray, np.ndarray]  # ids, int64, and csr.switching.symbols.Mark of each, uint8
+Encoded = tuple[Sequence[Sequence[int]], Sequence[Sequence[int]]]  # ids of each sentence of a row, and their marks
+
+_IDS = 1 << 62  # what is drawn for twice a row's id and one fits in 64 bits
 
 # What a pair and a text are, and what encoding makes of them.
 _PAIR, _TEXT, _LANGUAGE, _PIECES, _MARKS = "translation", "text", "language", "pieces", "marks"
 
 
 @dataclass(frozen=True)
-class Row:
-    """A row with its sentences encoded, without special symbols: by side, 0 for the source language, 1 for the target.
+class Sentences:
+    """The sentences of rows, one after the other, without special symbols; of a pair, the source comes first.
 
     Attributes:
-        id: which row it is; all that is drawn for it depends on this number.
-        paired: whether it is a pair, whose sides are two examples to restore.
+        ids: of their pieces, int64.
+        marks: ``csr.switching.symbols.Mark`` of all pieces, uint8.
+        rows: id of the row that each is of, int64 [n].
+        sides: 0 for the source language, 1 for the target, int64 [n].
+        paired: whether each is of a pair, whose sides are two examples to restore, bool [n].
     """
 
-    id: int
-    sides: dict[int, Encoded]
-    paired: bool
+    ids: Ragged
+    marks: np.ndarray
+    rows: np.ndarray
+    sides: np.ndarray
+    paired: np.ndarray
 
-    def number(self, side: int) -> int:
-        """The number of the example that a side is: as in ``csr_restore``, a pair gives two, one after the other."""
-        return 2 * self.id + side if self.paired else self.id
+    @property
+    def numbers(self) -> np.ndarray:
+        """The number of each as an example: as in ``csr_restore``, a pair gives two, one after the other."""
+        return np.where(self.paired, 2 * self.rows + self.sides, self.rows)
+
+    @property
+    def translations(self) -> np.ndarray:
+        """Which sentence is the other side of each of a pair."""
+        return np.arange(len(self.sides)) + 1 - 2 * self.sides
+
+    def of(self, side: int) -> np.ndarray:
+        """Which are of a side."""
+        return np.flatnonzero(self.sides == side)
 
 
 def row_id(row: Mapping[str, Any]) -> int:
     """The number of a row.
 
     Raises:
-        DataError: there is none, or it is no whole number from 0 on.
+        DataError: there is none, or it is no whole number from 0 to 2^62.
     """
+    if type(found := row.get("id")) is int and 0 <= found < _IDS:
+        return found
     if "id" not in row:
         raise DataError(
             f"row: expected an id, on which its draws depend, found {', '.join(map(str, row)) or 'nothing'}; number "
             'the rows (dataset.add_column("id", range(len(dataset)))), and let the trainer keep their columns '
             "(remove_unused_columns=False)"
         )
-    found = row["id"]
-    if isinstance(found, bool) or not str(found).isdecimal():
-        raise DataError(f"row: expected an id that is a whole number from 0 on, found {found!r}")
-    return int(found)
+    if isinstance(found, bool) or not str(found).isdecimal() or int(str(found)) >= _IDS:
+        raise DataError(f"row: expected an id that is a whole number from 0 to 2^62, found {found!r}")
+    return int(str(found))
 
 
 class Rows:
@@ -96,28 +114,47 @@ class Rows:
         rows = [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
         found = self._encoded(rows)
         return {
-            _PIECES: [[ids.tolist() for ids, _ in sides.values()] for sides in found],
-            _MARKS: [[marks.tolist() for _, marks in sides.values()] for sides in found],
+            name: [[list(sentence[: self.limit]) for sentence in row[column]] for row in found]
+            for column, name in enumerate((_PIECES, _MARKS))
         }
 
-    def read(self, rows: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
-        """Yield rows as they are trained on.
+    def read(self, rows: Sequence[Mapping[str, Any]]) -> Sentences:
+        """The sentences of rows, as they are trained on.
 
         Raises:
-            DataError: a row lacks its id, its text, or a language of a pair.
+            DataError: a row lacks its id, its text, or a language of a pair, or was encoded by another tokenizer.
         """
-        numbers = list(map(row_id, rows))
+        numbers = np.fromiter(map(row_id, rows), np.int64, len(rows))
         fresh = iter(self._encoded([row for row in rows if _PIECES not in row]))
-        known = iter(_sentences([row for row in rows if _PIECES in row]))
-        for number, row in zip(numbers, rows, strict=True):
-            if _PIECES not in row:
-                yield Row(number, next(fresh), _PAIR in row)
-            elif len(row[_PIECES]) == 2:
-                yield Row(number, {0: next(known), 1: next(known)}, paired=True)
-            else:
-                yield Row(number, {self._side(row): next(known)}, paired=False)
+        read = [(row[_PIECES], row[_MARKS]) if _PIECES in row else next(fresh) for row in rows]
+        sides = [self._sides(row, len(pieces)) for row, (pieces, _) in zip(rows, read, strict=True)]
+        counts = np.fromiter(map(len, sides), np.int64, len(sides))
+        ids = self._joined((pieces for pieces, _ in read), np.int64)
+        marks = self._joined((marks for _, marks in read), np.uint8)
+        size = len(self._vocabulary.pieces)
+        if not np.array_equal(ids.lengths, marks.lengths) or (
+            len(ids.values) and not 0 <= ids.values.min() <= ids.values.max() < size
+        ):
+            raise DataError(
+                f"row: expected {_PIECES} below {size:,}, the size of {type(self.tokenizer).__name__}, with {_MARKS}, "
+                f"found them up to {ids.values.max(initial=0):,}: encode them with this collator's rows.encode"
+            )
+        return Sentences(
+            ids,
+            marks.values,
+            np.repeat(numbers, counts),
+            np.fromiter(itertools.chain.from_iterable(sides), np.int64, int(counts.sum())),
+            np.repeat(counts == 2, counts),
+        )
 
-    def _encoded(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[int, Encoded]]:
+    def _joined(self, columns: Iterable[Sequence[Sequence[int]]], kind: type[np.generic]) -> Ragged:
+        found = [sentence for sentences in columns for sentence in sentences]
+        lengths = np.fromiter(map(len, found), np.int64, len(found))
+        if lengths.max(initial=0) > self.limit:
+            found, lengths = [sentence[: self.limit] for sentence in found], np.minimum(lengths, self.limit)
+        return Ragged(np.fromiter(itertools.chain.from_iterable(found), kind, int(lengths.sum())), lengths)
+
+    def _encoded(self, rows: Sequence[Mapping[str, Any]]) -> list[Encoded]:
         texts: tuple[list[str], list[str]] = ([], [])
         sides = []
         for row in rows:
@@ -129,15 +166,23 @@ class Rows:
             iter(self._vocabulary.encode(lines, language)) if lines else iter(())
             for lines, language in zip(texts, self.languages, strict=True)
         ]
-        return [{side: self._cut(next(encoded[side])) for side in found} for found in sides]
+        return [tuple(zip(*(next(encoded[side]) for side in found), strict=True)) for found in sides]
 
-    def _cut(self, encoded: Encoded) -> Encoded:
-        return encoded[0][: self.limit], encoded[1][: self.limit]
+    def _sides(self, row: Mapping[str, Any], n_sentences: int) -> tuple[int, ...]:
+        if n_sentences == 1:
+            return (self._side(row),)
+        if n_sentences != 2 or self.languages[1] is None:
+            expected = "one sentence" if self.languages[1] is None else "one sentence or a pair"
+            raise DataError(f"row {row['id']}: expected {_PIECES} of {expected}, found {n_sentences}")
+        return (0, 1)
 
     def _texts(self, row: Mapping[str, Any]) -> dict[int, str]:
         if _PAIR in row:
             pair = row[_PAIR]
-            return {side: pair[key] for side, key in enumerate(self._pair_keys(tuple(pair)))}
+            texts = {side: pair[key] for side, key in enumerate(self._pair_keys(tuple(pair)))}
+            if not all(isinstance(text, str) for text in texts.values()):
+                raise DataError(f"row {row.get('id', '')}: expected two texts as {_PAIR}, found {pair}")
+            return texts
         if not isinstance(row.get(_TEXT), str):
             raise DataError(
                 f"row {row.get('id', '')}: expected {_PAIR} (a text by language) or {_TEXT}, found {', '.join(row)}"
@@ -173,13 +218,3 @@ def clean(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
         out.backend_tokenizer.no_truncation()
         out.backend_tokenizer.no_padding()
     return out
-
-
-def _sentences(rows: Sequence[Mapping[str, Any]]) -> list[Encoded]:
-    """The sentences of rows that are encoded, one after the other."""
-    columns = []
-    for name, kind in ((_PIECES, np.int64), (_MARKS, np.uint8)):
-        found = [sentence for row in rows for sentence in row[name]]
-        values = np.fromiter(itertools.chain.from_iterable(found), kind)
-        columns.append(Ragged(values, np.fromiter(map(len, found), np.int64, len(found))).rows())
-    return list(zip(*columns, strict=True))

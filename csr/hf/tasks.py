@@ -10,10 +10,10 @@ import numpy as np
 
 from csr.data.examples import LanguageIds
 from csr.errors import ConfigError, DataError
-from csr.hf.rows import Encoded, Row
+from csr.hf.rows import Sentences
 from csr.hf.vocabulary import Vocabulary
 from csr.switching.compiled import NO_PIECES, STATS, Sometimes, Switcher
-from csr.switching.compiled_batch import Ragged, noise_rows
+from csr.switching.compiled_batch import Ragged, mask_rows, noise_rows
 from csr.switching.compiled_masking import STATS as MLM_STATS
 from csr.switching.compiled_masking import MaskingSwitcher
 from csr.switching.masking import Symbols
@@ -37,8 +37,8 @@ class Batch(NamedTuple):
 class Task(Protocol):
     """What a collator does with rows, encoded or as they are."""
 
-    def batch(self, rows: Sequence[Any], epoch: int) -> Batch:
-        """The examples of rows."""
+    def batch(self, rows: Any, epoch: int) -> Batch:
+        """The examples of rows: of ``Sentences``, or of labelled rows as they are."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Frame:
         return 1 if self.language_ids is None else 2
 
     def fields(
-        self, sources: Ragged, source_sides: Sequence[int], targets: Ragged, target_sides: Sequence[int]
+        self, sources: Ragged, source_sides: np.ndarray, targets: Ragged, target_sides: np.ndarray
     ) -> dict[str, Ragged | np.ndarray]:
         """The fields of sources and targets, each in the language of a side.
 
@@ -78,22 +78,15 @@ class Frame:
             "decoder_input_ids": Ragged(read, labels.lengths),
         }
 
-    def _framed(self, rows: Ragged, sides: Sequence[int]) -> Ragged:
+    def _framed(self, rows: Ragged, sides: np.ndarray) -> Ragged:
         """As ``LanguageIds.frame`` of each row."""
-        lengths = rows.lengths + self.size
-        out = Ragged(np.empty(int(lengths.sum()), np.int64), lengths)
-        inside = np.ones(len(out.values), np.bool_)
-        first, last = out.ends - lengths, out.ends - 1
-        eos, language = {
-            None: (last, last[:0]),
-            LanguageIds.APPEND: (last - 1, last),
-            LanguageIds.PREPEND: (last, first),
-        }[self.language_ids]
-        inside[eos] = inside[language] = False
-        out.values[inside], out.values[eos] = rows.values, self.eos
-        if self.language_ids is not None:
-            out.values[language] = np.array(self.languages)[sides]
-        return out
+        languages = np.array(self.languages)[sides]
+        match self.language_ids:
+            case LanguageIds.APPEND:
+                return rows.between((), (self.eos, languages))
+            case LanguageIds.PREPEND:
+                return rows.between((languages,), (self.eos,))
+        return rows.between((), (self.eos,))
 
 
 @dataclass(frozen=True)
@@ -104,23 +97,18 @@ class Restore:
     switchers: Sequence[Switcher]  # of each side
     parallel: bool  # candidates that stand on the other side go first
 
-    def batch(self, rows: Sequence[Row], epoch: int) -> Batch:
+    def batch(self, rows: Sentences, epoch: int) -> Batch:
         """An example for each side of each row."""
-        if self.parallel and not all(row.paired for row in rows):
+        if self.parallel and not rows.paired.all():
             raise ConfigError("noise.prefer_aligned: expected rows that are pairs, found a text")
-        sides = [side for row in rows for side in row.sides]
-        noisy: list[np.ndarray] = [NO_PIECES] * len(sides)
-        counts = np.zeros(len(STATS), np.int64)
-        for side in sorted(set(sides)):
-            own = [row for row in rows if side in row.sides]
-            other = [row.sides[1 - side] for row in own] if self.parallel else []
-            new, stats = _switched(self.switchers[side], own, side, epoch, other)
-            counts += stats
-            places = (place for place, where in enumerate(sides) if where == side)
-            for place, ids in zip(places, new.rows(), strict=True):
-                noisy[place] = ids
-        clean = Ragged.of([ids for row in rows for ids, _ in row.sides.values()])
-        return _counted(self.frame.fields(Ragged.of(noisy), sides, clean, sides), counts)
+        parts, counts = [], np.zeros(len(STATS), np.int64)
+        for side, switcher in enumerate(self.switchers):
+            if len(own := rows.of(side)):
+                aligned = rows.translations[own] if self.parallel else NO_PIECES
+                noisy, stats = noise_rows(switcher, rows.ids, rows.marks, epoch, own, rows.numbers[own], aligned)
+                parts.append((own, noisy))
+                counts += stats
+        return _counted(self.frame.fields(Ragged.merged(parts), rows.sides, rows.ids, rows.sides), counts)
 
 
 @dataclass(frozen=True)
@@ -130,15 +118,19 @@ class Translation:
     frame: Frame
     noise: Sometimes | None
 
-    def batch(self, rows: Sequence[Row], epoch: int) -> Batch:
+    def batch(self, rows: Sentences, epoch: int) -> Batch:
         """An example for each pair."""
-        if texts := [row.id for row in rows if not row.paired]:
-            raise DataError(f"row {texts[0]}: expected a pair to translate, found a text")
-        sources = [row.sides[0][0] for row in rows]
+        if not rows.paired.all():
+            raise DataError(f"row {rows.rows[~rows.paired][0]}: expected a pair to translate, found a text")
+        first, second = rows.of(0), rows.of(1)
+        sources = rows.ids.take(first)
         if self.noise is not None:
-            sources = [self.noise(ids, epoch, row.id, marks)[0] for row in rows for ids, marks in [row.sides[0]]]
-        targets = [row.sides[1][0] for row in rows]
-        return Batch(self.frame.fields(Ragged.of(sources), [0] * len(rows), Ragged.of(targets), [1] * len(rows)))
+            met = np.array([self.noise.meets(epoch, number) for number in rows.rows[first].tolist()])
+            masked = first[met]
+            noisy, _ = noise_rows(self.noise.noise, rows.ids, rows.marks, epoch, masked, rows.rows[masked])
+            sources = Ragged.merged([(masked, noisy), (first[~met], sources.take(np.flatnonzero(~met)))])
+        targets = rows.ids.take(second)
+        return Batch(self.frame.fields(sources, rows.sides[first], targets, rows.sides[second]))
 
 
 @dataclass(frozen=True)
@@ -148,26 +140,14 @@ class WordTranslation:
     frame: Frame
     switcher: Switcher
 
-    def batch(self, rows: Sequence[Row], epoch: int) -> Batch:
+    def batch(self, rows: Sentences, epoch: int) -> Batch:
         """An example for each row, of a pair from its target side."""
-        if others := [row.id for row in rows if 1 not in row.sides]:
-            raise DataError(f"row {others[0]}: expected a text in the target language, found one in the source's")
-        words, counts = _switched(self.switcher, rows, 1, epoch)
-        targets = Ragged.of([row.sides[1][0] for row in rows])
-        return _counted(self.frame.fields(words, [0] * len(rows), targets, [1] * len(rows)), counts)
-
-
-def _switched(
-    switcher: Switcher, rows: Sequence[Row], side: int, epoch: int, other: Sequence[Encoded] = ()
-) -> tuple[Ragged, np.ndarray]:
-    """The sentences of a side, switched; and the sum of their ``STATS``."""
-    ids, marks = zip(*(row.sides[side] for row in rows), strict=True)
-    aligned: tuple[Any, ...] = ()
-    if other:
-        aligned_ids, aligned_marks = zip(*other, strict=True)
-        aligned = (Ragged.of(aligned_ids), np.concatenate(aligned_marks))
-    numbers = [row.number(side) for row in rows]
-    return noise_rows(switcher, Ragged.of(ids), np.concatenate(marks), epoch, numbers, *aligned)
+        texts = (rows.sides == 0) & ~rows.paired
+        if texts.any():
+            raise DataError(f"row {rows.rows[texts][0]}: expected a text in the target language, found the source's")
+        own = rows.of(1)
+        words, counts = noise_rows(self.switcher, rows.ids, rows.marks, epoch, own, rows.numbers[own])
+        return _counted(self.frame.fields(words, 0 * own, rows.ids.take(own), rows.sides[own]), counts)
 
 
 def _counted(fields: dict[str, Ragged | np.ndarray], counts: np.ndarray) -> Batch:
@@ -209,18 +189,18 @@ class MaskedLm:
         """What chooses the words to switch."""
         return IndependentWords(noise.rate, noise.gate, noise.share_of)
 
-    def batch(self, rows: Sequence[Row], epoch: int) -> Batch:
+    def batch(self, rows: Sentences, epoch: int) -> Batch:
         """An example for each side of each row."""
+        blocks = Ragged(self._numbers[rows.ids.values], rows.ids.lengths).between((self._first,), (self._last,))
+        marks = Ragged(rows.marks, rows.ids.lengths).between((0,), (0,)).values
         seen, targets, counts = [], [], np.zeros(len(MLM_STATS), np.int64)
-        for row in rows:
-            for side, (ids, marks) in row.sides.items():
-                block = np.concatenate([[self._first], self._numbers[ids], [self._last]])
-                around = np.concatenate([[0], marks, [0]]).astype(np.uint8)
-                source, target, stats = self.maskers[side](block, epoch, row.number(side), around)
-                seen.append(source)
-                targets.append(target)
+        for side, masker in enumerate(self.maskers):
+            if len(own := rows.of(side)):
+                source, target, stats = mask_rows(masker, blocks, marks, epoch, own, rows.numbers[own])
+                seen.append((own, source))
+                targets.append((own, target))
                 counts += stats
-        inputs, labels = Ragged.of(seen), Ragged.of(targets)
+        inputs, labels = Ragged.merged(seen), Ragged.merged(targets)
         predicted = np.where(labels.values == self.symbols.pad, IGNORED, self._order[labels.values])
         fields: dict[str, Ragged | np.ndarray] = {
             "input_ids": Ragged(self._order[inputs.values], inputs.lengths),

@@ -68,21 +68,16 @@ class Vocabulary:
         self._unknown = -1 if tokenizer.unk_token_id is None else int(tokenizer.unk_token_id)
         self._markers: dict[str | None, Marker] = {}
 
-    def encode(self, texts: Sequence[str], language: str | None) -> list[tuple[np.ndarray, np.ndarray]]:
-        """The ids of each text, int64 [n_pieces], without special symbols, and the mark of each piece, uint8.
+    def encode(self, texts: Sequence[str], language: str | None) -> list[tuple[list[int], bytes]]:
+        """The ids of each text, without special symbols, and the mark of each piece.
 
         Args:
             language: of the texts; it says how they are cut into words.
         """
         lines = list(map(normalized, texts))
         marker = self._markers.get(language) or self._markers.setdefault(language, Marker(self, language))
-        rows = []
-        for line, encoding in zip(lines, self._cut(lines), strict=True):
-            ids = encoding.ids
-            marks = marker(line, [self.pieces[i] for i in ids])
-            # Copied, as compiled code takes arrays that may be written for another type than those that may not.
-            rows.append((np.array(ids, np.int64), np.frombuffer(marks, np.uint8).copy()))
-        return rows
+        rows = [encoding.ids for encoding in self._cut(lines)]
+        return [(ids, marker(line, [self.pieces[i] for i in ids])) for line, ids in zip(lines, rows, strict=True)]
 
     def texts(self, line: str) -> list[str]:
         """What each piece of a line stands for in it, with what stands before it and belongs to none.

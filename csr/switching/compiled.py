@@ -325,7 +325,11 @@ class Sometimes:
     def __init__(self, noise: Switcher, share: float, seed: int) -> None:
         if not 0 <= share <= 1:
             raise ValueError(f"share must be in [0, 1], got {share}")
-        self._noise, self._share, self._seed = noise, share, seed
+        self.noise, self._share, self._seed = noise, share, seed
+
+    def meets(self, epoch: int, index: int) -> bool:
+        """Tell whether a sentence meets the noise."""
+        return Stream(self._seed + 1, epoch, index).random() < self._share
 
     def __call__(
         self,
@@ -338,8 +342,8 @@ class Sometimes:
         rate: float | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """The sentence as the noise leaves it, or as it is; see ``Switcher``."""
-        if Stream(self._seed + 1, epoch, index).random() < self._share:
-            return self._noise(ids, epoch, index, marks, aligned, aligned_marks, rate)
+        if self.meets(epoch, index):
+            return self.noise(ids, epoch, index, marks, aligned, aligned_marks, rate)
         return ids, np.zeros(len(STATS), np.int64)
 
 

@@ -1,4 +1,4 @@
-"""Many sentences in one call: the noise of ``csr.switching.compiled``, without the cost of a call for each."""
+"""Many sentences in one call: the noise of ``csr.switching.compiled`` and the masks of ``compiled_masking``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from csr.switching.compiled import NO_PIECES, Switcher, noise
-from csr.switching.compiled_streams import jit, mix
-from csr.switching.compiled_words import NO_MARKS
+from csr.switching.compiled_masking import MaskingSwitcher, mask_and_switch
+from csr.switching.compiled_streams import jit, mix, random
 from csr.switching.streams import STEP, absorbed
 
 _STEP = np.uint64(STEP)
@@ -33,6 +33,15 @@ class Ragged:
         """Rows put one after the other."""
         return Ragged(np.concatenate(rows), np.fromiter(map(len, rows), np.int64, len(rows)))
 
+    @staticmethod
+    def merged(parts: Sequence[tuple[np.ndarray, Ragged]]) -> Ragged:
+        """Rows of several parts, each of which has the places of its rows, in the order of the places."""
+        if len(parts) == 1:
+            return parts[0][1]
+        values = np.concatenate([part.values for _, part in parts])
+        lengths = np.concatenate([part.lengths for _, part in parts])
+        return Ragged(values, lengths).take(np.argsort(np.concatenate([places for places, _ in parts])))
+
     @property
     def ends(self) -> np.ndarray:
         """Where each row ends, int64 [n_rows]."""
@@ -42,41 +51,104 @@ class Ragged:
         """The rows, each a view."""
         return [self.values[start:end] for start, end in itertools.pairwise([0, *self.ends.tolist()])]
 
+    def take(self, rows: np.ndarray) -> Ragged:
+        """Some rows, int64 [n], in that order."""
+        return Ragged(*_taken(self.values, self.lengths, rows))
+
+    def between(self, before: Sequence[int | np.ndarray], after: Sequence[int | np.ndarray]) -> Ragged:
+        """Each row between more values, each of which is one for all rows or one a row, [n_rows]."""
+        around = np.empty((len(before) + len(after), len(self.lengths)), self.values.dtype)
+        for i, value in enumerate((*before, *after)):
+            around[i] = value
+        return Ragged(_between(self.values, self.lengths, around, len(before)), self.lengths + len(around))
+
     def padded(self, value: int, multiple: int = 1, left: bool = False) -> np.ndarray:
         """The rows side by side, [n_rows, length], filled up with a value at their right, or left, ends."""
         length = -(-int(self.lengths.max()) // multiple) * multiple
         out = np.full((len(self.lengths), length), value, self.values.dtype)
-        places = np.arange(length)
-        own = places >= length - self.lengths[:, None] if left else places < self.lengths[:, None]
-        out[own] = self.values
+        _fill(out, self.values, self.lengths, left)
         return out
 
 
 @jit
-def _noise_rows(values, ends, marks, aligned, aligned_ends, aligned_marks, base, numbers, limits, rate, settings):  # type: ignore[no-untyped-def]
-    room = 0
-    start = 0
-    for row in range(len(ends)):
-        room += max(limits[row], ends[row] - start)
-        start = ends[row]
-    out = np.empty(room, values.dtype)
-    lengths = np.empty(len(ends), np.int64)
-    counts = np.zeros(9, np.int64)
-    start = aligned_start = write = 0
-    for row in range(len(ends)):
-        end, aligned_end = ends[row], aligned_ends[row]
-        state = mix((base + np.uint64(numbers[row]) + np.uint64(1)) * _STEP)  # streams.absorbed
+def _taken(values, lengths, rows):  # type: ignore[no-untyped-def]
+    ends, taken = np.cumsum(lengths), lengths[rows]
+    out = np.empty(taken.sum(), values.dtype)
+    write = 0
+    for i in range(len(rows)):
+        end = ends[rows[i]]
+        out[write : write + taken[i]] = values[end - taken[i] : end]
+        write += taken[i]
+    return out, taken
+
+
+@jit
+def _between(values, lengths, around, n_before):  # type: ignore[no-untyped-def]
+    out = np.empty(len(values) + around.size, values.dtype)
+    read = write = 0
+    for row in range(len(lengths)):
+        for i in range(n_before):
+            out[write] = around[i, row]
+            write += 1
+        out[write : write + lengths[row]] = values[read : read + lengths[row]]
+        read += lengths[row]
+        write += lengths[row]
+        for i in range(n_before, len(around)):
+            out[write] = around[i, row]
+            write += 1
+    return out
+
+
+@jit
+def _fill(out, values, lengths, left):  # type: ignore[no-untyped-def]
+    read = 0
+    for row in range(len(lengths)):
+        first = out.shape[1] - lengths[row] if left else 0
+        out[row, first : first + lengths[row]] = values[read : read + lengths[row]]
+        read += lengths[row]
+
+
+@jit
+def _streams(base, numbers, n_lexicons):  # type: ignore[no-untyped-def]
+    # The state of the stream of each sentence, and the lexicon that it draws.
+    states = np.empty(len(numbers), np.uint64)
+    drawn = np.zeros(len(numbers), np.int64)
+    for i in range(len(numbers)):
+        states[i] = mix((base + np.uint64(numbers[i]) + np.uint64(1)) * _STEP)  # streams.absorbed
+        if n_lexicons > 1:
+            drawn[i] = int(random(states[i : i + 1]) * n_lexicons)
+    return states, drawn
+
+
+@jit
+def _noise_rows(values, marks, lengths, which, aligned, states, drawn, lexicon, longest, growth, rate, settings):  # type: ignore[no-untyped-def]
+    # Of the sentences that have drawn a lexicon.
+    ends = np.cumsum(lengths)
+    limits = np.empty(len(which), np.int64)
+    n = room = 0
+    for i in range(len(which)):
+        limits[i] = min(longest, int(growth * lengths[which[i]]))
+        if drawn[i] == lexicon:
+            n += 1
+            room += max(limits[i], lengths[which[i]])
+    out, after, counts = np.empty(room, values.dtype), np.empty(n, np.int64), np.zeros(9, np.int64)
+    n = write = 0
+    for i in range(len(which)):
+        if drawn[i] != lexicon:
+            continue
+        own = slice(ends[which[i]] - lengths[which[i]], ends[which[i]])
+        other = slice(0, 0)
+        if len(aligned):
+            other = slice(ends[aligned[i]] - lengths[aligned[i]], ends[aligned[i]])
         new, stats = noise(
-            values[start:end], marks[start:end], aligned[aligned_start:aligned_end],
-            aligned_marks[aligned_start:aligned_end], rate, state, limits[row], *settings
+            values[own], marks[own], values[other], marks[other], rate, states[i], limits[i], *settings
         )  # fmt: skip
-        for i in range(len(new)):
-            out[write + i] = new[i]
-        lengths[row] = len(new)
+        out[write : write + len(new)] = new
+        after[n] = len(new)
+        n += 1
         write += len(new)
         counts += stats
-        start, aligned_start = end, aligned_end
-    return out[:write], lengths, counts
+    return out[:write], after, counts
 
 
 def noise_rows(
@@ -84,29 +156,65 @@ def noise_rows(
     sentences: Ragged,
     marks: np.ndarray,
     epoch: int,
-    numbers: Sequence[int],
-    aligned: Ragged | None = None,
-    aligned_marks: np.ndarray = NO_MARKS,
+    which: np.ndarray,
+    numbers: np.ndarray,
+    aligned: np.ndarray = NO_PIECES,
 ) -> tuple[Ragged, np.ndarray]:
     """Noisy sentences and the sum of their ``compiled.STATS``: ``Switcher`` of each, with the same draws.
 
     Args:
         sentences: piece ids, int64.
         marks: of all of them, one after the other: ``csr.switching.symbols.Mark``.
-        numbers: the index of each sentence, from which its draws follow.
-        aligned, aligned_marks: their translations, likewise.
+        which: of the sentences are to be made noisy, int64 [n].
+        numbers: the index of each of those, from which its draws follow, int64 [n].
+        aligned: which sentence is the translation of each of those, int64 [n]; none: of none.
     """
-    other = aligned or Ragged(NO_PIECES, np.zeros(len(numbers), np.int64))
-    if len(switcher.settings) > 1:  # each sentence draws its lexicon
-        all_marks = Ragged(marks, sentences.lengths).rows()
-        other_marks = Ragged(aligned_marks, other.lengths).rows()
-        columns = (sentences.rows(), numbers, all_marks, other.rows(), other_marks)
-        made = [switcher(ids, epoch, number, a, b, c) for ids, number, a, b, c in zip(*columns, strict=True)]
-        return Ragged.of([new for new, _ in made]), np.sum([stats for _, stats in made], axis=0)
-    base = np.uint64(absorbed(absorbed(0, switcher.seed), epoch))
-    limits = np.minimum(switcher.max_length, (switcher.max_growth * sentences.lengths).astype(np.int64))
-    values, lengths, counts = _noise_rows(
-        sentences.values, sentences.ends, marks, other.values, other.ends, aligned_marks, base,
-        np.array(numbers, np.int64), limits, float(switcher.rate), switcher.settings[0],
-    )  # fmt: skip
-    return Ragged(values, lengths), counts
+    states, drawn = _streams(_base(switcher.seed, epoch), numbers, len(switcher.settings))
+    parts, counts = [], np.zeros(9, np.int64)
+    for lexicon, settings in enumerate(switcher.settings):
+        values, lengths, stats = _noise_rows(
+            sentences.values, marks, sentences.lengths, which, aligned, states, drawn, lexicon,
+            switcher.max_length, float(switcher.max_growth), float(switcher.rate), settings,
+        )  # fmt: skip
+        parts.append((np.flatnonzero(drawn == lexicon), Ragged(values, lengths)))
+        counts += stats
+    return Ragged.merged(parts), counts
+
+
+@jit
+def _mask_rows(values, marks, lengths, which, states, limit, settings):  # type: ignore[no-untyped-def]
+    ends = np.cumsum(lengths)
+    source, target = np.empty(limit * len(which), np.int64), np.empty(limit * len(which), np.int64)
+    after, counts = np.empty(len(which), np.int64), np.zeros(8, np.int64)
+    write = 0
+    for i in range(len(which)):
+        own = slice(ends[which[i]] - lengths[which[i]], ends[which[i]])
+        seen, predicted, stats = mask_and_switch(values[own], marks[own], states[i], limit, *settings)
+        source[write : write + len(seen)] = seen
+        target[write : write + len(seen)] = predicted
+        after[i] = len(seen)
+        write += len(seen)
+        counts += stats
+    return source[:write], target[:write], after, counts
+
+
+def mask_rows(
+    masker: MaskingSwitcher, blocks: Ragged, marks: np.ndarray, epoch: int, which: np.ndarray, numbers: np.ndarray
+) -> tuple[Ragged, Ragged, np.ndarray]:
+    """Sources, targets and the sum of their ``compiled_masking.STATS``: ``MaskingSwitcher`` of each, the same draws.
+
+    Args:
+        blocks: piece ids with their special symbols, int64.
+        marks: of all of them, one after the other.
+        which: of the blocks are to be masked, int64 [n].
+        numbers: the index of each of those, from which its draws follow, int64 [n].
+    """
+    states, _ = _streams(_base(masker.seed, epoch), numbers, 1)
+    sources, targets, lengths, counts = _mask_rows(
+        blocks.values, marks, blocks.lengths, which, states, masker.limit, masker.settings
+    )
+    return Ragged(sources, lengths), Ragged(targets, lengths), counts
+
+
+def _base(seed: int, epoch: int) -> np.uint64:
+    return np.uint64(absorbed(absorbed(0, seed), epoch))

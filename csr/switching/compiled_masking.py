@@ -45,12 +45,13 @@ def _units(ids, starts, ends, first, mask, whole_words):  # type: ignore[no-unty
 
 
 @jit
-def _mask_and_switch(  # type: ignore[no-untyped-def]
+def mask_and_switch(  # type: ignore[no-untyped-def]
     ids, marks, start, limit,
     pad, first, mask, rate, random_share, keep, whole_words, switch_rate, gate, of_words, roles,
     slots, form_starts, form_pieces, form_entry, form_kind,
     entry_starts, cumulative, candidate, word_starts, word_pieces,
 ):  # fmt: skip
+    """Source, target and ``STATS`` of a block: ``masking.mask_and_switch`` from a start state on."""
     state = np.array([start], np.uint64)
     n = len(ids)
     starts, ends = marked_words(marks) if len(marks) == n else find_words(ids, roles)
@@ -148,8 +149,8 @@ class MaskingSwitcher:
         policy: IndependentWords | None = None,
     ) -> None:
         policy = policy or IndependentWords()
-        self._seed, self._limit = seed, limit
-        self._settings = (
+        self.seed, self.limit = seed, limit
+        self.settings = (
             symbols.pad, symbols.first, symbols.mask, masking.rate, masking.random, masking.keep, masking.whole_words,
             policy.rate, policy.gate if lexicon else 0.0, policy.share_of == "words", fixed(roles),
             *map(fixed, (lexicon or EncodedLexicon.empty()).arrays()),
@@ -164,5 +165,5 @@ class MaskingSwitcher:
             ids: int64 [n_pieces], with its special symbols; stays as it is.
             marks: the ``csr.switching.symbols.Mark`` of each piece; without them words are found by ``roles``.
         """
-        stream = Stream(self._seed, epoch, index)
-        return _mask_and_switch(ids, marks, np.uint64(stream.state), self._limit, *self._settings)
+        stream = Stream(self.seed, epoch, index)
+        return mask_and_switch(ids, marks, np.uint64(stream.state), self.limit, *self.settings)

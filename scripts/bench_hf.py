@@ -105,7 +105,7 @@ def main() -> None:
             {"id": row["id"], "pieces": encoded["pieces"][i], "marks": encoded["marks"][i]}
             for i, row in enumerate(rows)
         ]
-        plain_rows = [{"ids": ids} for pieces in encoded["pieces"] for ids in pieces]
+        plain_rows = [{"ids": np.frombuffer(ids, "<i4").tolist()} for pieces in encoded["pieces"] for ids in pieces]
         n_tokens = sum(len(row["ids"]) for row in plain_rows)
         plain = PlainDenoising(tokenizer)
 

@@ -1,19 +1,23 @@
 #!/usr/bin/env bash
-# Runs the tests of csr.hf with the newest transformers and datasets, which .venv cannot hold beside COMET: in a small
-# environment of its own, .venv-huggingface, that takes torch and all else from .venv. Arguments go to pytest.
+# Runs the tests of csr.hf with the newest transformers and datasets, which .venv cannot hold beside COMET, and the
+# examples for trl and eole: in a small environment of its own, .venv-huggingface, that takes torch and all else from
+# .venv. Arguments go to pytest.
 set -euo pipefail
 source "$(dirname "$0")/setup.sh"
 cd "$root"
 small=$root/.venv-huggingface
-if [ ! -f "$small/.installed" ]; then
-    "$venv/bin/python" -m venv "$small"
+wanted=$(cat "$stamp" "${BASH_SOURCE[0]}" | sha256sum | cut -d' ' -f1)
+if [ "$(cat "$small/.installed" 2>/dev/null)" != "$wanted" ]; then
+    "$venv/bin/python" -m venv --clear "$small"
     packages=$("$small/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
     "$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' >"$packages/csr-venv.pth"
+    pip=("$small/bin/python" -m pip --disable-pip-version-check -qq)
     # pip sees what .venv holds too, and says that COMET wants older versions: COMET is not used here.
-    "$small/bin/python" -m pip install -qq --disable-pip-version-check 'transformers>=5' 'datasets>=5' accelerate \
-        'numpy>=2,<2.4'
+    "${pip[@]}" install 'transformers>=5' 'datasets>=5' accelerate 'numpy>=2,<2.4' trl
+    "${pip[@]}" install --no-deps eole # its reader of corpora needs none of what its models need
     # fairseq brings a torchaudio of another torch, which does not load; transformers imports it if it is there.
     echo '"""A stand-in for a package that does not load."""' >"$packages/torchaudio.py"
-    touch "$small/.installed"
+    echo "$wanted" >"$small/.installed"
 fi
-PYTHONPATH=$root "$small/bin/python" -m pytest -n 0 tests/test_hf_collator.py tests/test_hf_examples.py "$@"
+PYTHONPATH=$root "$small/bin/python" -m pytest -n 0 tests/test_hf_collator.py tests/test_hf_examples.py \
+    tests/test_hf_processes.py "$@"

@@ -388,14 +388,15 @@ def test_wrong_rows_are_named(collator):
         ({"id": 7, "translation": {"de": "", "fr": ""}}, "row: expected translation in de and en, found de, fr"),
         ({"id": 7, "translation": {"de": "", "en": None}}, "row 7: expected two texts as translation, found .*None"),
         (
-            {"id": 7, "pieces": [[5], [6], [7]], "marks": [[0]] * 3},
-            "row 7: expected pieces of one .* or a pair, found 3",
+            {"id": 7, "pieces": [b""] * 3, "marks": [b""] * 3},
+            "row 7: expected pieces of one sentence or a pair, found 3",
         ),
         (
-            {"id": 7, "pieces": [[5]], "marks": [[0, 0]]},
-            "row: expected pieces below .* of MBart50.*, with marks, found",
+            {"id": 7, "pieces": [b"\5\0\0\0"], "marks": [b"\1\1"]},
+            "as this collator's rows.encode writes them for a voc",
         ),
-        ({"id": 7, "pieces": [[9999]], "marks": [[0]]}, "row: expected pieces below .*up to 9,999: encode them with"),
+        ({"id": 7, "pieces": [b"\0\1\0\0"], "marks": [b"\1"]}, "for a vocabulary of .*, found ids up to 256"),
+        ({"id": 7, "pieces": [[5]], "marks": [[1]]}, "row: expected pieces and marks as .* writes them, found other"),
     ):
         with pytest.raises(DataError, match=message):
             make([row])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 import torch
-from hf_models import DE, EN, make_model, write_lexicon
+from hf_models import DE, EN, LEXICON, make_model, make_tokenizer, write_lexicon
 
 pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
@@ -109,3 +111,80 @@ def test_a_curriculum_for_decoders_switches_words_then_sentences(tmp_path):
             "Der Hund sieht.\nDie Katze trinkt.", "The dog sees.\nThe cat drinks.", "Ein Kind liest.", "A child reads.",
         ],
     }  # fmt: skip
+
+
+def test_a_decoder_goes_through_the_curriculum(tmp_path):
+    """The rows are what trl reads: a stage after the other, an update each."""
+    trl = pytest.importorskip("trl")
+    from datasets import load_dataset
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    (tmp_path / "de").write_text("\n".join(DE) + "\n")
+    (tmp_path / "en").write_text("\n".join(EN) + "\n")
+    command = ["--source", str(tmp_path / "de"), "--target", str(tmp_path / "en"), "--languages", "de,en"]
+    command += ["--lexicon", str(write_lexicon(tmp_path / "de-en.tsv")), "--out", str(tmp_path / "out")]
+    example("curriculum").main(command)
+    tokenizer = make_tokenizer("mt5", tmp_path / "tokenizer")
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1}
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **sizes))
+    for stage in ("word", "sentence", "plain"):
+        settings = trl.SFTConfig(str(tmp_path / "run"), max_steps=1, use_cpu=True, bf16=False, report_to=[])
+        rows = load_dataset("json", data_files=str(tmp_path / f"out/{stage}.jsonl"), split="train")
+        trainer = trl.SFTTrainer(model, settings, train_dataset=rows, processing_class=tokenizer)
+        assert trainer.train().global_step == 1
+
+
+def test_a_filter_has_the_draws_of_csr_switch(tmp_path, capsys, monkeypatch):
+    from csr.cli import main
+
+    lexicon = write_lexicon(tmp_path / "de-en.tsv")
+    reverse = write_lexicon(tmp_path / "en-de.tsv", [(english, german) for german, english in LEXICON])
+    expected = []
+    for language, other, path, side in (("de", "en", lexicon, "source"), ("en", "de", reverse, "target")):
+        (tmp_path / language).write_text("".join(f"{line}\n" for line in (DE if side == "source" else EN) * 5))
+        command = ["switch", "--input", str(tmp_path / language), "--lexicon", str(path), "--side", side, "--seed", "3"]
+        assert main([*command, "--language", language, "--aligned-language", other]) == 0
+        expected.append(capsys.readouterr().out.splitlines())
+    pairs = "".join(f"{de}\t{en}\n" for de, en in zip(DE, EN, strict=True)) * 5
+    command = ["--languages", "de,en", "--lexicon", str(lexicon), "--seed", "3"]
+    monkeypatch.setattr(sys, "stdin", io.StringIO(pairs))
+    example("filter").main(command)
+    found = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert found == [list(pair) for pair in zip(expected[0], EN * 5, strict=True)]
+    assert expected[0] != DE * 5
+    monkeypatch.setattr(sys, "stdin", io.StringIO(pairs))
+    example("filter").main([*command, "--reverse-lexicon", str(reverse)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0::2] == [f"<2de> {new}\t{old}" for new, old in zip(expected[0], DE * 5, strict=True)]
+    assert lines[1::2] == [f"<2en> {new}\t{old}" for new, old in zip(expected[1], EN * 5, strict=True)]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("ein Feld\n"))
+    with pytest.raises(SystemExit, match="line 1: expected source<TAB>target, found 1 fields"):
+        example("filter").main(command)
+
+
+def test_eole_reads_other_words_each_epoch(tmp_path, capsys):
+    """What its iterator gives of a corpus, transformed, is what csr switch prints for that epoch."""
+    pytest.importorskip("eole")
+    from types import SimpleNamespace
+
+    from csr.cli import main
+
+    lexicon = write_lexicon(tmp_path / "de-en.tsv")
+    for language, lines in (("de", DE), ("en", EN)):
+        (tmp_path / language).write_text("".join(f"{line}\n" for line in lines * 4))
+    switch = example("eole_switch")
+    from eole.inputters.text_corpus import ParallelCorpus, ParallelCorpusIterator
+    from eole.inputters.text_utils import CorpusTask, transform_bucket
+
+    settings = {"lexicon": str(lexicon), "language": "de", "target_language": "en"}
+    configs = SimpleNamespace(csr_switch=switch.SwitchConfig(**settings))
+    transform = switch.Switch(SimpleNamespace(transforms_configs=configs, seed=3))
+    transform.warm_up()
+    corpus = ParallelCorpus("corpus", tmp_path / "de", tmp_path / "en")
+    command = ["switch", "--input", str(tmp_path / "de"), "--lexicon", str(lexicon), "--seed", "3"]
+    command += ["--language", "de", "--aligned-language", "en", "--epoch"]
+    for epoch in ("1", "2"):
+        assert main([*command, epoch]) == 0
+        expected = capsys.readouterr().out.splitlines()
+        rows = transform_bucket(CorpusTask.TRAIN, list(ParallelCorpusIterator(corpus, transform, is_train=True)))
+        assert [" ".join(row["src"]["src"]) if isinstance(row["src"], dict) else row["src"] for row in rows] == expected

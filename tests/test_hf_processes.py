@@ -53,11 +53,11 @@ def batches(folder: Path, out: str, updates: int, workers: int, resume: str | No
 
 
 def one_of_two(rank: int, folder: Path, port: int) -> None:
-    """Train as one of two processes; then again from the first update on, with workers."""
+    """Train as one of two processes; then go on from the first update, with a worker that is spawned as they are."""
     there = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     os.environ.update({name: str(value) for name, value in there.items()})
     whole = batches(folder, "two", updates=4, workers=0)
-    resumed = batches(folder, "again", 4, workers=2, resume=str(folder / "two/checkpoint-1"))
+    resumed = batches(folder, "again", 4, workers=1, resume=str(folder / "two/checkpoint-1"))
     (folder / f"{rank}.json").write_text(json.dumps([whole, resumed]))
 
 

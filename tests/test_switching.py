@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections import Counter
@@ -376,6 +377,26 @@ def test_csr_switch_prints_what_it_did(tmp_path, capsys):
         "switch points at 100.0 % of the word boundaries\n"
     )
     assert main([*command, "--replace", "mixture", "--mask-share", "2"]) == 2
+
+
+def test_parquet_holds_the_rows_of_jsonl(tmp_path, capsys, monkeypatch):
+    from csr.cli import main
+
+    parquet = pytest.importorskip("pyarrow.parquet")
+    (tmp_path / "lexicon.tsv").write_text("haus\thouse\t1\n")
+    (tmp_path / "in.de").write_text("Das Haus.\n\nEin Hund\n")
+    command = ["switch", "--lexicon", str(tmp_path / "lexicon.tsv"), "--input", str(tmp_path / "in.de"), "--rate", "1"]
+    command += ["--language", "de"]
+    assert main([*command, "--jsonl"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    monkeypatch.setattr("csr.commands.switch._GROUP", 2)
+    out = tmp_path / "out.parquet"
+    assert main([*command, "--parquet", "--output", str(out)]) == 0
+    assert parquet.read_table(out).to_pylist() == rows
+    assert parquet.ParquetFile(out).metadata.num_row_groups == 2
+    (tmp_path / "in.de").write_bytes(b"Das Haus.\n\xff\n")
+    assert main([*command, "--parquet", "--output", str(tmp_path / "no.parquet")]) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.de", "lexicon.tsv", "out.parquet"]
 
 
 def test_statistics_accept_right_draws_and_reject_wrong_ones(tmp_path, capsys):

@@ -101,11 +101,11 @@ class Restore:
         """An example for each side of each row."""
         if self.parallel and not rows.paired.all():
             raise ConfigError("noise.prefer_aligned: expected rows that are pairs, found a text")
-        parts, counts = [], np.zeros(len(STATS), np.int64)
+        parts, counts, numbers = [], np.zeros(len(STATS), np.int64), rows.numbers
         for side, switcher in enumerate(self.switchers):
             if len(own := rows.of(side)):
                 aligned = rows.translations[own] if self.parallel else NO_PIECES
-                noisy, stats = noise_rows(switcher, rows.ids, rows.marks, epoch, own, rows.numbers[own], aligned)
+                noisy, stats = noise_rows(switcher, rows.ids, rows.marks, epoch, own, numbers[own], aligned)
                 parts.append((own, noisy))
                 counts += stats
         return _counted(self.frame.fields(Ragged.merged(parts), rows.sides, rows.ids, rows.sides), counts)
@@ -193,10 +193,10 @@ class MaskedLm:
         """An example for each side of each row."""
         blocks = Ragged(self._numbers[rows.ids.values], rows.ids.lengths).between((self._first,), (self._last,))
         marks = Ragged(rows.marks, rows.ids.lengths).between((0,), (0,)).values
-        seen, targets, counts = [], [], np.zeros(len(MLM_STATS), np.int64)
+        seen, targets, counts, numbers = [], [], np.zeros(len(MLM_STATS), np.int64), rows.numbers
         for side, masker in enumerate(self.maskers):
             if len(own := rows.of(side)):
-                source, target, stats = mask_rows(masker, blocks, marks, epoch, own, rows.numbers[own])
+                source, target, stats = mask_rows(masker, blocks, marks, epoch, own, numbers[own])
                 seen.append((own, source))
                 targets.append((own, target))
                 counts += stats

@@ -69,7 +69,7 @@ class Vocabulary:
         self._markers: dict[str | None, Marker] = {}
 
     def encode(self, texts: Sequence[str], language: str | None) -> list[tuple[list[int], bytes]]:
-        """The ids of each text, without special symbols, and the mark of each piece.
+        """The ids of each text, without special symbols, and the mark of each piece, a byte each.
 
         Args:
             language: of the texts; it says how they are cut into words.

@@ -180,7 +180,7 @@ def test_eole_reads_other_words_each_epoch(tmp_path, capsys):
     configs = SimpleNamespace(csr_switch=switch.SwitchConfig(**settings))
     transform = switch.Switch(SimpleNamespace(transforms_configs=configs, seed=3))
     transform.warm_up()
-    corpus = ParallelCorpus("corpus", tmp_path / "de", tmp_path / "en")
+    corpus = ParallelCorpus("corpus", str(tmp_path / "de"), str(tmp_path / "en"))
     command = ["switch", "--input", str(tmp_path / "de"), "--lexicon", str(lexicon), "--seed", "3"]
     command += ["--language", "de", "--aligned-language", "en", "--epoch"]
     for epoch in ("1", "2"):

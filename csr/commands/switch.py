@@ -201,14 +201,14 @@ def _switched(arguments: argparse.Namespace, noise: Noise, lexicons: list[Lexico
 
 
 @contextlib.contextmanager
-def _text(path: str) -> Iterator[Callable[[str], object]]:
+def _text(path: str) -> Iterator[Callable[[Any], object]]:
     """Yield what writes text."""
     with write_text(path) as out:
         yield out.write
 
 
 @contextlib.contextmanager
-def _parquet(path: str) -> Iterator[Callable[[dict[str, Any]], object]]:
+def _parquet(path: str) -> Iterator[Callable[[Any], object]]:
     """Yield what writes objects, those of ``_record``, as rows of a Parquet file."""
     try:
         import pyarrow

@@ -110,7 +110,11 @@ def main() -> None:
         plain = PlainDenoising(tokenizer)
 
         def over(collate: Callable[[Any], Any], data: list[Any], size: int) -> float:
-            return seconds(lambda: [collate(data[i : i + size]) for i in range(0, len(data), size)])
+            def work() -> None:  # batches are dropped, as in training
+                for i in range(0, len(data), size):
+                    collate(data[i : i + size])
+
+            return seconds(work)
 
         works: dict[str, Callable[[], float]] = {
             "plain Python, encoded rows": lambda: over(plain, plain_rows, 2 * BATCH),
@@ -131,39 +135,48 @@ def main() -> None:
             speed = n_tokens / statistics.median(one[label] for one in times)
             ratio = statistics.median(one[first] / one[label] for one in times)
             print(f"{label:38} {speed:12,.0f} tokens/s {ratio:6.1f} times the first")
-        print(step_shares(tokenizer, collator, ready[:320], rows[:320], a))
+        data = {"encoded rows": ready, "text": rows}
+        print(f"a model of {a.layers}+{a.layers} layers of {a.dim}, batches of {BATCH} pairs:")
+        print(*trainer_shares(tokenizer, collator, data, a), sep="\n")
 
 
-def step_shares(tokenizer: Any, collator: SwitchingCollator, ready: list[Any], rows: list[Any], a: Any) -> str:
-    """The processor time of the collator as a share of that of a training step."""
-    from transformers import MBartConfig, MBartForConditionalGeneration
+def trainer_shares(tokenizer: Any, collator: SwitchingCollator, rows: dict[str, list[Any]], a: Any) -> list[str]:
+    """What getting batches takes of the processor time of a trainer's process, without loader workers and with two."""
+    from torch.utils.data.dataloader import _BaseDataLoaderIter
+    from transformers import MBartConfig, MBartForConditionalGeneration, Seq2SeqTrainer, Seq2SeqTrainingArguments
 
     sizes = {f"{side}_{part}": n for side in ("encoder", "decoder")
              for part, n in (("layers", a.layers), ("ffn_dim", 4 * a.dim), ("attention_heads", 4))}  # fmt: skip
     model = MBartForConditionalGeneration(MBartConfig(vocab_size=len(tokenizer), d_model=a.dim, **sizes))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    fetching: list[float] = []
+    fetch = _BaseDataLoaderIter.__next__
 
-    def collated(data: list[Any]) -> float:
-        return seconds(lambda: collator(data))
+    def timed(self: Any) -> Any:
+        start = time.process_time()
+        try:
+            return fetch(self)
+        finally:
+            fetching.append(time.process_time() - start)
 
-    def step(data: list[Any]) -> None:
-        model(**collator(data)).loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-
-    def trained(data: list[Any]) -> float:
-        return seconds(lambda: step(data))
-
-    batches = [slice(i, i + BATCH) for i in range(0, len(rows), BATCH)]
-    shares: dict[str, list[float]] = {"encoded rows": [], "text": []}
-    step(ready[batches[0]])
-    for _ in range(3):
-        for part in batches:
-            whole = trained(ready[part])
-            shares["encoded rows"].append(collated(ready[part]) / whole)
-            shares["text"].append(collated(rows[part]) / whole)
-    figures = ", ".join(f"{100 * statistics.median(values):.2f} % ({label})" for label, values in shares.items())
-    return f"share of a step, {a.layers}+{a.layers} layers of {a.dim}, no loader workers: {figures}"
+    _BaseDataLoaderIter.__next__ = timed
+    found = []
+    for kind, data in rows.items():
+        for workers in (0, 2):
+            with tempfile.TemporaryDirectory() as folder:
+                arguments = Seq2SeqTrainingArguments(
+                    folder, max_steps=40, per_device_train_batch_size=BATCH, dataloader_num_workers=workers,
+                    remove_unused_columns=False, save_strategy="no", logging_strategy="no", use_cpu=True, report_to=[],
+                    disable_tqdm=True,
+                )  # fmt: skip
+                trainer = Seq2SeqTrainer(
+                    model, arguments, train_dataset=data, data_collator=collator, callbacks=[collator]
+                )
+                fetching.clear()
+                whole = seconds(trainer.train)
+            share = 100 * statistics.median(fetching) * len(fetching) / whole
+            found.append(f"{share:6.2f} % of a trainer's step, {kind}, {workers} loader workers")
+    _BaseDataLoaderIter.__next__ = fetch
+    return found
 
 
 if __name__ == "__main__":

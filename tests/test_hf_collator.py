@@ -396,6 +396,7 @@ def test_wrong_rows_are_named(collator):
             "as this collator's rows.encode writes them for a voc",
         ),
         ({"id": 7, "pieces": [b"\0\1\0\0"], "marks": [b"\1"]}, "for a vocabulary of .*, found ids up to 256"),
+        ({"id": 7, "pieces": [b"", b""], "marks": [b""] * 3}, "row: expected pieces and marks as .* found ids up to 0"),
         ({"id": 7, "pieces": [[5]], "marks": [[1]]}, "row: expected pieces and marks as .* writes them, found other"),
     ):
         with pytest.raises(DataError, match=message):

@@ -90,6 +90,8 @@ class SwitchingCollator(TrainerCallback):
                 raise ConfigError(f"{argument}: expected {' or '.join(expected)}, found {value!r}")
         self.tokenizer = tokenizer
         self._multiple, self._tensors = pad_to_multiple_of or 1, return_tensors
+        pad, self._left = tokenizer.pad_token_id, tokenizer.padding_side == "left"
+        self._padding = {"input_ids": pad, "labels": IGNORED, "decoder_input_ids": pad}
         self._lexicons = find_lexicons(_paths(lexicon), _paths(reverse_lexicon), source_lang, target_lang)
         setup = Setup(tokenizer, self._lexicons, seed, max_length or min(tokenizer.model_max_length, _LONGEST))
         self._task, self._rows = setup.task(task, noise, masking, noisy_sources, label_names)
@@ -156,10 +158,10 @@ class SwitchingCollator(TrainerCallback):
         Raises:
             DataError: a row lacks its id or its text, or the lexicon has none of the words.
         """
-        pad, left = self.tokenizer.pad_token_id, self.tokenizer.padding_side == "left"
-        padding = {"input_ids": pad, "labels": IGNORED, "decoder_input_ids": pad}
         batch = {
-            name: field.padded(padding.get(name, 0), self._multiple, left) if isinstance(field, Ragged) else field
+            name: field.padded(self._padding.get(name, 0), self._multiple, self._left)
+            if isinstance(field, Ragged)
+            else field
             for name, field in self._fields(rows).items()
         }
         as_torch = (return_tensors or self._tensors) == "pt"

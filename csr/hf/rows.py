@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Encoded = tuple[Sequence[bytes], Sequence[bytes]]  # the sentences of a row: their ids, and the marks of these
-_ID, _MARK = np.dtype("<i4"), np.dtype("u1")  # what there is of each piece in those bytes
+_ID, _MARK = np.dtype("<u4"), np.dtype("u1")  # what there is of each piece in those bytes
 
 _IDS = 1 << 62  # what is drawn for twice a row's id and one fits in 64 bits
 
@@ -134,7 +134,8 @@ class Rows:
         )
         size = len(self._vocabulary.pieces)
         largest = ids.values.max(initial=0)
-        if not np.array_equal(ids.lengths, marks.lengths) or not 0 <= ids.values.min(initial=0) <= largest < size:
+        alike = len(ids.lengths) == len(marks.lengths) and (ids.lengths == marks.lengths).all()
+        if largest >= size or not alike:
             raise DataError(f"row: {_WRITTEN} for a vocabulary of {size:,}, found ids up to {largest:,}")
         return Sentences(
             Ragged(ids.values.astype(np.int64), ids.lengths),

@@ -176,8 +176,10 @@ def noise_rows(
             sentences.values, marks, sentences.lengths, which, aligned, states, drawn, lexicon,
             switcher.max_length, float(switcher.max_growth), float(switcher.rate), settings,
         )  # fmt: skip
-        parts.append((np.flatnonzero(drawn == lexicon), Ragged(values, lengths)))
         counts += stats
+        if len(switcher.settings) == 1:
+            return Ragged(values, lengths), counts
+        parts.append((np.flatnonzero(drawn == lexicon), Ragged(values, lengths)))
     return Ragged.merged(parts), counts
 
 

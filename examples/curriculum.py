@@ -14,7 +14,8 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from csr import IndependentWords, Stream, read_lexicon, switch_line
+from csr import IndependentWords, Noise, Stream, switch_line
+from csr.switching.candidates import Source
 
 
 def documents(source: str, target: str) -> Iterator[list[tuple[str, str]]]:
@@ -39,7 +40,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=1)
     a = parser.parse_args(arguments)
     own, other = a.languages.split(",")
-    lexicon, policy = read_lexicon(a.lexicon).cased((own, other)), IndependentWords(a.rate, gate=1.0)
+    lexicon = Source(a.lexicon, (own, other)).read(Noise()).cased((own, other))
+    policy = IndependentWords(a.rate, gate=1.0)
     texts, out = list(documents(a.source, a.target)), Path(a.out)
     out.mkdir(parents=True, exist_ok=True)
     number = itertools.count()

@@ -18,7 +18,8 @@ from typing import Any
 from eole.transforms import register_transform
 from eole.transforms.transform import Transform, TransformConfig
 
-from csr import PoissonSpans, Stream, read_lexicon, switch_line
+from csr import Noise, PoissonSpans, Stream, switch_line
+from csr.switching.candidates import Source
 
 
 class SwitchConfig(TransformConfig):
@@ -39,7 +40,7 @@ class Switch(Transform):
     def warm_up(self, vocabs: Any = None) -> None:
         super().warm_up(vocabs)
         languages = (self.config.language, self.config.target_language)
-        self.lexicon = read_lexicon(self.config.lexicon).cased(languages)
+        self.lexicon = Source(self.config.lexicon, languages).read(Noise()).cased(languages)
 
     def apply(self, example: dict[str, Any], is_train: bool = False, stats: Any = None, **rest: Any) -> dict[str, Any]:
         if is_train:

@@ -11,9 +11,11 @@ model which language to write. Lines are numbered as they come, so that a pair t
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
-from csr import PoissonSpans, Stream, read_lexicon, switch_line
+from csr import Noise, PoissonSpans, Stream, switch_line
+from csr.switching.candidates import Source
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -24,19 +26,21 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--rate", type=float, default=0.35, help="share of words switched")
     parser.add_argument("--seed", type=int, default=1)
     a = parser.parse_args(arguments)
-    languages, policy = a.languages.split(","), PoissonSpans(a.rate)
-    paths = [a.lexicon, a.reverse_lexicon] if a.reverse_lexicon else [a.lexicon]
-    lexicons = [read_lexicon(path).cased(tuple(languages[:: 1 - 2 * side])) for side, path in enumerate(paths)]
+    first, second = a.languages.split(",")
+    sides = [(a.lexicon, (first, second)), (a.reverse_lexicon, (second, first))][: 2 if a.reverse_lexicon else 1]
+    lexicons = [Source(path, languages).read(Noise()).cased(languages) for path, languages in sides]
+    policy = PoissonSpans(a.rate)
     for number, line in enumerate(sys.stdin):
         fields = line.rstrip("\n").split("\t")
         if len(fields) != 2:
             raise SystemExit(f"line {number + 1}: expected source<TAB>target, found {len(fields)} fields")
         for side, lexicon in enumerate(lexicons):
-            own, other = languages[side], languages[1 - side]
+            own, other = sides[side][1]
             stream = Stream(a.seed, 1, 2 * number + side)  # as csr switch draws
             switched = switch_line(fields[side], lexicon, policy, stream, language=own, target_language=other).text()
             print(f"<2{own}> {switched}\t{fields[side]}" if a.reverse_lexicon else f"{switched}\t{fields[1]}")
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a trainer may stop before the pairs do
     main()

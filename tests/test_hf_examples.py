@@ -137,7 +137,7 @@ def test_a_decoder_goes_through_the_curriculum(tmp_path):
 def test_a_filter_has_the_draws_of_csr_switch(tmp_path, capsys, monkeypatch):
     from csr.cli import main
 
-    lexicon = write_lexicon(tmp_path / "de-en.tsv")
+    lexicon = write_lexicon(tmp_path / "de-en.tsv", [*LEXICON, ("hund", "hund"), ("der", "der"), ("und", "and")])
     reverse = write_lexicon(tmp_path / "en-de.tsv", [(english, german) for german, english in LEXICON])
     expected = []
     for language, other, path, side in (("de", "en", lexicon, "source"), ("en", "de", reverse, "target")):
@@ -169,7 +169,7 @@ def test_eole_reads_other_words_each_epoch(tmp_path, capsys):
 
     from csr.cli import main
 
-    lexicon = write_lexicon(tmp_path / "de-en.tsv")
+    lexicon = write_lexicon(tmp_path / "de-en.tsv", [*LEXICON, ("hund", "hund"), ("der", "der"), ("und", "and")])
     for language, lines in (("de", DE), ("en", EN)):
         (tmp_path / language).write_text("".join(f"{line}\n" for line in lines * 4))
     switch = example("eole_switch")

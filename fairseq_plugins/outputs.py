@@ -16,6 +16,7 @@ from csr.backbone.labelling import Label, best_labels
 from csr.data.nli import LABELS
 from csr.errors import DataError
 from csr.files import PathLike
+from fairseq_plugins import ctranslate
 from fairseq_plugins.models import Model
 from fairseq_plugins.nli import HEAD, CsrNliTask, NliDataset
 
@@ -94,7 +95,7 @@ def hypotheses(
     beam: int = 5,
     max_length: int | None = None,
 ) -> list[list[Hypothesis]]:
-    """What a model's beam holds for each line of text, best first.
+    """What a model's beam holds for each line of text, best first; by CTranslate2 where it is there and the model fits.
 
     Args:
         language: of the lines, whose id the source carries; one the model knows, not only that it was finetuned on.
@@ -104,6 +105,7 @@ def hypotheses(
     task = model.task
     lengths = {"max_len_a": 2, "max_len_b": 10} if max_length is None else {"max_len_a": 0, "max_len_b": max_length}
     generator = task.build_generator([model.model], GenerationConfig(beam=beam, **lengths))
+    fast = ctranslate.Beam(model, beam, torch.get_num_threads()) if ctranslate.usable(model) else None
     outputs: list[list[Hypothesis]] = [[] for _ in lines]
     side = model.text_side(lines, language, sentencepiece_model)
 
@@ -112,10 +114,16 @@ def hypotheses(
         text = task.tgt_dict.string(found["tokens"].int().cpu(), "sentencepiece", extra_symbols_to_ignore=ignored)
         return Hypothesis(float(found["score"]), text.strip())
 
-    for batch, rows in model.batches(side, len(lines), None, f"{language} to {task.cfg.target_lang}"):
+    def search(rows: list[torch.Tensor]) -> list[list[dict[str, Any]]]:
+        if fast:
+            return fast.search(rows, max_length)
         tokens = data_utils.collate_tokens(rows, task.symbols.pad).to(model.device)
         sizes = torch.tensor([len(row) for row in rows], device=model.device)
         sample = {"net_input": {"src_tokens": tokens, "src_lengths": sizes}}
-        for i, hyps in zip(batch, task.inference_step(generator, [model.model], sample), strict=True):
+        found: list[list[dict[str, Any]]] = task.inference_step(generator, [model.model], sample)
+        return found
+
+    for batch, rows in model.batches(side, len(lines), None, f"{language} to {task.cfg.target_lang}"):
+        for i, hyps in zip(batch, search(rows), strict=True):
             outputs[i] = list(map(read, hyps))
     return outputs

@@ -22,7 +22,7 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     # instead of downloading a second torch.
     "${pip[@]}" install -c "$root/constraints.txt" torch numpy cython setuptools wheel
     "${pip[@]}" install -c "$root/constraints.txt" --no-build-isolation fairseq-fixed
-    "${pip[@]}" install -c "$root/constraints.txt" -e "$root[eval,huggingface,segment,zstd,docs,dev]"
+    "${pip[@]}" install -c "$root/constraints.txt" -e "$root[eval,fast,huggingface,segment,zstd,docs,dev]"
     # fairseq looks for a --user-dir beside its own package: with this link the name alone works from any folder.
     ln -sfn "$root/fairseq_plugins" "$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/fairseq_plugins"
     echo "$wanted" >"$stamp"

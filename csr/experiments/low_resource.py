@@ -15,6 +15,7 @@ from csr.data.rows import Vocabulary
 from csr.errors import ConfigError
 from csr.experiments import stages
 from csr.experiments.commands import flags
+from csr.experiments.decoding import decode
 from csr.experiments.stages import PREPARED, SENTENCEPIECE, STAGES, Stage, lexicon_file, stage_folder
 from csr.files import read_json, read_lines, write_json, write_text, write_whole
 from csr.running import fairseq
@@ -188,7 +189,11 @@ def back_translate(config: Any, seed: int, run: Path, command: Sequence[str]) ->
     # fairseq looks for the dictionary of both languages beside the text; of one alone, csr prepare-text writes its own.
     with write_whole(run / f"monolingual/bin/dict.{language}.txt") as part:
         shutil.copyfile(run / "data/dict.txt", part)
-    fairseq.generate(command, folder, n_lines, run, config.threads, "synthetic.hyp")
+    if config.synthetic.decode == "beam":
+        text, beam = Path(f"monolingual/text/train.{config.data.target_lang}"), config.generate.beam
+        decode(command, "reverse", seed, run, text, config.data.target_lang, beam, config.threads, "synthetic.hyp")
+    else:
+        fairseq.generate(command, folder, n_lines, run, config.threads, "synthetic.hyp")
     out = run / synthetic_folder(seed)
     out.mkdir(exist_ok=True)
     vocabulary = Vocabulary(run / SENTENCEPIECE, run / "data/dict.txt")

@@ -12,6 +12,7 @@ from csr import options
 from csr.errors import ConfigError
 from csr.experiments import commands, low_resource, stages
 from csr.experiments.commands import flags
+from csr.experiments.decoding import decode
 from csr.experiments.schedule import suited
 from csr.experiments.settings import (
     Backbone,
@@ -38,7 +39,6 @@ from csr.experiments.stages import (
     stage_folder,
     start_model,
 )
-from csr.running import fairseq
 from csr.running.fairseq import Job
 from csr.running.steps import Step
 from csr.settings import expect_default, setting
@@ -223,12 +223,12 @@ def generate_command(config: Config, arm: str, seed: int, run: Path = Path()) ->
 
 
 def generate(config: Config, arm: str, seed: int, run: Path) -> None:
-    """Translate the test set into ``test.hyp``, with an arm's model or without; see ``fairseq.generate``."""
+    """Translate the test set into ``test.hyp``, with an arm's model or without; see ``decoding.decode``."""
     if arm in UNTRAINED:
         return low_resource.translate_untrained(config, arm, seed, run)
-    with open(run / "data" / "text" / f"test.{config.data.source_lang}", "rb") as source:
-        n_sentences = sum(1 for _ in source)
-    fairseq.generate(generate_command(config, arm, seed), stage_folder(arm, seed), n_sentences, run, config.threads)
+    language, beam = config.data.source_lang, config.generate.beam
+    text = Path(f"data/text/test.{language}")
+    decode(generate_command(config, arm, seed), arm, seed, run, text, language, beam, config.threads)
 
 
 def back_translation_command(config: Config, seed: int, run: Path = Path()) -> list[str]:

@@ -22,13 +22,18 @@ def installed() -> bool:
 
 
 def usable(model: Model) -> bool:
-    """Tell whether CTranslate2 is installed and has a model's layers, those of mBART; on a card fairseq is taken."""
+    """Tell whether CTranslate2 is installed and has a model's layers, those of mBART; on a card fairseq is taken.
+
+    Not where outputs begin with the id of their language, as mBART-50's do: the two count it differently in the length
+    that scores are divided by.
+    """
     sides = model.model.encoder, model.model.decoder
     norms = [part for part in model.model.modules() if isinstance(part, nn.LayerNorm)]
     activations = {layer.activation_fn for side in sides for layer in side.layers}
     return (
         installed()
         and model.device.type == "cpu"
+        and model.task.symbols.language_ids is LanguageIds.APPEND
         and all(isinstance(side.embed_positions, LearnedPositionalEmbedding) for side in sides)
         and all(side.layernorm_embedding is not None and side.layer_norm is not None for side in sides)
         and all(norm.eps == 1e-5 for norm in norms)
@@ -51,9 +56,7 @@ class Beam:
         self._index, self._beam = model.task.target_dictionary.index, beam
         self._positions = model.model.max_positions()[1]
         language = self._symbols[model.task.language_id(model.task.cfg.target_lang)]
-        appended = model.task.symbols.language_ids is LanguageIds.APPEND
-        self._prefix = [] if appended else [language]
-        spec = _spec(model, self._symbols, language if appended else "</s>")
+        spec = _spec(model, self._symbols, language)
         with tempfile.TemporaryDirectory() as folder:
             spec.save(folder)
             self._translator = ctranslate2.Translator(folder, device="cpu", inter_threads=1, intra_threads=threads)
@@ -64,7 +67,6 @@ class Beam:
         longest = max_length or 2 * max(map(len, sources)) + 10
         found = self._translator.translate_batch(
             sources,
-            target_prefix=[self._prefix] * len(sources) if self._prefix else None,
             beam_size=self._beam,
             num_hypotheses=self._beam,
             length_penalty=1,

@@ -112,18 +112,48 @@ def test_both_generate_the_same(pair, beam):
     assert len({tuple(row) for row in ours}) > 10  # not one answer to everything
 
 
-@pytest.mark.parametrize("language_ids", ["append", "prepend"])
-def test_a_model_of_ours_has_its_own_languages(tmp_path, language_ids):
-    """The outputs and scores of a small model that was trained here, exported, are those of fairseq's search."""
-    from fairseq_plugins import outputs
-    from fairseq_plugins.models import read_model
-
-    data = make_data(tmp_path)
-    checkpoint = make_checkpoint(tmp_path / "model.pt", data, seed=3, language_ids=language_ids)
+def talkative(path, data, language_ids):
+    """A checkpoint with weights so large that its outputs are of many kinds."""
+    checkpoint = make_checkpoint(path, data, seed=3, language_ids=language_ids)
     state = torch.load(checkpoint, weights_only=False)
     state["model"] = make_state(len(state["model"]["encoder.embed_tokens.weight"]), seed=5, scale=1.0)["model"]
     vars(state["cfg"]["model"]).update(encoder_ffn_embed_dim=32, decoder_ffn_embed_dim=32)
     torch.save(state, checkpoint)
+    return checkpoint
+
+
+def test_ctranslate2_finds_what_fairseq_finds(tmp_path, monkeypatch):
+    pytest.importorskip("ctranslate2")
+    from fairseq_plugins import ctranslate, outputs
+    from fairseq_plugins.models import read_model
+
+    data = make_data(tmp_path)
+    model = read_model(talkative(tmp_path / "model.pt", data, "append"), data / "bin", device="cpu")
+    assert ctranslate.usable(model)
+    for beam in (1, 3):
+        found = outputs.hypotheses(model, SENTENCES, "xx", data / "spm.model", beam)
+        with monkeypatch.context() as patch:
+            patch.setattr(ctranslate, "usable", lambda model: False)
+            wanted = outputs.hypotheses(model, SENTENCES, "xx", data / "spm.model", beam)
+        assert [len(hyps) for hyps in found] == [beam] * len(SENTENCES)
+        same = [i for i, hyps in enumerate(wanted) if hyps[0].text == found[i][0].text]
+        assert len(same) >= 15  # of 16; weights so large make much of the last digits
+        scores = [[of[i][0].score for i in same] for of in (found, wanted)]
+        assert scores[0] == pytest.approx(scores[1], rel=0.05)
+        assert len({hyps[0].text for hyps in found}) > 8
+    other = talkative(tmp_path / "other.pt", data, "prepend")
+    assert not ctranslate.usable(read_model(other, data / "bin", device="cpu"))
+
+
+@pytest.mark.parametrize("language_ids", ["append", "prepend"])
+def test_a_model_of_ours_has_its_own_languages(tmp_path, language_ids, monkeypatch):
+    """The outputs and scores of a small model that was trained here, exported, are those of fairseq's search."""
+    from fairseq_plugins import ctranslate, outputs
+    from fairseq_plugins.models import read_model
+
+    monkeypatch.setattr(ctranslate, "usable", lambda model: False)
+    data = make_data(tmp_path)
+    checkpoint = talkative(tmp_path / "model.pt", data, language_ids)
     preset, _ = export_checkpoint(checkpoint, tmp_path / "out", data / "dict.txt", data / "spm.model", card="# Card")
     assert preset.languages == ("xx", "yy")
     assert (tmp_path / "out/README.md").read_text() == "# Card"

@@ -197,8 +197,9 @@ def test_the_reverse_model_is_trained_once_for_all_arms_that_want_it():
 
 def test_text_in_the_target_language_alone_is_back_translated(tmp_path, monkeypatch):
     config = build({"data": {**DATA, "monolingual": TEXTS[1:]}, "arms": ["bt"]}, Config)
-    for folder in ("data", "monolingual/bin", "seed-1/reverse"):
+    for folder in ("data", "monolingual/bin", "monolingual/text", "seed-1/reverse"):
         (tmp_path / folder).mkdir(parents=True)
+    write(tmp_path / "monolingual/text/train.en", ["the dog", "a cat"])
     (tmp_path / "data/dict.txt").write_text("a 1\n")
     (tmp_path / low_resource.MONOLINGUAL).write_text('{"lines": {"train.en": 2}}')
 

@@ -17,7 +17,8 @@ from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II, MISSING
 
 from csr.data.blocks import Blocks, pack
-from csr.data.subwords import model_file, read_rows
+from csr.data.rows import read_rows
+from csr.data.subwords import model_file
 from csr.data.vocabulary import word_encoder
 from csr.errors import ConfigError, DataError
 from csr.files import several, sha256
@@ -42,6 +43,8 @@ VALID_SEED, VALID_EPOCH = 1, 0
 @dataclass
 @settings_fields(PRETRAINING)
 class CsrMaskedLmConfig(FairseqDataclass):
+    """Settings of ``csr_masked_lm``."""
+
     data: str = field(default=MISSING, metadata={"help": "folder bin/ of csr mixture: dict.txt, LANG/train.bin, ..."})
     languages: str = field(
         default=MISSING,

@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from csr.backbone.generation import MAX_TOKENS, torch_device
 from csr.backbone.presets import PRESETS
-from csr.data.subwords import load, model_pieces, pieces_of, write_dictionary
+from csr.data.rows import FIRST, Vocabulary
+from csr.data.subwords import load, model_pieces, write_dictionary
 from csr.errors import ConfigError, DataError
 from csr.files import PathLike, file_name
 from fairseq_plugins.checkpoints import check_finite, of_checkpoint
@@ -81,12 +82,9 @@ class Model:
 
     def text_side(self, lines: Sequence[str], language: str, pieces: PathLike) -> Side:
         """Plain text as a side, cut by a SentencePiece model; a tab in a line becomes ``</s>``."""
-        model, dictionary = load(pieces), self.task.source_dictionary
-        cut = [
-            torch.tensor([dictionary.index(piece) for piece in line] + [dictionary.eos()])
-            for line in pieces_of(model, lines)
-        ]
-        return Side(cut, np.array(list(map(len, cut))), self.task.language_id(language))
+        ids, sizes, _ = Vocabulary(pieces, self.task.source_dictionary.symbols[FIRST:]).encode(lines)
+        rows = torch.from_numpy(ids).long().split(sizes.tolist())
+        return Side(rows, sizes, self.task.language_id(language))
 
 
 def read_model(

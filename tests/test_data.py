@@ -114,9 +114,7 @@ def test_held_out_sets_do_not_depend_on_the_order(pairs: list[bitext.Pair]) -> N
 
 def test_encoding_loses_nothing(model) -> None:
     unseen = [src for src, _ in sentences(50, seed=4)[0]]
-    cut = subwords.pieces_of(model, unseen)
-    assert subwords.piece_counts(model, unseen) == Counter(piece for pieces in cut for piece in pieces)
-    assert [model.decode(pieces) for pieces in cut] == unseen
+    assert model.decode(model.encode(unseen)) == unseen
 
 
 def test_dictionary_follows_the_model(model, tmp_path) -> None:
@@ -344,11 +342,11 @@ def test_rows_are_those_of_fairseq(model, tmp_path) -> None:
     subwords.write_vocabulary(model, tmp_path / "spm.vocab")
     (tmp_path / "spm.model").write_bytes(model.serialized_model_proto())
     subwords.write_dictionary(subwords.model_pieces(model)[:-20], {}, tmp_path / "dict.txt")
-    vocabulary = Vocabulary(tmp_path / "spm.model", tmp_path / "dict.txt")
+    vocabulary = Vocabulary.read(tmp_path / "spm.model", tmp_path / "dict.txt")
     for split in ("train", "valid", "test"):
         vocabulary.write(lines, tmp_path / f"ours/{split}.qaa-qab.qaa")
         for code in CODES:
-            text = "".join(" ".join(pieces) + "\n" for pieces in subwords.pieces_of(model, lines))
+            text = "".join(" ".join(pieces) + "\n" for pieces in model.encode(lines, out_type=str))
             (tmp_path / f"{split}.{code}").write_text(text, encoding="utf-8")
     options = "--source-lang qaa --target-lang qab --srcdict {0}/dict.txt --tgtdict {0}/dict.txt --trainpref {0}/train "
     options += "--validpref {0}/valid --testpref {0}/test --destdir {0}/theirs"
@@ -363,9 +361,9 @@ def test_fairseq_reads_the_marks(model, tmp_path) -> None:
     lines = ["taki.", "", sentences(1, seed=6)[0][0][0]]
     (tmp_path / "spm.model").write_bytes(model.serialized_model_proto())
     subwords.write_dictionary(subwords.model_pieces(model), {}, tmp_path / "dict.txt")
-    Vocabulary(tmp_path / "spm.model", tmp_path / "dict.txt").write(lines, tmp_path / "train", "qaa")
+    Vocabulary.read(tmp_path / "spm.model", tmp_path / "dict.txt").write(lines, tmp_path / "train", "qaa")
     data = MMapIndexedDataset(str(tmp_path / "train.words"))
     marker = subwords.Marker(model, "qaa")
-    for i, pieces in enumerate(subwords.pieces_of(model, lines)):
+    for i, pieces in enumerate(model.encode(lines, out_type=str)):
         assert data[i].tolist() == list(marker(lines[i], pieces))
     assert sum(mark == Mark.BEGIN for mark in data[2].tolist()) == len(tokenize(lines[2]))

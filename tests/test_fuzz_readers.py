@@ -30,7 +30,7 @@ from csr.backbone.pieces import PieceModel
 from csr.backbone.saved_settings import model_settings, task_settings
 from csr.backbone.tokenizer import aligned_pieces
 from csr.cli import main
-from csr.data import ner, nli, sampling, subwords, summaries, wordpiece
+from csr.data import ner, nli, rows, sampling, subwords, summaries, wordpiece
 from csr.errors import CsrError, DataError
 from csr.experiments.kinds import read_config
 from csr.files import read_json, read_lines, write_json
@@ -152,7 +152,7 @@ def twice(read: Callable[[Path], Any], write: Callable[[Any, Path], None]) -> Ca
 
 def use_pieces(path: Path) -> None:
     model = subwords.load(path)
-    subwords.pieces_of(model, ["A man", "人"])
+    model.encode(["A man", "人"])
     aligned_pieces(path)
     PieceModel.read(path).indispensable()
 
@@ -319,7 +319,7 @@ def test_vocabularies(folder: Path) -> None:
 
 
 def test_binary_rows(folder: Path) -> None:
-    subwords.write_index(folder / "rows", np.array([2, 3]), np.dtype(np.int32))
+    rows.write_index(folder / "rows", np.array([2, 3]), np.dtype(np.int32))
     whole = (folder / "rows.idx").read_bytes()
     (folder / "rows.bin").write_bytes(bytes(20))
 
@@ -327,7 +327,7 @@ def test_binary_rows(folder: Path) -> None:
     @given(damaged(whole))
     def reads(data: bytes) -> None:
         (folder / "rows.idx").write_bytes(data)
-        attempt(lambda _: subwords.read_rows(folder / "rows")[0].sum(), folder)
+        attempt(lambda _: rows.read_rows(folder / "rows")[0].sum(), folder)
 
     reads()
 

@@ -10,8 +10,8 @@ import pytest
 from hf_models import DE, EN, LEXICON, make_tokenizer, write_lexicon, write_sentencepiece
 
 from csr.data import subwords
-from csr.data.blocks import Blocks, binarize
-from csr.data.rows import Vocabulary
+from csr.data.blocks import Blocks
+from csr.data.rows import Vocabulary, read_rows
 from csr.switching.masking import Masking
 from csr.switching.settings import Noise, Pretraining
 
@@ -32,7 +32,7 @@ def folder(tmp_path_factory) -> Path:
     subwords.write_dictionary(subwords.model_pieces(subwords.load(model)), {}, folder / "bin/dict.txt")
     for language, lines in (("de", SRC), ("en", TGT)):
         (folder / f"bin/dict.{language}.txt").write_bytes((folder / "bin/dict.txt").read_bytes())
-        vocabulary = Vocabulary(model, folder / "bin/dict.txt")
+        vocabulary = Vocabulary.read(model, folder / "bin/dict.txt")
         vocabulary.write(lines, folder / f"bin/train.de-en.{language}", language)
     write_lexicon(folder / "de-en.tsv")
     write_lexicon(folder / "en-de.tsv", [(english, german) for german, english in LEXICON])
@@ -108,16 +108,14 @@ def test_masked_lm_has_the_batches_of_csr_masked_lm(folder, tmp_path, kind):
     subwords.write_dictionary(subwords.model_pieces(subwords.load(model)), {}, data / "dict.txt")
     for language, lines in (("de", SRC), ("en", TGT)):
         (data / language).mkdir()
-        (tmp_path / language).write_text("\n".join(lines) + "\n")
-        pieces = subwords.read_dictionary(data / "dict.txt")
-        binarize(tmp_path / language, model, pieces, language, data / language / "train", workers=1)
+        Vocabulary.read(model, data / "dict.txt").write(lines, data / language / "train", language)
     values = {"_name": "csr_masked_lm", "data": str(data), "languages": "de,en", "seed": 3, "train_subset": "train"}
     values |= {"rate": 0.5, "gate": 0.9, "min_length": 2, "tokens_per_sample": 30, "sentencepiece_model": str(model)}
     values |= {"lexicon": str(folder / "de-en.tsv"), "reverse_lexicon": str(folder / "en-de.tsv")}
     task = setup_task(OmegaConf.merge(OmegaConf.structured(CsrMaskedLmConfig), values))
     texts = []
     for language in ("de", "en"):
-        text, (_, sizes) = task.text(data / language / "train"), subwords.read_rows(data / language / "train")
+        text, (_, sizes) = task.text(data / language / "train"), read_rows(data / language / "train")
         ends = np.cumsum(sizes)
         texts.append(replace(text, blocks=Blocks(ends - sizes, ends, np.arange(len(ends)))))  # a block for each row
     dataset = MaskedLmDataset(texts, task.maskers(), task.dictionary, seed=3)

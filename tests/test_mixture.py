@@ -14,11 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from csr.cli import main
-from csr.data import blocks
+from csr.data import rows
 from csr.data.mixture import mixture
+from csr.data.rows import Vocabulary, read_rows
 from csr.data.sampling import Seen, Source, documents, sample, sentences
-from csr.data.subwords import load, model_pieces, piece_marks, read_dictionary, read_rows, texts_of, train_on
+from csr.data.subwords import load, model_pieces, piece_marks, read_dictionary, texts_of, train_on
 from csr.errors import ConfigError, DataError
+from csr.text.forms import normalized
 
 DATA = Path(__file__).parents[2] / "shared/data"
 WORDS = [a + b for a in ("ka", "lo", "mi", "zu", "tre", "bo") for b in ("ne", "sta", "ri", "mo", "du", "")]
@@ -122,31 +124,30 @@ def test_marks_by_word_are_those_of_the_whole_line(tmp_path):
     if not path.is_file():
         pytest.skip("no data")
     with gzip.open(path, "rt") as stream:
-        lines = [line.rstrip("\n") for line in stream][:1000]
+        lines = [normalized(line) for line in stream][:1000]
     train_on(lines, 2000, tmp_path / "spm.model")
     model = load(tmp_path / "spm.model")
-    encoder = blocks.Encoder(tmp_path / "spm.model", model_pieces(model), "de")
-    ids, sizes, marks = encoder(lines)
-    rows = model.encode(lines, out_type=str)
-    assert sizes.tolist() == [len(row) + 1 for row in rows]
+    ids, sizes, marks = Vocabulary(tmp_path / "spm.model").encode(lines, "de")
+    cut = model.encode(lines, out_type=str)
+    assert sizes.tolist() == [len(row) + 1 for row in cut]
     assert marks.tolist() == [mark for line in lines for mark in piece_marks(texts_of(model, line), "de").tolist()]
     known = ["<s>", "<pad>", "</s>", "<unk>", *model_pieces(model)]
-    assert [known[i] for i in ids] == [piece for row in rows for piece in [*row, "</s>"]]
+    assert [known[i] for i in ids] == [piece for row in cut for piece in [*row, "</s>"]]
 
 
 def test_binary_data_is_the_text_whatever_the_processes(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(blocks, "_CHUNK", 5000)
+    monkeypatch.setattr(rows, "_BATCH", 100)
     known = read_dictionary(made / "bin/dict.txt")
-    text_file = made / "text/train.xx"
-    counts = blocks.binarize(text_file, made / "spm.model", known, "xx", tmp_path / "train", workers=2)
+    lines = (made / "text/train.xx").read_text().splitlines()
+    counts = Vocabulary(made / "spm.model", known).write(lines, tmp_path / "train", "xx", workers=2)
     for name in ("train.bin", "train.idx", "train.words.bin", "train.words.idx"):
         assert (tmp_path / name).read_bytes() == (made / "bin/xx" / name).read_bytes()
     tokens, sizes = read_rows(tmp_path / "train")
     assert counts.tolist() == np.bincount(tokens, minlength=len(known) + 4).tolist()
     model, symbols = load(made / "spm.model"), ["<s>", "<pad>", "</s>", "<unk>", *known]
-    rows = np.split([symbols[i] for i in tokens], np.cumsum(sizes)[:-1])
-    assert all(row[-1] == "</s>" for row in rows)
-    assert model.decode([row[:-1].tolist() for row in rows]) == text_file.read_text().splitlines()
+    found = np.split([symbols[i] for i in tokens], np.cumsum(sizes)[:-1])
+    assert all(row[-1] == "</s>" for row in found)
+    assert model.decode([row[:-1].tolist() for row in found]) == lines
 
 
 def test_fairseq_reads_the_data(made):

@@ -62,7 +62,7 @@ def data(made: Path) -> Path:
     from csr.data.rows import Vocabulary
 
     folder = made / "data"
-    vocabulary = Vocabulary(made / "out/sentence.bpe.model", made / "out/dict.txt")
+    vocabulary = Vocabulary.read(made / "out/sentence.bpe.model", made / "out/dict.txt")
     sides = {"en": LINES, "de": [" ".join(line.split()[::-1]) for line in LINES]}
     for language, lines in sides.items():
         for split in ("train", "valid"):

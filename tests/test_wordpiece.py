@@ -18,6 +18,7 @@ from csr.cli import main
 from csr.data import subwords, wordpiece, wordpiece_training
 from csr.data.labelled import Pieces
 from csr.data.mixture import mixture
+from csr.data.rows import read_rows
 from csr.data.sampling import Source
 from csr.data.vocabulary import word_encoder
 from csr.errors import ConfigError, DataError
@@ -78,8 +79,8 @@ def test_text_is_cut_as_by_bert(made: Path, tmp_path: Path) -> None:
 
 
 def test_binary_data_has_the_words_of_the_text(made: Path) -> None:
-    tokens, sizes = subwords.read_rows(made / "bin/en/train")
-    marks, mark_sizes = subwords.read_rows(made / "bin/en/train.words")
+    tokens, sizes = read_rows(made / "bin/en/train")
+    marks, mark_sizes = read_rows(made / "bin/en/train.words")
     pieces = ["<s>", "<pad>", "</s>", "<unk>", *subwords.read_dictionary(made / "bin/dict.txt")]
     lines = (made / "text/train.en").read_text().splitlines()
     ends, mark_ends = np.cumsum(sizes), np.cumsum(mark_sizes)

@@ -22,7 +22,7 @@ def make_data(folder: Path, n: int = 24) -> Path:
     subwords.train(list(texts.values()), 90, folder / "spm.model")
     model = subwords.load(folder / "spm.model")
     subwords.write_dictionary(subwords.model_pieces(model), {}, folder / "dict.txt")
-    vocabulary = Vocabulary(folder / "spm.model", folder / "dict.txt")
+    vocabulary = Vocabulary.read(folder / "spm.model", folder / "dict.txt")
     for language, lines in texts.items():
         for split in ("train", "valid", "test"):
             vocabulary.write(lines, folder / "bin" / f"{split}.{'-'.join(LANGUAGES)}.{language}")

@@ -13,13 +13,12 @@ import numpy as np
 
 from csr.data.ner import Sentence, spans, windows
 from csr.data.nli import LABELS, NliExample
-from csr.data.subwords import load, read_dictionary
+from csr.data.rows import EOS, UNKNOWN, Vocabulary
 from csr.data.text_labels import LabelledText
 from csr.files import PathLike
 from csr.text.forms import normalized
 
-# fairseq's dictionary and XLM-R's: <s>, <pad>, </s>, <unk>, then the pieces.
-BOS, EOS, UNKNOWN, FIRST = 0, 2, 3, 4
+BOS = 0  # as in fairseq's dictionary and XLM-R's
 
 
 @dataclass(frozen=True)
@@ -41,15 +40,14 @@ class Pieces:
     """Text into the ids of an encoder: a SentencePiece or WordPiece model and the dictionary that was made with it."""
 
     def __init__(self, sentencepiece_model: PathLike, dictionary: PathLike) -> None:
-        self._model = load(sentencepiece_model)
-        known = {piece: i for i, piece in enumerate(read_dictionary(dictionary), FIRST)}
-        pieces = map(self._model.id_to_piece, range(len(self._model)))
-        self._ids = np.array([known.get(piece, UNKNOWN) for piece in pieces])
+        self._vocabulary = Vocabulary.read(sentencepiece_model, dictionary)
 
     def __call__(self, texts: Sequence[str]) -> list[np.ndarray]:
         """The ids of each text, int64 [n_pieces]; what shows nothing is one unknown piece."""
-        rows = self._model.encode(list(map(normalized, texts)))
-        return [self._ids[ids] if ids else np.array([UNKNOWN]) for ids in rows]
+        ids, sizes, _ = self._vocabulary.encode(map(normalized, texts))
+        ends = np.cumsum(sizes) - 1
+        rows = (ids[start:end] for start, end in zip(ends + 1 - sizes, ends, strict=True))
+        return [row.astype(np.int64) if len(row) else np.array([UNKNOWN]) for row in rows]
 
 
 def pair_examples(pairs: Sequence[NliExample], pieces: Pieces, limit: int) -> list[Example]:

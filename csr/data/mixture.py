@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 import csr
 from csr.data import subwords
-from csr.data.blocks import binarize
+from csr.data.rows import FIRST, UNKNOWN, Vocabulary
 from csr.data.sampling import Source, sample
 from csr.data.wordpiece_training import train as train_wordpiece
-from csr.errors import ConfigError, DataError
+from csr.errors import ConfigError
 from csr.files import PathLike, check_colons, read_lines, sha256, write_folder, write_json
 from csr.text.words import segments
 
@@ -99,25 +100,27 @@ def mixture(
         model = subwords.load(model_file)
         if not wordpiece:
             subwords.write_vocabulary(model, part / "spm.vocab")
-        known = subwords.read_dictionary(dictionary) if dictionary else subwords.model_pieces(model)
-        if len(set(known).intersection(subwords.model_pieces(model))) < len(known) / 2:
-            raise DataError(f"{dictionary}: expected the pieces of {sentencepiece_model}, found mostly others")
-        seen = np.zeros(len(known) + 4, np.int64)
+        if sentencepiece_model and dictionary:
+            vocabulary = Vocabulary.read(sentencepiece_model, dictionary)
+        else:
+            vocabulary = Vocabulary(model_file)
+        seen = np.zeros(len(vocabulary.pieces) + FIRST, np.int64)
         tokens: dict[str, dict[str, int]] = {}
         for source in sources:
             (part / "bin" / source.language).mkdir(parents=True)
             tokens[source.language] = {}
             for split in ("train", "valid"):
                 text, prefix = part / "text" / f"{split}.{source.language}", part / "bin" / source.language / split
-                found_ids = binarize(text, model_file, known, source.language, prefix, workers)
-                tokens[source.language] |= {split: int(found_ids.sum()), f"{split} unknown": int(found_ids[3])}
+                lines = tqdm(read_lines(text), f"encoding {text.name}", unit=" lines", disable=None)
+                found_ids = vocabulary.write(lines, prefix, source.language, workers)
+                tokens[source.language] |= {split: int(found_ids.sum()), f"{split} unknown": int(found_ids[UNKNOWN])}
                 seen += found_ids if split == "train" else 0
-        subwords.write_dictionary(known, dict(zip(known, seen[4:].tolist(), strict=True)), part / "bin" / "dict.txt")
+        vocabulary.write_dictionary(seen, part / "bin" / "dict.txt")
         record = {
             "languages": [source.language for source in sources],
             "counts": counts,
             "tokens": tokens,
-            "dictionary_size": len(known) + 4,
+            "dictionary_size": len(vocabulary.pieces) + FIRST,
             "options": {
                 "bytes": {source.language: source.n_bytes for source in sources},
                 "held_out": held_out,

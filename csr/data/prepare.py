@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import platform
 import re
 import shutil
@@ -17,7 +16,7 @@ from tqdm import tqdm
 import csr
 from csr.data import bitext, subwords
 from csr.data.examples import language_symbol
-from csr.data.rows import Vocabulary
+from csr.data.rows import EOS, FIRST, UNKNOWN, Vocabulary
 from csr.errors import ConfigError, DataError
 from csr.files import PathLike, check_colons, read_parallel, sha256, write_folder, write_json, write_text
 from csr.text.forms import normalized
@@ -118,23 +117,25 @@ def write_prepared(
             if len(model) < pieces:
                 _say(f"{len(model):,} pieces instead of {pieces:,}: the text has no more")
         subwords.write_vocabulary(model, part / "spm.vocab")
-        if dictionary:
-            shutil.copyfile(dictionary, part / "dict.txt")
+        if sentencepiece_model and dictionary:
+            vocabulary = Vocabulary.read(sentencepiece_model, dictionary)
         else:
-            in_train = subwords.piece_counts(model, itertools.chain.from_iterable(sets["train"]))
-            subwords.write_dictionary(subwords.model_pieces(model), in_train, part / "dict.txt")
-        known = set(subwords.read_dictionary(dictionary or part / "dict.txt"))
-        if len(known.intersection(subwords.model_pieces(model))) < len(known) / 2:
-            raise DataError(f"{dictionary}: expected the pieces of {sentencepiece_model}, found mostly others")
-        vocabulary, seen = Vocabulary(part / "spm.model", part / "dict.txt"), {}
+            vocabulary = Vocabulary(part / "spm.model")
+        seen = {}
         for (name, side), file in names.items():
             language = languages[side]
             prefix = part / "bin" / f"{'valid' if name == 'dev' else name}.{'-'.join(languages)}.{language}"
             lines = tqdm([pair[side] for pair in sets[name]], f"encoding {file}", disable=None)
             seen[file] = vocabulary.write(lines, prefix, language if word_boundaries else None)
+        if dictionary:
+            shutil.copyfile(dictionary, part / "dict.txt")
+        else:
+            in_train = seen[names["train", 0]] + seen[names["train", 1]]
+            vocabulary.write_dictionary(in_train, part / "dict.txt")
         for language in languages:
             shutil.copyfile(part / "dict.txt", part / "bin" / f"dict.{language}.txt")
-        unknown = {file: _share_outside(known, counted) for file, counted in seen.items()}
+        n_pieces = {file: int(counted.sum() - counted[EOS]) for file, counted in seen.items()}
+        unknown = {file: int(counted[UNKNOWN]) / n_pieces[file] for file, counted in seen.items()}
         for file, share in unknown.items():
             if share:
                 _say(f"{file}: {share:.2%} of the pieces are not in the dictionary")
@@ -146,9 +147,9 @@ def write_prepared(
             "langs": list(langs or languages),
             "pairs": {name: len(pairs) for name, pairs in sets.items()},
             "counts": {name: dict(of_file) for name, of_file in counts.items()},
-            "dictionary_size": len(known) + 4,
+            "dictionary_size": len(vocabulary.pieces) + FIRST,
             "pieces_per_sentence": {
-                file: round(seen[file].total() / len(sets[name]), 2) for (name, _), file in names.items()
+                file: round(n_pieces[file] / len(sets[name]), 2) for (name, _), file in names.items()
             },
             "unknown_pieces": unknown,
             "options": {"pieces": pieces, **options, "word_boundaries": word_boundaries},
@@ -224,10 +225,6 @@ def _warn_of_rewriting(model: Any, lines: Sequence[str], file: str) -> None:
             f"{file}: {n / len(lines):.1%} of the lines do not come back from the vocabulary, which writes some "
             "characters otherwise (NFKC): no output can equal them"
         )
-
-
-def _share_outside(known: set[str], counts: Counter[str]) -> float:
-    return sum(n for piece, n in counts.items() if piece not in known) / counts.total()
 
 
 def _say(message: str) -> None:

@@ -68,7 +68,7 @@ def prepare_nli(
         _say(f"{split}.{code}: {found['read']:,} read, {found['unlabelled']:,} unlabelled, {len(kept):,} kept")
     with write_folder(out, "prepare.json") as part:
         copy_vocabulary(sentencepiece_model, dictionary, part)
-        vocabulary = Vocabulary(part / "spm.model", part / "dict.txt")
+        vocabulary = Vocabulary.read(part / "spm.model", part / "dict.txt")
         for (split, code), examples in tqdm(sets.items(), "encoding", disable=None):
             write_nli(examples, part / "text" / f"{split}.{code}.tsv")
             prefix = part / "bin" / f"{'valid' if split == 'dev' else split}.{code}"

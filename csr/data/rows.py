@@ -1,62 +1,180 @@
-"""Text into the binary rows that training reads, byte for byte those of fairseq-preprocess."""
+"""Text into the binary rows that training reads, byte for byte those of fairseq-preprocess, and rows back from disk."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+import struct
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from pathlib import Path
+from typing import IO
 
 import numpy as np
 
-from csr.data.subwords import EOS, Marker, load, model_pieces, pieces_of, read_dictionary, write_index
+from csr.data.subwords import Marker, load, model_pieces, read_dictionary, write_dictionary
 from csr.errors import DataError
 from csr.files import PathLike, write_whole
+from csr.text.forms import normalized
 
-_EOS_ID, _UNKNOWN_ID, _FIRST_ID = 2, 3, 4  # fairseq's; the dictionary's lines follow
+EOS, UNKNOWN, FIRST = 2, 3, 4  # in fairseq's dictionary, as in XLM-R's; the pieces of dict.txt follow
+_BATCH = 2000  # lines encoded at a time
+_Encoded = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 class Vocabulary:
-    """A SentencePiece model and the fairseq dictionary that goes with it."""
+    """A model of subwords and the dictionary that goes with it: the way from text to ids.
 
-    def __init__(self, sentencepiece_model: PathLike, dictionary: PathLike) -> None:
-        self._model = load(sentencepiece_model)
-        self._ids = {piece: i for i, piece in enumerate(read_dictionary(dictionary), _FIRST_ID)}
-        if not any(piece in self._ids for piece in model_pieces(self._model)):
-            raise DataError(f"{dictionary}: expected the pieces of {sentencepiece_model}, found others")
-        self._element = np.dtype(np.uint16 if len(self._ids) + _FIRST_ID < 65_500 else np.int32)  # as fairseq has it
-        self._ids[EOS] = _EOS_ID
+    Args:
+        sentencepiece_model: the file of the model, or of a WordPiece vocabulary.
+        pieces: those of ``dict.txt``, which have the ids 4, 5, ... (default: the model's in its order).
+    """
 
-    def write(self, lines: Iterable[str], prefix: PathLike, language: str | None = None) -> Counter[str]:
-        """Write ``prefix.{bin,idx}``; return how often each piece occurs. A tab in a line becomes ``</s>``.
+    def __init__(self, sentencepiece_model: PathLike, pieces: Sequence[str] | None = None) -> None:
+        self._file, self._model = sentencepiece_model, load(sentencepiece_model)
+        self.pieces = model_pieces(self._model) if pieces is None else pieces
+        self._names = [self._model.id_to_piece(i) for i in range(len(self._model))]
+        index = {piece: i for i, piece in enumerate(self.pieces, FIRST)}
+        self._ids = np.array([index.get(name, UNKNOWN) for name in self._names], np.int32)
+        self._markers: dict[str, Marker] = {}
 
-        With a language, its words are found too and ``prefix.words.{bin,idx}`` say where they are.
+    @classmethod
+    def read(cls, sentencepiece_model: PathLike, dictionary: PathLike) -> Vocabulary:
+        """The vocabulary of a model and a file ``dict.txt``.
+
+        Raises:
+            DataError: a file is missing or damaged, or the model lacks most pieces of the dictionary.
         """
-        counts: Counter[str] = Counter()
+        vocabulary = cls(sentencepiece_model, read_dictionary(dictionary))
+        if len(set(vocabulary.pieces).intersection(vocabulary._names)) < len(vocabulary.pieces) / 2:
+            raise DataError(f"{dictionary}: expected the pieces of {sentencepiece_model}, found mostly others")
+        return vocabulary
+
+    def write_dictionary(self, counts: np.ndarray, path: PathLike) -> None:
+        """Write ``dict.txt`` with how often each id occurs."""
+        write_dictionary(self.pieces, dict(zip(self.pieces, counts[FIRST:].tolist(), strict=True)), path)
+
+    def encode(self, lines: Iterable[str], language: str | None = None, threads: int = -1) -> _Encoded:
+        """The ids of lines, their sizes and, with a language, what each piece is to its words.
+
+        Args:
+            lines: a tab in one parts sentences and becomes ``</s>``.
+            threads: of SentencePiece; -1 is one a core.
+
+        Returns:
+            The ids of all lines, each ending in ``</s>``, int32 [n_ids]; how many ids each line has, int64 [n_lines];
+            ``csr.switching.symbols.Mark`` of all pieces but that last one of each line, uint8 [n_ids - n_lines], or
+            none.
+        """
+        sentences = [list(map(normalized, line.split("\t"))) for line in lines]
+        cut = self._model.encode(list(itertools.chain.from_iterable(sentences)), num_threads=threads)
+        lengths = np.fromiter(map(len, cut), np.int64, len(cut))
+        pieces = np.fromiter(itertools.chain.from_iterable(cut), np.int32, int(lengths.sum()))
+        ids = np.insert(self._ids[pieces], np.cumsum(lengths), EOS)
+        starts = np.cumsum([0, *map(len, sentences)])[:-1]  # of the lines among the sentences
+        sizes = np.add.reduceat(lengths + 1, starts) if len(starts) else lengths
+        marks: list[bytes] = []
+        if language is not None:
+            marker = self._markers.get(language) or self._markers.setdefault(language, Marker(self._model, language))
+            named = ([self._names[piece] for piece in row] for row in cut)
+            marks = [b"\0".join(marker(text, next(named)) for text in line) for line in sentences]
+        return ids, sizes, np.frombuffer(b"".join(marks), np.uint8)
+
+    def write(
+        self, lines: Iterable[str], prefix: PathLike, language: str | None = None, workers: int = 1
+    ) -> np.ndarray:
+        """Write ``prefix.{bin,idx}`` and, with a language, ``prefix.words.{bin,idx}``, which say where its words are.
+
+        The files do not depend on the number of processes.
+
+        Returns:
+            How often each id occurs, int64 [len(pieces) + 4].
+        """
+        n_ids = len(self.pieces) + FIRST
+        element = np.dtype(np.uint16 if n_ids < 65_500 else np.int32)  # as fairseq has it
+        counts = np.zeros(n_ids, np.int64)
+        sizes = [np.zeros(0, np.int64)]
         with contextlib.ExitStack() as stack:
-            add_ids = stack.enter_context(_rows(prefix, self._element))
-            add_marks = language and stack.enter_context(_rows(f"{prefix}.words", np.dtype(np.uint8)))
-            marker = Marker(self._model, language)
-            source = iter(lines)
-            while batch := list(itertools.islice(source, 10_000)):
-                for line, pieces in zip(batch, pieces_of(self._model, batch), strict=True):
-                    counts.update(piece for piece in pieces if piece != EOS)
-                    ids = [self._ids.get(piece, _UNKNOWN_ID) for piece in pieces]
-                    add_ids(np.array([*ids, _EOS_ID], self._element))
-                    if add_marks:
-                        add_marks(np.frombuffer(marker(line, pieces), np.uint8))
+
+            def binary(path: str) -> IO[bytes]:
+                return stack.enter_context(open(stack.enter_context(write_whole(path)), "wb"))
+
+            ids_stream = binary(f"{prefix}.bin")
+            marks_stream = None if language is None else binary(f"{prefix}.words.bin")
+            for ids, lengths, marks in self._encoded(lines, language, workers):
+                ids_stream.write(ids.astype(element).tobytes())
+                if marks_stream:
+                    marks_stream.write(marks.tobytes())
+                sizes.append(lengths)
+                counts += np.bincount(ids, minlength=n_ids)
+        rows = np.concatenate(sizes)
+        write_index(prefix, rows, element)
+        if language is not None:
+            write_index(f"{prefix}.words", rows - 1, np.dtype(np.uint8))
         return counts
 
+    def _encoded(self, lines: Iterable[str], language: str | None, workers: int) -> Iterator[_Encoded]:
+        """Yield what batches of lines encode to, in order."""
+        source = iter(lines)
+        batches = iter(lambda: list(itertools.islice(source, _BATCH)), [])
+        if workers == 1:
+            for batch in batches:
+                yield self.encode(batch, language)
+            return
+        with ProcessPoolExecutor(workers, initializer=_start, initargs=(self._file, self.pieces, language)) as pool:
+            waiting: deque[Future[_Encoded]] = deque()
+            for batch in batches:
+                waiting.append(pool.submit(_encode, batch))
+                if len(waiting) > 2 * workers:  # no more text in memory than keeps all busy
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
 
-@contextlib.contextmanager
-def _rows(prefix: PathLike, element: np.dtype) -> Iterator[Callable[[np.ndarray], None]]:
-    """Yield what adds a row to ``prefix.{bin,idx}``, fairseq's memory-mapped format."""
-    sizes: list[int] = []
-    with write_whole(f"{prefix}.bin") as part, open(part, "wb") as stream:
 
-        def add(row: np.ndarray) -> None:
-            stream.write(row.tobytes())
-            sizes.append(len(row))
+_worker: tuple[Vocabulary, str | None]
 
-        yield add
-    write_index(prefix, np.array(sizes, np.int64), element)
+
+def _start(sentencepiece_model: PathLike, pieces: Sequence[str], language: str | None) -> None:
+    global _worker
+    _worker = Vocabulary(sentencepiece_model, pieces), language
+
+
+def _encode(lines: Sequence[str]) -> _Encoded:
+    vocabulary, language = _worker
+    return vocabulary.encode(lines, language, threads=1)
+
+
+# fairseq's numbers of the element types.
+_TYPES = {1: np.uint8, 4: np.int32, 5: np.int64, 8: np.uint16}
+_HEAD = struct.Struct("<9sQBQ")  # name, version, type, rows
+
+
+def write_index(prefix: PathLike, sizes: np.ndarray, element: np.dtype) -> None:
+    """Write ``prefix.idx``, which makes fairseq's memory-mapped format of the rows in ``prefix.bin``."""
+    number = next(number for number, kind in _TYPES.items() if kind == element)
+    starts = np.cumsum(sizes, dtype=np.int64) - sizes
+    with write_whole(f"{prefix}.idx") as part, open(part, "wb") as stream:
+        stream.write(_HEAD.pack(b"MMIDIDX\x00\x00", 1, number, len(sizes)))
+        stream.write(sizes.astype(np.int32).tobytes() + (starts * element.itemsize).tobytes())
+
+
+def read_rows(prefix: PathLike) -> tuple[np.ndarray, np.ndarray]:
+    """The elements of all rows one after the other, mapped from disk, and the size of each row, int32.
+
+    Raises:
+        DataError: the files are missing, of another format, or do not belong together.
+    """
+    for path in (f"{prefix}.idx", f"{prefix}.bin"):
+        if not Path(path).is_file():
+            raise DataError(f"{path}: no such file")
+    head = np.fromfile(f"{prefix}.idx", np.uint8, _HEAD.size).tobytes()
+    name, version, number, n_rows = _HEAD.unpack(head) if len(head) == _HEAD.size else (b"", 0, 0, 0)
+    whole = n_rows <= (Path(f"{prefix}.idx").stat().st_size - _HEAD.size) // np.dtype(np.int32).itemsize
+    sizes = np.fromfile(f"{prefix}.idx", np.int32, n_rows if whole else 0, offset=_HEAD.size)
+    if (name, version) != (b"MMIDIDX\x00\x00", 1) or number not in _TYPES or not whole or (sizes < 0).any():
+        raise DataError(f"{prefix}.idx: expected fairseq's memory-mapped format, found another or a part of it")
+    expected, found = int(sizes.sum()) * np.dtype(_TYPES[number]).itemsize, Path(f"{prefix}.bin").stat().st_size
+    if expected != found or not found:
+        raise DataError(f"{prefix}.bin: expected the {expected:,} bytes of its .idx, found {found:,}")
+    return np.memmap(f"{prefix}.bin", _TYPES[number], "r"), sizes

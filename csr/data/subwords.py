@@ -1,13 +1,10 @@
-"""Subwords: one SentencePiece model for both languages, its fairseq dictionary, and binary data for training."""
+"""Subwords: one SentencePiece model for both languages, its fairseq dictionary, and where words are in it."""
 
 from __future__ import annotations
 
 import io
-import itertools
 import re
-import struct
 import tempfile
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,23 +141,6 @@ def model_pieces(model: SentencePieceProcessor | WordPiece) -> list[str]:
     return [piece for piece in map(model.id_to_piece, range(len(model))) if piece not in _SPECIAL]
 
 
-def piece_counts(model: SentencePieceProcessor | WordPiece, lines: Iterable[str]) -> Counter[str]:
-    """How often each piece occurs in lines of text."""
-    counts: Counter[str] = Counter()
-    source = iter(lines)
-    while batch := list(itertools.islice(source, 10_000)):
-        counts.update(piece for pieces in pieces_of(model, batch) for piece in pieces if piece != EOS)
-    return counts
-
-
-def pieces_of(model: Any, lines: Iterable[str]) -> list[list[str]]:
-    """The pieces of each line; a tab in it parts sentences and becomes ``</s>``."""
-    sentences = [list(map(normalized, line.split("\t"))) for line in lines]
-    cut = iter(model.encode([text for line in sentences for text in line], out_type=str))
-    parts = ([next(cut) for _ in line] for line in sentences)
-    return [list(itertools.chain(first, *([EOS, *rest] for rest in others))) for first, *others in parts]
-
-
 def write_dictionary(pieces: Iterable[str], counts: Mapping[str, int], path: PathLike) -> None:
     """Write fairseq's ``piece count`` lines.
 
@@ -288,38 +268,3 @@ class Marker:
     def _marks(self, pieces: Sequence[str]) -> bytes:
         texts = ["\n" if piece in CONTROL else piece.replace(MARK, " ") for piece in pieces]
         return piece_marks(texts, self._language).tobytes()
-
-
-# fairseq's numbers of the element types.
-_TYPES = {1: np.uint8, 4: np.int32, 5: np.int64, 8: np.uint16}
-_HEAD = struct.Struct("<9sQBQ")  # name, version, type, rows
-
-
-def write_index(prefix: PathLike, sizes: np.ndarray, element: np.dtype) -> None:
-    """Write ``prefix.idx``, which makes fairseq's memory-mapped format of the rows in ``prefix.bin``."""
-    number = next(number for number, kind in _TYPES.items() if kind == element)
-    starts = np.cumsum(sizes, dtype=np.int64) - sizes
-    with write_whole(f"{prefix}.idx") as part, open(part, "wb") as stream:
-        stream.write(_HEAD.pack(b"MMIDIDX\x00\x00", 1, number, len(sizes)))
-        stream.write(sizes.astype(np.int32).tobytes() + (starts * element.itemsize).tobytes())
-
-
-def read_rows(prefix: PathLike) -> tuple[np.ndarray, np.ndarray]:
-    """The elements of all rows one after the other, mapped from disk, and the size of each row, int32.
-
-    Raises:
-        DataError: the files are missing, of another format, or do not belong together.
-    """
-    for path in (f"{prefix}.idx", f"{prefix}.bin"):
-        if not Path(path).is_file():
-            raise DataError(f"{path}: no such file")
-    head = np.fromfile(f"{prefix}.idx", np.uint8, _HEAD.size).tobytes()
-    name, version, number, n_rows = _HEAD.unpack(head) if len(head) == _HEAD.size else (b"", 0, 0, 0)
-    whole = n_rows <= (Path(f"{prefix}.idx").stat().st_size - _HEAD.size) // np.dtype(np.int32).itemsize
-    sizes = np.fromfile(f"{prefix}.idx", np.int32, n_rows if whole else 0, offset=_HEAD.size)
-    if (name, version) != (b"MMIDIDX\x00\x00", 1) or number not in _TYPES or not whole or (sizes < 0).any():
-        raise DataError(f"{prefix}.idx: expected fairseq's memory-mapped format, found another or a part of it")
-    expected, found = int(sizes.sum()) * np.dtype(_TYPES[number]).itemsize, Path(f"{prefix}.bin").stat().st_size
-    if expected != found or not found:
-        raise DataError(f"{prefix}.bin: expected the {expected:,} bytes of its .idx, found {found:,}")
-    return np.memmap(f"{prefix}.bin", _TYPES[number], "r"), sizes

@@ -81,7 +81,7 @@ def prepare_texts(
             model = subwords.load(part / "spm.model")
             subwords.write_vocabulary(model, part / "spm.vocab")
             subwords.write_dictionary(subwords.model_pieces(model), {}, part / "dict.txt")
-        vocabulary = Vocabulary(part / "spm.model", part / "dict.txt")
+        vocabulary = Vocabulary.read(part / "spm.model", part / "dict.txt")
         for (split, language), lines in sets.items():
             shown = tqdm(lines, f"encoding {split}.{language}", disable=None)
             vocabulary.write(shown, part / "bin" / f"{split}.{language}", language)

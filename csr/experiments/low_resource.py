@@ -196,7 +196,7 @@ def back_translate(config: Any, seed: int, run: Path, command: Sequence[str]) ->
         fairseq.generate(command, folder, n_lines, run, config.threads, "synthetic.hyp")
     out = run / synthetic_folder(seed)
     out.mkdir(exist_ok=True)
-    vocabulary = Vocabulary(run / SENTENCEPIECE, run / "data/dict.txt")
+    vocabulary = Vocabulary.read(run / SENTENCEPIECE, run / "data/dict.txt")
     lines = list(read_lines(run / folder / "synthetic.hyp"))
     vocabulary.write(lines, out / f"train.{language}")  # without its words: they are not switched
     empty = sum(not line.strip() for line in lines)

@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 @settings_fields(WORD_FOR_WORD, CANDIDATES)
 @settings_fields(TranslatedWords())
 class CsrBackTranslationConfig(CsrTranslationConfig):
+    """Settings of ``csr_back_translation``."""
+
     texts: Optional[str] = field(
         default=None,
         metadata={

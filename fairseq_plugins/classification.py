@@ -153,6 +153,8 @@ class ClassificationCriterion(FairseqCriterion):
 @dataclass
 @settings_fields(LABELLED, SWITCHING)
 class ClassificationConfig(FairseqDataclass):
+    """Settings that all tasks on labelled text have."""
+
     data: str = field(default=MISSING, metadata={"help": "folder with the encoder's dictionary, dict.txt"})
     sentencepiece_model: str = field(
         default=MISSING, metadata={"help": "SentencePiece model or tokenizer.json of that dictionary"}

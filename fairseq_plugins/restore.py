@@ -32,6 +32,8 @@ VALID_EPOCH = 0  # validation draws its noise once, for an epoch no training has
 @dataclass
 @settings_fields(DEFAULTS)
 class CsrRestoreConfig(CsrTranslationConfig):
+    """Settings of ``csr_restore``; those of the noise come from ``csr.switching.settings.Noise``."""
+
     lexicon: Optional[str] = field(
         default=None,
         metadata={

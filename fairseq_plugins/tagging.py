@@ -16,6 +16,8 @@ from fairseq_plugins.fields import read_fields, settings_fields
 @dataclass
 @settings_fields(LABELLED, ["entities"])
 class TaggingConfig(ClassificationConfig):
+    """Settings of ``csr_tagging``."""
+
     types: str = field(
         default="LOC,ORG,PER", metadata={"help": "comma-separated types of entities, in the order of the head's tags"}
     )

@@ -14,6 +14,8 @@ from fairseq_plugins.classification import ClassificationConfig, ClassificationT
 
 @dataclass
 class TextConfig(ClassificationConfig):
+    """Settings of ``csr_text``."""
+
     labels: str = field(default=MISSING, metadata={"help": "comma-separated labels, in the order of the head's"})
 
 

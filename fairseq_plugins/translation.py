@@ -35,6 +35,8 @@ from fairseq_plugins.precision import allow_bf16
 @dataclass
 @settings_fields(Noise(), WORDS)
 class CsrTranslationConfig(TranslationConfig):
+    """Settings of ``csr_translation``."""
+
     preset: Optional[str] = field(
         default=None,
         metadata={

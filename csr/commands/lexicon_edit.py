@@ -14,6 +14,7 @@ from csr.text.languages import base
 
 
 def register_transform(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``csr lexicon transform``."""
     parser.description = "What is asked for happens in the order of the options below. Weights stay as they are."
     add = parser.add_argument
     add("lexicon", metavar="LEXICON", help="the lexicon")
@@ -90,6 +91,7 @@ def transform(arguments: argparse.Namespace) -> None:
 
 
 def register_placebo(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``csr lexicon placebo``."""
     parser.description = (
         "Exchange candidates for others of about the same frequency, one for one over the whole lexicon: a control "
         "that switches the same words, as often, by words of the same language that translate nothing."
@@ -132,6 +134,7 @@ def placebo(arguments: argparse.Namespace) -> None:
 
 
 def register_merge(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``csr lexicon merge``."""
     parser.description = "The weight of a candidate is sum_i factor_i p_i(candidate | word)."
     parser.add_argument("lexicons", metavar="LEXICON", nargs="+", help="the lexicons")
     parser.add_argument("--factors", metavar="F", type=positive_number, nargs="+", help="one for each (default: 1)")
@@ -150,6 +153,7 @@ def merge(arguments: argparse.Namespace) -> None:
 
 
 def register_pivot(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``csr lexicon pivot``."""
     parser.description = "p(z | x) = sum_y p(z | y) p(y | x)"
     parser.add_argument("first", metavar="X-Y", help="lexicon into the language between")
     parser.add_argument("second", metavar="Y-Z", help="lexicon out of it")

@@ -18,6 +18,7 @@ from csr.switching.settings import CANDIDATES, Noise
 
 
 def register_stats(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``csr lexicon stats``."""
     parser.add_argument("lexicon", metavar="LEXICON", help="the lexicon")
     _judging(parser)
     parser.add_argument("--picture", metavar="FILE", help="coverage and precision by frequency, .svg, .png or .pdf")
@@ -35,6 +36,7 @@ def stats(arguments: argparse.Namespace) -> None:
 
 
 def register_compare(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``csr lexicon compare``."""
     parser.add_argument("lexicons", metavar="LEXICON", nargs="+", help="the lexicons")
     _judging(parser)
     parser.set_defaults(run=compare)

@@ -38,13 +38,20 @@ class Finetuned(Protocol):
     """One fine-tuning of a run: what it learned, from which arm's model, with which point of the grid, and where."""
 
     @property
-    def task(self) -> str: ...
+    def task(self) -> str:
+        """What was learned: ``nli`` or ``ner``."""
+
     @property
-    def arm(self) -> str: ...
+    def arm(self) -> str:
+        """Whose model it started from."""
+
     @property
-    def grid(self) -> str: ...
+    def grid(self) -> str:
+        """Its point of the grid, as folders and tables call it."""
+
     @property
-    def folder(self) -> Path: ...
+    def folder(self) -> Path:
+        """Where it is, seen from the run folder."""
 
 
 def collect_pretraining(folder: Path, finetunings: Sequence[Finetuned]) -> Results:

@@ -42,20 +42,16 @@ def module(path: Path) -> str:
 MODULES = {module(path): path for path in FILES if path != ROOT / "csr/__init__.py"}
 
 
-def imports(path: Path) -> Iterator[tuple[str, bool]]:
-    """Our modules that a file imports, and whether it does so at its top, that is when it is imported itself."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    inside = {
-        id(node) for function in ast.walk(tree) if isinstance(function, ast.FunctionDef) for node in ast.walk(function)
-    }
-    for node in ast.walk(tree):
+def imports(path: Path) -> Iterator[str]:
+    """Our modules that a file imports, at its top or when a function is called."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [f"{node.module}.{alias.name}" for alias in node.names] + [node.module]
-            names = [name for name in names if name in MODULES][:1] if names[-1] in MODULES else names
-        yield from ((name, id(node) not in inside) for name in names if name in MODULES)
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = [name if name in MODULES else node.module for name in names]
+        yield from (name for name in names if name in MODULES)
 
 
 def room(name: str) -> str:
@@ -68,7 +64,10 @@ def floor(name: str) -> int:
     return next(i for i, rooms in enumerate(FLOORS) if room(name) in rooms)
 
 
-ARROWS = {name: [found for found, _ in imports(path)] for name, path in MODULES.items()}
+@pytest.fixture(scope="module")
+def arrows() -> dict[str, list[str]]:
+    """The modules that each module imports."""
+    return {name: list(imports(path)) for name, path in MODULES.items()}
 
 
 def circle(arrows: dict[str, list[str]]) -> list[str]:
@@ -92,19 +91,18 @@ def test_a_circle_is_found():
     assert circle({"a": ["b", "c"], "b": ["c"], "c": []}) == []
 
 
-def test_no_files_import_each_other():
-    assert circle(ARROWS) == []
+def test_no_files_import_each_other(arrows):
+    assert circle(arrows) == []
 
 
-@pytest.mark.parametrize("name", sorted(MODULES))
-def test_imports_run_down(name):
-    up = [other for other in ARROWS[name] if floor(other) > floor(name)]
+def test_imports_run_down(arrows):
+    up = [(name, other) for name, found in arrows.items() for other in found if floor(other) > floor(name)]
     assert up == []
 
 
-def test_no_two_folders_import_each_other():
+def test_no_two_folders_import_each_other(arrows):
     pairs = {
-        (room(name), room(other)) for name, found in ARROWS.items() for other in found if room(name) != room(other)
+        (room(name), room(other)) for name, found in arrows.items() for other in found if room(name) != room(other)
     }
     assert sorted(pair for pair in pairs if pair[::-1] in pairs) == []
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from preprocessed import preprocess
 
 from csr.errors import ConfigError, DataError
 from csr.experiments import commands
@@ -18,11 +17,6 @@ from csr.experiments.settings import Backbone, FinalTraining
 SRC = [f"w{i} w{i % 7} w{i % 3} ." for i in range(12)]
 TGT = [f"v{i} v{i % 7} v{i % 3} ." for i in range(12)]
 MONO = [f"v{i % 12} v{(i + 1) % 12} !" for i in range(40)]
-
-
-def preprocess(out: Path, *options: str) -> None:
-    command = [sys.executable, "-m", "fairseq_cli.preprocess", f"--destdir={out}", *options]
-    subprocess.run(command, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")

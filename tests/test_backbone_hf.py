@@ -188,6 +188,7 @@ def test_import_of_an_export_is_the_identity(pair, tmp_path):
         assert (tmp_path / "again" / file.name).read_bytes() == file.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 def test_the_published_vocabulary_and_its_ids(preset, tmp_path):
     """250,027 and 250,054 rows, with the ids that the models were pretrained with."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from preprocessed import preprocess
 
 from csr import cli
 from csr.data import bitext, subwords
@@ -335,9 +336,6 @@ def test_a_segmenter_that_is_not_installed_is_named_before_any_work(monkeypatch,
 
 def test_rows_are_those_of_fairseq(model, tmp_path) -> None:
     """Byte for byte what fairseq-preprocess makes of the same pieces, an unknown one and an empty line included."""
-    from fairseq.options import get_preprocessing_parser
-    from fairseq_cli.preprocess import main
-
     lines = [src for src, _ in sentences(40, seed=5)[0]] + [""]
     subwords.write_vocabulary(model, tmp_path / "spm.vocab")
     (tmp_path / "spm.model").write_bytes(model.serialized_model_proto())
@@ -349,8 +347,8 @@ def test_rows_are_those_of_fairseq(model, tmp_path) -> None:
             text = "".join(" ".join(pieces) + "\n" for pieces in model.encode(lines, out_type=str))
             (tmp_path / f"{split}.{code}").write_text(text, encoding="utf-8")
     options = "--source-lang qaa --target-lang qab --srcdict {0}/dict.txt --tgtdict {0}/dict.txt --trainpref {0}/train "
-    options += "--validpref {0}/valid --testpref {0}/test --destdir {0}/theirs"
-    main(get_preprocessing_parser().parse_args(options.format(tmp_path).split()))
+    options += "--validpref {0}/valid --testpref {0}/test"
+    preprocess(tmp_path / "theirs", *options.format(tmp_path).split())
     for file in (tmp_path / "ours").iterdir():
         assert file.read_bytes() == (tmp_path / "theirs" / file.name).read_bytes()
 

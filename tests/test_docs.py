@@ -76,6 +76,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_every_page_is_in_the_navigation_and_loads_nothing_from_elsewhere(site: Path) -> None:
     start = (site / "index.html").read_text(encoding="utf-8")
     for page in PAGES:
@@ -84,6 +85,7 @@ def test_every_page_is_in_the_navigation_and_loads_nothing_from_elsewhere(site: 
     assert not re.search(r'(?:src|href)="(?:https?:)?//[^"]*\.(?:js|css|woff2?)', start)
 
 
+@pytest.mark.slow
 def test_the_reference_has_every_command_and_setting(site: Path) -> None:
     commands = (site / "reference/commands/index.html").read_text(encoding="utf-8")
     assert all(f"usage: csr {name}" in commands for name in COMMANDS)

@@ -113,6 +113,7 @@ def test_damaged_gzip(tmp_path):
 TEXT = "Die Katze schläft.\nDer Hund schläft!\nDie Katze und der Hund.\n" * 20
 
 
+@pytest.mark.slow
 def test_training_does_not_depend_on_the_hash_seed(tmp_path):
     (tmp_path / "text").write_text(TEXT)
     code = (

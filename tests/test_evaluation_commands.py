@@ -119,6 +119,7 @@ def test_degenerate_outputs_give_numbers_or_dashes(evaluate):
             assert "nan" not in out.lower()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["translation hyp ref en base", "words hyp ref en train base"])
 def test_ready_lines_run(evaluate, kind):
     script = Path(__file__).parents[1] / "scripts" / "evaluate.sh"

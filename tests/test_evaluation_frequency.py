@@ -47,6 +47,7 @@ def test_a_bucket_without_words_has_no_score():
     assert (low.precision, low.recall, low.f1, low.interval) == (None, None, None, None)
 
 
+@pytest.mark.slow
 def test_agrees_with_compare_mt_to_four_decimals(tmp_path):
     systems = {"a": outputs(0.2, 1), "b": outputs(0.1, 2)}
     files = {"ref": references(), "train": outputs(0.05, 3, n=400)} | systems

@@ -40,6 +40,7 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["mbart50", "nllb"])
 def test_translation_in_two_stages(tmp_path, kind, monkeypatch):
     """Killed in the second epoch of stage one and started again, a run sees the batches of one that was not."""

@@ -356,6 +356,7 @@ def model_of(task, **settings: object):
     return ARCH_MODEL_REGISTRY["csr_bert_tiny"].build_model(arguments, task)
 
 
+@pytest.mark.slow
 def test_a_small_model_learns_a_few_sentences_by_heart(data):
     """Each sentence comes forty times: the model must reach nine tenths in new masks, far from any majority."""
     import torch
@@ -422,6 +423,7 @@ def test_bad_settings_and_data_are_named(data, tmp_path):
         task_of(tmp_path, languages="en")
 
 
+@pytest.mark.slow
 def test_on_real_text_the_shares_and_the_candidates_are_as_asked_for(tmp_path):
     files = {"en": DATA / "mono/en.txt.gz", "de": DATA / "mono/de.txt.gz"}
     lexicon = DATA / "muse/en-de.0-5000.txt"

@@ -124,6 +124,7 @@ def test_training_pairs_are_switched_anew_each_epoch_and_keep_their_labels(data)
     ]
 
 
+@pytest.mark.slow
 def test_one_checkpoint_overfits_and_labels_every_language(data, tmp_path):
     from fairseq_plugins.models import read_model
     from fairseq_plugins.outputs import predict

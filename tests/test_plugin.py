@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from preprocessed import preprocess
 
 from csr.data.examples import LanguageIds
 from csr.errors import ConfigError, DataError
@@ -55,9 +56,7 @@ def data(tmp_path_factory) -> Path:
     (folder / "xx-yy.tsv").write_text("".join(f"w{i}\tv{i}\t1\nw{i}\tv{i + 1}\t1\n" for i in range(59)))
     prefixes = [f"--{name}pref={folder}/{split}" for name, split in
                 (("train", "train"), ("valid", "valid"), ("test", "test"))]  # fmt: skip
-    options = ["--source-lang=xx", "--target-lang=yy", "--joined-dictionary", f"--destdir={folder}/bin"]
-    command = [sys.executable, "-m", "fairseq_cli.preprocess", *options, *prefixes]
-    subprocess.run(command, check=True, capture_output=True, cwd=folder)
+    preprocess(folder / "bin", "--source-lang=xx", "--target-lang=yy", "--joined-dictionary", *prefixes)
     return folder
 
 

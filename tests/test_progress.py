@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -58,14 +57,20 @@ def test_without_checkpoints_there_is_the_model_or_an_error(run: Path, tmp_path:
         measure_checkpoints(tmp_path, run / "data/bin")
 
 
-def test_translations_are_those_of_fairseq_generate(run: Path) -> None:
+def test_translations_are_those_of_fairseq_generate(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from fairseq_cli import generate
+
     model = run / "seed-1/csr/checkpoints/checkpoint_1_10.pt"
-    command = [sys.executable, "-m", "fairseq_cli.generate", str(run / "data/bin"), "--user-dir", str(PLUGIN)]
+    command = ["fairseq-generate", str(run / "data/bin"), "--user-dir", str(PLUGIN)]
     command += ["--task", "csr_translation", "--source-lang", "xx", "--target-lang", "yy", "--path", str(model)]
     command += ["--beam", "2", "--post-process", "sentencepiece", "--required-batch-size-multiple", "1", "--cpu"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    hyps = dict(re.findall(r"^D-(\d+)\t[^\t]*\t(.*)$", done.stdout, re.MULTILINE))
-    refs = dict(re.findall(r"^T-(\d+)\t(.*)$", done.stdout, re.MULTILINE))
+    monkeypatch.setattr(sys, "argv", command)
+    generate.cli_main()
+    printed = capsys.readouterr().out
+    hyps = dict(re.findall(r"^D-(\d+)\t[^\t]*\t(.*)$", printed, re.MULTILINE))
+    refs = dict(re.findall(r"^T-(\d+)\t(.*)$", printed, re.MULTILINE))
     found = list(translate(read_model(model, run / "data/bin"), "test", 100, beam=2))
     assert len(found) == 8
     assert sorted(found) == sorted((hyps[i], refs[i]) for i in hyps)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import math
 import os
 import types
@@ -228,11 +229,14 @@ def typed(
     return value
 
 
+_hints = functools.cache(typing.get_type_hints)  # of a section's class, by field
+
+
 def _section(raw: Any, kind: type, name: str, default: Any, folder: str = "") -> Any:
     if not isinstance(raw, Mapping):
         raise ConfigError(f"{name}: expected settings such as {name}: {{key: value}}, found {shown(raw)}")
     prefix = f"{name}." if name else ""
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     for key in raw:
         if key not in hints:
             raise ConfigError(f"{prefix}{key}: unknown key{hint(key, hints)}")

@@ -237,6 +237,7 @@ def test_a_mark_needs_every_seed(run_folder: Path) -> None:
     assert "<sup class=worse>*↓</sup>" in html.page([run])
 
 
+@pytest.mark.slow
 def test_comparisons_agree_with_sacrebleu(run_folder: Path) -> None:
     files = [str(run_folder / f"seed-1/{arm}/test.hyp") for arm in ("baseline", "csr")]
     reference = str(run_folder / "data/text/test.en")
@@ -603,6 +604,7 @@ def browser_dom(page: str, tmp_path: Path, virtual_time: int = 8000) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
 
 
+@pytest.mark.slow
 def test_ten_thousand_sentences_in_a_browser(tmp_path: Path) -> None:
     """Sorted and filtered by what the address says; only the sentences near the window are in the page."""
     n = 10_000
@@ -629,6 +631,7 @@ def test_ten_thousand_sentences_in_a_browser(tmp_path: Path) -> None:
     assert "11 of 10,000 sentences" in dom  # 777, and 7770 to 7779
 
 
+@pytest.mark.slow
 def test_the_page_opens_in_a_browser(run_folder: Path, tmp_path: Path) -> None:
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:

@@ -104,6 +104,7 @@ def test_the_decoder_begins_as_layers_of_the_encoder(made: Path) -> None:
     assert weights["decoder.output_projection.weight"].data_ptr() == embedding.data_ptr()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "task", [["csr_restore", "--replace", "mask"], ["csr_translation"]], ids=["restore", "translation"]
 )

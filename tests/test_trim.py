@@ -230,6 +230,7 @@ def test_a_model_trained_here(tmp_path):
     assert len(model.task.source_dictionary) == record["rows"]["after"] < record["rows"]["before"]
 
 
+@pytest.mark.slow
 def test_peak_memory(tmp_path):
     # 230 MiB, of which the embedding is two thirds.
     make_archive(tmp_path / "full", pieces=100_000, lines=FILLERS)

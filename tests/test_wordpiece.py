@@ -173,6 +173,7 @@ def test_a_bert_comes_in_and_goes_out_with_equal_logits(bert: Path, made: Path, 
     assert rows == [cls, *first, sep, sep, *second, sep]
 
 
+@pytest.mark.slow
 def test_pretraining_goes_on_from_a_bert(bert: Path, made: Path, tmp_path: Path) -> None:
     """Its text is cut by its own vocabulary; fairseq-train reads its weights."""
     ours = tmp_path / "ours"

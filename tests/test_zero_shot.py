@@ -89,6 +89,7 @@ def test_a_models_source_ends_in_the_id_of_any_language_it_knows(runs):
         model.text_side(["a"], "cc", pieces)
 
 
+@pytest.mark.slow
 def test_one_command_prints_the_matrices(runs, tmp_path, capsys):
     assert (
         main(["transfer", *map(str, runs), "--out", str(tmp_path), "--beam", "1", "--samples", "10", "--device", "cpu"])

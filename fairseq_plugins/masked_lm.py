@@ -33,6 +33,7 @@ from csr.text.stopwords import listed_or_none
 from fairseq_plugins.datasets import NoisyDataset
 from fairseq_plugins.fields import read_fields, settings_fields
 from fairseq_plugins.precision import allow_bf16
+from fairseq_plugins.shares import counts_of, log_shares
 
 logger = logging.getLogger(__name__)
 
@@ -147,6 +148,15 @@ class MaskedLmDataset(NoisyDataset):
             "target": data_utils.collate_tokens([sample["target"] for sample in samples], self._pad),
             "switching": switching,
         }
+
+
+SHARES = (
+    ("switch_rate", "switched", "words"),  # share of words switched
+    ("switch_coverage", "covered", "words"),  # share of words with a candidate
+    ("switch_touched", "touched", "blocks"),  # share of blocks with a switched word
+    ("switch_cut", "cut", "pieces"),  # pieces that blocks lost at their ends, per piece of text
+    ("predicted", "predicted", "pieces"),  # share of pieces to predict
+)
 
 
 @register_task("csr_masked_lm", dataclass=CsrMaskedLmConfig)
@@ -275,17 +285,7 @@ class CsrMaskedLmTask(FairseqTask):
     def reduce_metrics(self, logging_outputs, criterion):  # type: ignore[no-untyped-def]
         """Log, per language, shares over what was seen since the last line."""
         super().reduce_metrics(logging_outputs, criterion)
-        for i, language in enumerate(self.languages):
-            total = {name: sum(log.get(f"_switching_{i}_{name}", 0) for log in logging_outputs) for name in STATS}
-            for name, part, whole in (
-                ("switch_rate", "switched", "words"),  # share of words switched
-                ("switch_coverage", "covered", "words"),  # share of words with a candidate
-                ("switch_touched", "touched", "blocks"),  # share of blocks with a switched word
-                ("switch_cut", "cut", "pieces"),  # pieces that blocks lost at their ends, per piece of text
-                ("predicted", "predicted", "pieces"),  # share of pieces to predict
-            ):
-                if total[whole]:
-                    metrics.log_scalar(f"{name}_{language}", total[part] / total[whole], total[whole], round=4)
+        log_shares(logging_outputs, self.languages, SHARES)
 
 
 @register_criterion("csr_masked_lm", dataclass=FairseqDataclass)
@@ -305,9 +305,7 @@ class CsrMaskedLmCriterion(FairseqCriterion):
             "ntokens": sample["ntokens"],
             "nsentences": sample["nsentences"],
         }
-        for i, counts in enumerate(sample["switching"]):
-            log |= {f"_switching_{i}_{name}": int(count) for name, count in zip(STATS, counts, strict=True)}
-        return loss, target.numel(), log
+        return loss, target.numel(), log | counts_of(sample["switching"], STATS)
 
     @staticmethod
     def reduce_metrics(logging_outputs) -> None:  # type: ignore[no-untyped-def]

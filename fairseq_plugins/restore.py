@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 import torch
-from fairseq import metrics
 from fairseq.tasks import register_task
 from omegaconf import II
 
@@ -23,6 +22,7 @@ from csr.switching.symbols import piece_roles
 from fairseq_plugins.datasets import AddNoise, RestoreDataset, Side
 from fairseq_plugins.fields import read_fields, settings_fields
 from fairseq_plugins.lexicons import encoded
+from fairseq_plugins.shares import counts_of, log_shares
 from fairseq_plugins.translation import CsrTranslationConfig, CsrTranslationTask
 
 DEFAULTS = Noise()  # the papers'
@@ -67,6 +67,16 @@ class CsrRestoreConfig(CsrTranslationConfig):
         default=None, metadata={"help": "SentencePiece model the data was encoded with"}
     )
     update_freq: Any = field(default=II("optimization.update_freq"))
+
+
+SHARES = (
+    ("switch_rate", "switched", "words"),  # share of words replaced
+    ("switch_coverage", "covered", "words"),  # share of words with a candidate
+    ("switch_touched", "touched", "sentences"),  # share of sentences with a replaced word
+    ("switch_span", "switched", "spans"),  # mean run of replaced words
+    ("switch_growth", "pieces_after", "pieces_before"),  # length in pieces, times the clean one
+    ("switch_fallback", "fell_back", "sentences"),  # share left clean because it would have grown too long
+)
 
 
 @register_task("csr_restore", dataclass=CsrRestoreConfig)
@@ -206,33 +216,14 @@ class CsrRestoreTask(CsrTranslationTask):
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):  # type: ignore[no-untyped-def]
         """Train on a batch; its switching statistics go where the loss goes."""
         loss, size, log = super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
-        return loss, size, {**log, **self._switching(sample)}
+        return loss, size, {**log, **counts_of(sample["switching"], STATS)}
 
     def valid_step(self, sample, model, criterion):  # type: ignore[no-untyped-def]
         """Validate on a batch, with its switching statistics."""
         loss, size, log = super().valid_step(sample, model, criterion)
-        return loss, size, {**log, **self._switching(sample)}
-
-    def _switching(self, sample: dict) -> dict[str, int]:
-        # Every key, also of a side the batch has no row of: processes sum their logs key by key.
-        return {
-            f"_switching_{side}_{name}": int(count)
-            for side, counts in enumerate(sample["switching"])
-            for name, count in zip(STATS, counts, strict=True)
-        }
+        return loss, size, {**log, **counts_of(sample["switching"], STATS)}
 
     def reduce_metrics(self, logging_outputs, criterion):  # type: ignore[no-untyped-def]
         """Log, per side, shares over what was seen since the last line."""
         super().reduce_metrics(logging_outputs, criterion)
-        for side, language in enumerate(self.side_languages):
-            total = {name: sum(log.get(f"_switching_{side}_{name}", 0) for log in logging_outputs) for name in STATS}
-            for name, part, whole in (
-                ("rate", "switched", "words"),  # share of words replaced
-                ("coverage", "covered", "words"),  # share of words with a candidate
-                ("touched", "touched", "sentences"),  # share of sentences with a replaced word
-                ("span", "switched", "spans"),  # mean run of replaced words
-                ("growth", "pieces_after", "pieces_before"),  # length in pieces, times the clean one
-                ("fallback", "fell_back", "sentences"),  # share left clean because it would have grown too long
-            ):
-                if total[whole]:
-                    metrics.log_scalar(f"switch_{name}_{language}", total[part] / total[whole], total[whole], round=4)
+        log_shares(logging_outputs, self.side_languages, SHARES)

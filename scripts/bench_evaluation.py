@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def _bleu(rounds: int) -> float:
-    """Return the time of csr over that of sacrebleu."""
+    """The time of csr over that of sacrebleu."""
     with tempfile.TemporaryDirectory() as folder:
         hyp, ref = Path(folder, "hyp"), Path(folder, "ref")
         _write(hyp, ref)
@@ -67,7 +67,7 @@ def _bleu(rounds: int) -> float:
 
 
 def _distance(sentences: int, single: int) -> float:
-    """Return how many times as many sentences a second are read in batches as one by one."""
+    """How many times as many sentences a second are read in batches as one by one."""
     import numpy as np
     import torch
     from fairseq import options

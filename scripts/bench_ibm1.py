@@ -201,7 +201,7 @@ sys.exit(status != 0)
 
 
 def _run(command: list[str], arguments: argparse.Namespace) -> list[float]:
-    """Return wall-clock seconds, CPU seconds and peak MiB of a command."""
+    """Wall-clock seconds, CPU seconds and peak MiB of a command."""
     measured = [sys.executable, "-c", _MEASURE, *command]
     return [float(x) for x in subprocess.check_output(measured, env=_environment(arguments), text=True).split()]
 

@@ -55,7 +55,7 @@ def row(name: str, out: Path, dev: tuple[str, str], languages: tuple[str, str], 
 
 
 def own_score(out: Path) -> str:
-    """Return what the lexicon's sidecar says about it without gold data."""
+    """What the lexicon's sidecar says about it without gold data."""
     scores = json.loads(Path(f"{out}.json").read_text())["quality"]
     if "round_trip" not in scores:
         return ""

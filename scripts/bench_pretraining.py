@@ -38,7 +38,7 @@ N_PIECES = 1_000_000
 
 
 def task_on(data: str, languages: str, **settings: Any) -> Any:
-    """Return the task with its training data."""
+    """The task with its training data."""
     from fairseq.tasks import setup_task
     from omegaconf import OmegaConf
 
@@ -51,7 +51,7 @@ def task_on(data: str, languages: str, **settings: Any) -> Any:
 
 
 def candidates_of(lexicon: EncodedLexicon) -> dict[Word, dict[Word, float]]:
-    """Return an encoded lexicon as the readable version takes it: every form of a word, its candidates in that form."""
+    """An encoded lexicon as the readable version takes it: every form of a word, its candidates in that form."""
     found: dict[Word, dict[Word, float]] = {}
     for f, (entry, kind) in enumerate(zip(lexicon.form_entry.tolist(), lexicon.form_kind.tolist(), strict=True)):
         span = slice(*lexicon.entry_starts[entry : entry + 2])
@@ -77,7 +77,7 @@ def blocks_of(task: Any, n_pieces: int) -> Iterator[tuple[int, int, np.ndarray, 
 
 
 def words_in(task: Any, ids: np.ndarray, marks: np.ndarray) -> list[tuple[int, int]]:
-    """Return where the words of a block are."""
+    """Where the words of a block are."""
     starts, ends = marked_words(marks) if len(marks) else find_words(ids, task.roles)
     return list(zip(starts.tolist(), ends.tolist(), strict=True))
 

@@ -78,11 +78,11 @@ class Language:
         return [] if None in row else [i for i in row if i is not None]
 
     def encode(self, words: Sequence[str], spaced: bool) -> list[list[int]]:
-        """Return the pieces of words: an encoder as ``csr.data.vocabulary`` asks for."""
+        """The pieces of words: an encoder as ``csr.data.vocabulary`` asks for."""
         return [self._cut(word, spaced) for word in words]
 
     def lexicon(self, n_candidates: int = 10) -> Lexicon:
-        """Return a lexicon from the first half of the words to the second."""
+        """A lexicon from the first half of the words to the second."""
         rng = np.random.default_rng(2)
         rows = rng.integers(N_WORDS, 2 * N_WORDS, (N_WORDS, n_candidates))
         weights = np.sort(rng.random((N_WORDS, n_candidates)))[:, ::-1] + 0.01
@@ -94,7 +94,7 @@ class Language:
         )
 
     def sentences(self, n: int, first_word: int = 0, seed: int = 3) -> list[torch.Tensor]:
-        """Return encoded sentences that end in a full stop and ``</s>``."""
+        """Encoded sentences that end in a full stop and ``</s>``."""
         rng = np.random.default_rng(seed)
         lengths = 1 + rng.poisson(15, n)
         share = 1 / (np.arange(N_WORDS) + 10.0)
@@ -116,7 +116,7 @@ def write_mmap(path: Path, rows: list[torch.Tensor]) -> MMapIndexedDataset:
 
 
 def paired(a: Callable[[], float], b: Callable[[], float], rounds: int) -> tuple[float, float, float]:
-    """Return the medians of two measures taken in turns, and the median of their ratios b / a."""
+    """The medians of two measures taken in turns, and the median of their ratios b / a."""
     pairs = [(a(), b()) for _ in range(rounds)]
     first, second = (statistics.median(column) for column in zip(*pairs, strict=True))
     return first, second, statistics.median(y / x for x, y in pairs)
@@ -168,7 +168,7 @@ def speed() -> None:
 
 
 def task_arguments(folder: Path, task: str, *options: str) -> list[str]:
-    """Return what fairseq-train gets: the smallest model of the quickstart."""
+    """What fairseq-train gets: the smallest model of the quickstart."""
     command = [str(folder), "--task", task, "--source-lang", "xx", "--target-lang", "yy", *options]
     for side in ("encoder", "decoder"):
         command += [f"--{side}-layers", "2", f"--{side}-embed-dim", "64", f"--{side}-ffn-embed-dim", "256"]
@@ -179,7 +179,7 @@ def task_arguments(folder: Path, task: str, *options: str) -> list[str]:
 
 
 def configured(arguments: list[str]) -> tuple[Any, Any]:
-    """Return fairseq's configuration and the task, as fairseq-train makes them."""
+    """fairseq's configuration and the task, as fairseq-train makes them."""
     from fairseq import options
     from fairseq.dataclass.utils import convert_namespace_to_omegaconf
     from fairseq.tasks import setup_task
@@ -248,7 +248,7 @@ class Training:
                 yield [batch]
 
     def __call__(self, steps: int = 1) -> float:
-        """Return the seconds of a step, loading included."""
+        """The seconds of a step, loading included."""
         started = time.perf_counter()
         for _ in range(steps):
             batch = next(self._batches)
@@ -302,7 +302,7 @@ def lexicon() -> None:
 
 
 def mapped_memory(pid: int, suffix: str) -> Counter[str]:
-    """Return the kilobytes of a process in files whose names end so, by kind, as Linux tells them."""
+    """The kilobytes of a process in files whose names end so, by kind, as Linux tells them."""
     total: Counter[str] = Counter()
     mapped = False
     for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():

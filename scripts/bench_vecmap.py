@@ -38,7 +38,7 @@ ITERATION = re.compile(r"ITERATION \d+ \((.*)s\)")
 
 
 def random_sides(n_words: int, dim: int) -> tuple[Embeddings, Embeddings]:
-    """Return two sides of vectors without structure: what a step costs hardly depends on it."""
+    """Two sides of vectors without structure: what a step costs hardly depends on it."""
     words = [f"w{i}" for i in range(n_words)]
     src, tgt = np.random.default_rng(1).normal(size=(2, n_words, dim)).astype(np.float32)
     return Embeddings(words, src), Embeddings(words, tgt)
@@ -65,7 +65,7 @@ def published(
 
 
 def own_steps(src: Embeddings, tgt: Embeddings, keep: float, n_steps: int) -> list[float]:
-    """Return the seconds of each step of self-learning."""
+    """The seconds of each step of self-learning."""
     x, z = vecmap.normalized(src.vectors), vecmap.normalized(tgt.vectors)
     pairs = vecmap.word_pairs(src.words, tgt.words, "identical")
     similarities = similarity(len(x), len(z))
@@ -130,7 +130,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def judged(mapped: Sequence[Path], gold: Lexicon) -> tuple[float, float]:
-    """Return coverage and precision@1 of the CSLS neighbors."""
+    """Coverage and precision@1 of the CSLS neighbors."""
     src, tgt = map(read_embeddings, mapped)
     lexicon = vecmap.induce(src, tgt, start="mapped", n_neighbors=1).forward
     found = gold_precision(lexicon, gold, (1,))
@@ -138,7 +138,7 @@ def judged(mapped: Sequence[Path], gold: Lexicon) -> tuple[float, float]:
 
 
 def row(seed: int, by: str, n_steps: int, seconds: float, coverage: float, precision: float) -> str:
-    """Return a line of the table."""
+    """A line of the table."""
     return f"{seed}\t{by}\t{n_steps}\t{seconds:.1f}\t{coverage:.4f}\t{precision:.4f}"
 
 

@@ -88,7 +88,7 @@ def make_data(archive: Path, folder: Path, texts: Mapping[str, Sequence[str]]) -
 
 
 def make_state(rows: int, layers: int = 2, dim: int = 16, seed: int = 1, scale: float = 0.5) -> dict:
-    """Return what fairseq wrote for mBART: ``args``, as before its version 0.11, and weights by name."""
+    """What fairseq wrote for mBART: ``args``, as before its version 0.11, and weights by name."""
     torch.manual_seed(seed)
     ffn = 2 * dim
     weights: dict[str, torch.Tensor] = {}

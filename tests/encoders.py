@@ -20,7 +20,7 @@ class Task:
 
 
 def read_encoder(folder: Path) -> CsrBert:
-    """Return the model of ``model.pt`` and ``dict.txt``, in evaluation mode."""
+    """The model of ``model.pt`` and ``dict.txt``, in evaluation mode."""
     state = torch.load(folder / "model.pt", weights_only=True)
     model = CsrBert.build_model(Namespace(**state["cfg"]["model"]), Task(folder / "dict.txt"))
     model.load_state_dict(state["model"])

@@ -12,13 +12,13 @@ _WRONG = ["something", "the", "green", "guitar", "in"]
 
 
 def references(n: int = 200) -> list[str]:
-    """Return n sentences of a small grammar; some repeat."""
+    """``n`` sentences of a small grammar; some repeat."""
     rng = random.Random(1)
     return [" ".join(rng.choice(part) for part in (_SUBJECTS, _VERBS, _OBJECTS, _PLACES)) for _ in range(n)]
 
 
 def outputs(rate: float, seed: int, n: int = 200) -> list[str]:
-    """Return what a system that errs on ``rate`` of the words might have said."""
+    """What a system that errs on ``rate`` of the words might have said."""
     rng = random.Random(seed)
     return [_noised(sentence.split(), rate, rng) for sentence in references(n)]
 

@@ -60,7 +60,7 @@ def pair(request, tmp_path_factory) -> Pair:
 
 
 def batch_of(pair: Pair) -> dict:
-    """Return the sentences as fairseq's batch; the target of each is another one, in the target language."""
+    """The sentences as fairseq's batch; the target of each is another one, in the target language."""
     from fairseq_plugins.datasets import TranslationDataset
 
     sides = [

@@ -48,7 +48,7 @@ def data(archive) -> Path:
 
 
 def arguments(data: Path, *options: object, task: str = "csr_translation") -> list[str]:
-    """Return the arguments of fairseq-train."""
+    """The arguments of fairseq-train."""
     command = f"{data} --task {task} --source-lang de --target-lang en --preset cc25 --arch mbart_large --cpu {SIZES}"
     command += " --encoder-normalize-before --decoder-normalize-before --layernorm-embedding --share-all-embeddings"
     command += " --criterion label_smoothed_cross_entropy --optimizer adam --lr 0.001 --max-tokens 300 --seed 1"

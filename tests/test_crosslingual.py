@@ -91,7 +91,7 @@ def _translated(words: list[str]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a run: sentiment, told by a verb, in English and in a language unknown."""
+    """The folder of a run: sentiment, told by a verb, in English and in a language unknown."""
     from argparse import Namespace
 
     from encoders import Task

@@ -21,7 +21,7 @@ LINES = ["the cat sat on the mat", "a dog ran to the river", "who saw the dog an
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with ``model.pt`` of random weights, ``dict.txt`` and ``sentence.bpe.model``."""
+    """A folder with ``model.pt`` of random weights, ``dict.txt`` and ``sentence.bpe.model``."""
     folder = tmp_path_factory.mktemp("trained")
     subwords.train([LINES], 60, folder / "sentence.bpe.model")
     model = subwords.load(folder / "sentence.bpe.model")

@@ -22,7 +22,7 @@ DEEP = Sizes(vocabulary=800, layers=3, dim=192, ffn=768, heads=4)
 
 
 def _made(command: list[str]):
-    """Fairseq's trainer of a command."""
+    """fairseq's trainer of a command."""
     from fairseq import options
     from fairseq.dataclass.utils import convert_namespace_to_omegaconf
     from fairseq.tasks import setup_task
@@ -39,7 +39,7 @@ def _made(command: list[str]):
 
 
 def _trainer(folder: Path, sizes: Sizes, setup: Setup, dropout: float = 0.3):
-    """Return fairseq's trainer as the flags of an experiment make it."""
+    """fairseq's trainer as the flags of an experiment make it."""
     for language in ("xx", "yy"):
         (folder / f"dict.{language}.txt").write_text("".join(f"p{i} 1\n" for i in range(sizes.vocabulary - 7)))
     training = Training(
@@ -70,7 +70,7 @@ def _batch(sizes: Sizes, sentences: int, length: int) -> dict:
 
 
 def _peak(build: Callable[[], Any], batch: dict, expected: int, rel: float) -> int:
-    """Return the most bytes that PyTorch has allocated at a time while a model is built and updated twice.
+    """The most bytes that PyTorch has allocated at a time while a model is built and updated twice.
 
     On a busy machine the profiler misses some of what is freed: three attempts.
     """
@@ -156,7 +156,7 @@ ENCODER = BERT.sizes(vocabulary=6000, layers=3, dim=96, ffn=384, heads=4, positi
 
 
 def _encoder_trainer(folder: Path, setup: Setup):
-    """Return fairseq's trainer of masked pieces."""
+    """fairseq's trainer of masked pieces."""
     (folder / "dict.txt").write_text("".join(f"p{i} 1\n" for i in range(ENCODER.vocabulary - 5)))
     command = [str(folder), "--task", "csr_masked_lm", "--criterion", "csr_masked_lm", "--languages", "xx", "--cpu"]
     command += ["--arch", "csr_bert_tiny", "--encoder-layers", "3", "--encoder-embed-dim", "96"]

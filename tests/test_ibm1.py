@@ -36,7 +36,7 @@ def model(folder: Path, pairs: Pairs, min_cooccurrence: int = 1) -> Model1:
 
 
 def plain_em(pairs: Pairs, iterations: int, alpha: float | None = None) -> dict[str, dict[str, float]]:
-    """Return t(f | e) by the equations of Brown et al., one dictionary entry at a time; the word "" is NULL."""
+    """t(f | e) by the equations of Brown et al., one dictionary entry at a time; the word "" is NULL."""
     n_words = len({f for _, target in pairs for f in target})
     t: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(lambda: 1 / n_words))
     for _ in range(iterations):

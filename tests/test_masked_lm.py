@@ -283,7 +283,7 @@ def task_of(data: Path, **settings: object):
 
 
 def batches(task, split="train", **options) -> list:
-    """Return the batches of an epoch, as plain values."""
+    """The batches of an epoch, as plain values."""
     found = task.get_batch_iterator(
         task.datasets[split], max_sentences=4, max_positions=40, seed=1, disable_iterator_cache=True, **options
     )
@@ -294,7 +294,7 @@ def batches(task, split="train", **options) -> list:
 
 
 def words_of(task, split="train") -> dict[str, set[str]]:
-    """Return the words the model sees in the blocks of each language."""
+    """The words the model sees in the blocks of each language."""
     words: dict[str, set[str]] = {language: set() for language in task.languages}
     dataset = task.datasets[split]
     for i in range(len(dataset)):

@@ -27,7 +27,7 @@ WORDS = [a + b for a in ("ka", "lo", "mi", "zu", "tre", "bo") for b in ("ne", "s
 
 
 def text(n: int, seed: int) -> list[str]:
-    """Return sentences of invented words, all different."""
+    """Sentences of invented words, all different."""
     draw = random.Random(seed)
     return [f"{' '.join(draw.choices(WORDS, k=6)).title()} {seed}{i}." for i in range(n)]
 

@@ -78,7 +78,7 @@ def task_of(data: Path, name: str = "csr_restore", **settings: object):
 
 
 def batches(task, epochs: int = 2, **options) -> list:
-    """Return the batches of some epochs, as plain values."""
+    """The batches of some epochs, as plain values."""
     iterator = task.get_batch_iterator(
         task.datasets["train"], max_tokens=60, max_positions=(1024, 1024), seed=3, **options
     )
@@ -304,7 +304,7 @@ def test_validation_scores_what_a_model_writes_also_where_that_is_nothing(data, 
 
 
 def sources(task) -> list[str]:
-    """Return the encoder inputs of an epoch as text."""
+    """The encoder inputs of an epoch as text."""
     dataset = task.datasets["train"]
     return [task.tgt_dict.string(dataset[i]["source"][:-2]) for i in range(len(dataset))]
 

@@ -118,7 +118,7 @@ def test_settings_at_odds_are_named(change: dict, message: str) -> None:
 
 
 def made(folder: Path, **changes: object) -> Config:
-    """Return settings whose every result lies in the folder: NLI by arm and run, PAN-X constant."""
+    """Settings whose every result lies in the folder: NLI by arm and run, PAN-X constant."""
     ner = {**TEST, "lrs": [1e-5, 2e-5], "seeds": [1], "epochs": [3]}
     config = build({**MINIMAL, "nli": {**TEST, "seeds": [1, 2], "epochs": [4]}, "ner": ner, **changes}, Config)
     write_settings(config, folder / "config.yaml")

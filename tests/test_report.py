@@ -53,7 +53,7 @@ PLACES = ["near the river", "behind the church", "on the market <square>", "unde
 
 
 def sentences(rng: np.random.Generator, n: int) -> list[str]:
-    """Return sentences over a vocabulary whose words differ in frequency."""
+    """Sentences over a vocabulary whose words differ in frequency."""
     weights = 1 / np.arange(1, len(NOUNS) + 1) ** 1.6
     a, b = (rng.choice(NOUNS, n, p=weights / weights.sum()) for _ in range(2))
     return [f"A {x} {rng.choice(VERBS)} the {y} {rng.choice(PLACES)}." for x, y in zip(a, b, strict=True)]

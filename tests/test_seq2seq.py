@@ -22,7 +22,7 @@ LINES = ["the cat sat on the mat", "a dog ran to the river", "who saw the cat on
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with ``hf``, an E5 of four layers as it is published, and ``out``, what is made of it."""
+    """A folder with ``hf``, an E5 of four layers as it is published, and ``out``, what is made of it."""
     from transformers import BertConfig, BertModel
 
     folder = tmp_path_factory.mktemp("seq2seq")
@@ -41,7 +41,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def setup(made: Path, data: Path, *options: str):
-    """Return the configuration and the task of a fairseq-train command."""
+    """The configuration and the task of a fairseq-train command."""
     from fairseq import options as fairseq_options
     from fairseq.dataclass.utils import convert_namespace_to_omegaconf
     from fairseq.tasks import setup_task
@@ -58,7 +58,7 @@ def setup(made: Path, data: Path, *options: str):
 
 @pytest.fixture(scope="module")
 def data(made: Path) -> Path:
-    """Return German, which is English backwards, and English, in the encoder's pieces."""
+    """German, which is English backwards, and English, in the encoder's pieces."""
     from csr.data.rows import Vocabulary
 
     folder = made / "data"

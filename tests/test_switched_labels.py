@@ -33,7 +33,7 @@ SENTENCE = Sentence(("Anna", "left", "old", "Rome", "Town", "."), ("B-PER", "O",
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a vocabulary, two lexicons and a file for each task."""
+    """A folder with a vocabulary, two lexicons and a file for each task."""
     folder = tmp_path_factory.mktemp("switched")
     text = ["Anna left old Rome Town .", "VERLIESS STADT ALTE ROM ALIONDOKA MJI MKUU MZEE ROMA the a is good bad"]
     subwords.train([text * 50], 60, folder / "spm.model")
@@ -116,7 +116,7 @@ def make_task(folder: Path, kind: str, **changed: object) -> ClassificationTask:
 
 
 def rows(task: ClassificationTask, epoch: int) -> list[str]:
-    """Return the text of each example of an epoch."""
+    """The text of each example of an epoch."""
     dataset = task.datasets["train"]
     dataset.set_epoch(epoch)
     ids = [dataset[i][1].ids for i in range(len(dataset))]

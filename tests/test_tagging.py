@@ -33,7 +33,7 @@ NAMES, PLACES, OTHERS = ("Anna Lind", "Ben", "Cara"), ("Oslo", "New York", "Rome
 
 
 def sentences(n: int, seed: int = 0) -> list[Sentence]:
-    """Return sentences such as Anna/B-PER Lind/I-PER left/O Oslo/B-LOC."""
+    """Sentences such as Anna/B-PER Lind/I-PER left/O Oslo/B-LOC."""
     draw = random.Random(seed)
     out = []
     for _ in range(n):
@@ -48,7 +48,7 @@ def sentences(n: int, seed: int = 0) -> list[Sentence]:
 
 
 def pairs(n: int, seed: int = 0) -> list[NliExample]:
-    """Return pairs whose label is told by the verb of the hypothesis."""
+    """Pairs whose label is told by the verb of the hypothesis."""
     draw = random.Random(seed)
     verbs = {"entailment": "liked", "neutral": "saw", "contradiction": "left"}
     out = []
@@ -61,7 +61,7 @@ def pairs(n: int, seed: int = 0) -> list[NliExample]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a vocabulary, and named entities and sentence pairs to learn."""
+    """A folder with a vocabulary, and named entities and sentence pairs to learn."""
     folder = tmp_path_factory.mktemp("labelled")
     subwords.train([[" ".join(s.tokens) for s in sentences(300)]], 40, folder / "spm.model")
     model = subwords.load(folder / "spm.model")
@@ -85,7 +85,7 @@ def encoder_settings() -> Namespace:
 
 @pytest.fixture(scope="module", params=["ner", "nli"])
 def learned(request: pytest.FixtureRequest, folder: Path) -> tuple[str, Path, float]:
-    """Return a kind of task, a checkpoint that has learned its handful of examples, and its accuracy on them."""
+    """A kind of task, a checkpoint that has learned its handful of examples, and its accuracy on them."""
     task = make_task(folder, request.param, max_length=32)
     task.load_dataset("train")
     torch.manual_seed(1)

@@ -153,7 +153,7 @@ def test_logits_of_kept_pieces_stay(archive, trimmed):
 
 
 def _logits(folder: Path, preset, vocabulary: list[str], lines: list[str]) -> torch.Tensor:
-    """Return what fairseq's model makes of some lines, each its own target."""
+    """What fairseq's model makes of some lines, each its own target."""
     from fairseq.data import Dictionary
     from fairseq.data.data_utils import collate_tokens
     from fairseq.models import ARCH_CONFIG_REGISTRY

@@ -22,7 +22,7 @@ def random(seed, *shape):
 
 
 def languages(n=300, dim=20, noise=0.02, seed=0):
-    """Return two languages of the same geometry: the target side is rotated, blurred and in another order."""
+    """Two languages of the same geometry: the target side is rotated, blurred and in another order."""
     rng = np.random.default_rng(seed)
     # Clusters and unequal axes: without shape there is nothing for the unsupervised start to compare.
     centers = rng.normal(size=(25, dim)) * np.linspace(2, 0.5, dim)

@@ -32,7 +32,7 @@ LINES = ["{} {}, {} ({}) {}.".format(*_RANDOM.choices(WORDS, k=5)).capitalize() 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of csr mixture."""
+    """A folder of csr mixture."""
     folder = tmp_path_factory.mktemp("made")
     (folder / "en.txt").write_text("\n".join(LINES) + "\n")
     (folder / "xx.txt").write_text("\n".join(line.upper() for line in LINES) + "\n")
@@ -125,7 +125,7 @@ def test_words_are_switched(made: Path, tmp_path: Path) -> None:
 
 @pytest.fixture
 def bert(made: Path, tmp_path: Path) -> Path:
-    """Return a folder as BERT is published: two kinds of sentence, its own epsilon, and [PAD] first."""
+    """A folder as BERT is published: two kinds of sentence, its own epsilon, and [PAD] first."""
     from transformers import BertConfig, BertForMaskedLM
 
     vocabulary = subwords.load(made / "tokenizer.json").tokenizer.get_vocab()

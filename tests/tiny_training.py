@@ -18,7 +18,7 @@ for side in ("encoder", "decoder"):
 
 
 def setup(data: Path, *options: str):
-    """Return the configuration and the task of a fairseq-train command."""
+    """The configuration and the task of a fairseq-train command."""
     from fairseq import options as fairseq_options
     from fairseq.dataclass.utils import convert_namespace_to_omegaconf
     from fairseq.tasks import setup_task
@@ -65,7 +65,7 @@ def save(config, model, path: Path) -> Path:
 
 
 def text_of(task, ids: torch.Tensor) -> str:
-    """Return ids as text: pieces joined to words, special symbols as they are."""
+    """Ids as text: pieces joined to words, special symbols as they are."""
     symbols = [task.tgt_dict[int(i)] for i in ids]
     text = "".join(f" {s} " if s[0] + s[-1] in ("<>", "[]") else s.replace("▁", " ") for s in symbols)
     return " ".join(text.split())

@@ -116,6 +116,7 @@ def noise(  # type: ignore[no-untyped-def]
     slots, form_starts, form_pieces, form_entry, form_kind,
     entry_starts, cumulative, candidate, word_starts, word_pieces,
 ):  # fmt: skip
+    """A noisy sentence and its ``STATS``, from arrays alone: the compiled twin of ``noise.add_noise``."""
     starts, ends = find_units(ids, marks, roles, unit)
     n = len(starts)
     forms = np.empty(n, np.int32)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
 import math
 import re
@@ -166,6 +168,16 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_run(tmp_path_factory.mktemp("runs") / "sample")
 
 
+@functools.cache
+def found_in(folder: Path) -> dict[str, Any]:
+    return collect_translation(folder)
+
+
+def collected(folder: Path) -> dict[str, Any]:
+    """The results of a finished run, which is read once; its tests of significance take a second."""
+    return copy.deepcopy(found_in(folder))
+
+
 def test_mean_and_sample_deviation_and_ties_in_bold() -> None:
     # mean (30 + 31 + 33) / 3 = 31.33; deviations -1.33, -0.33, 1.67: sqrt(4.667 / 2) = 1.53
     rows = [["a", Number((30.0, 31.0, 33.0))], ["b", Number((31.29,))], ["c", Number(())], ["d", Number((29.0,))]]
@@ -192,7 +204,7 @@ def test_latex_escapes_what_latex_would_read() -> None:
 
 
 def test_the_main_table_is_the_mean_of_the_scores(run_folder: Path) -> None:
-    run = collect_translation(run_folder)
+    run = collected(run_folder)
     table = tables.main(run)
     expected = [score["bleu"]["value"] for score in run["scores"] if score["arm"] == "csr"]
     cell = table.rows[ARMS.index("csr")][2]
@@ -204,7 +216,7 @@ def test_the_main_table_is_the_mean_of_the_scores(run_folder: Path) -> None:
 
 
 def test_a_bucket_without_words_is_not_taken_for_an_unfinished_arm(run_folder: Path) -> None:
-    run = collect_translation(run_folder)
+    run = collected(run_folder)
     for score in run["scores"]:
         if "words" in score:
             score["words"]["buckets"][2]["f1"] = None
@@ -213,14 +225,14 @@ def test_a_bucket_without_words_is_not_taken_for_an_unfinished_arm(run_folder: P
 
 
 def test_overhead_is_over_the_mean_of_standard_finetuning(run_folder: Path) -> None:
-    cell = tables.cost(collect_translation(run_folder)).rows[ARMS.index("csr")][-1]
+    cell = tables.cost(collected(run_folder)).rows[ARMS.index("csr")][-1]
     assert isinstance(cell, Number)
     # baseline (501 + 502 + 503) / 3 = 502; CSR 601, 602, 603
     assert cell.mean == pytest.approx(100 * 100 / 502)
 
 
 def test_a_mark_needs_every_seed(run_folder: Path) -> None:
-    run = collect_translation(run_folder)
+    run = collected(run_folder)
     tests = [
         {"arm": "csr", "against": "baseline", "seed": s, "metric": "bleu", "difference": 1, "p_value": p}
         for s, p in ((1, 0.001), (2, 0.04))
@@ -258,7 +270,7 @@ def test_comparisons_agree_with_sacrebleu(run_folder: Path) -> None:
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     expected = json.loads(done.stdout)[1]["BLEU"]["p_value"]
-    tests = collect_translation(run_folder)["comparisons"]
+    tests = collected(run_folder)["comparisons"]
     found = next(t for t in tests if (t["arm"], t["against"], t["seed"], t["metric"]) == ("csr", "baseline", 1, "bleu"))
     assert found["p_value"] == pytest.approx(expected, abs=1e-4)
 
@@ -316,7 +328,7 @@ def test_what_evidence_does_not_tell_apart_is_said_so(found: dict[str, Any], why
 
 
 def test_verdicts_head_the_page_and_follow_the_printed_table(run_folder: Path) -> None:
-    run = collect_translation(run_folder)
+    run = collected(run_folder)
     found = verdicts(run)
     assert (found[0].arm, found[0].against) == ("csr", "baseline")
     test = next(t for t in run["over_seeds"] if (t["arm"], t["metric"]) == ("csr", "bleu"))
@@ -333,7 +345,7 @@ def test_finetuning_is_drawn_after_its_stage_one(run_folder: Path) -> None:
     for arm, stage in STAGE_ONE.items():
         assert STAGES[arm].start == stage
     assert STAGE_ONE.keys() == {arm for arm in STAGES if not STAGES[arm].restore and restores_first(arm)}
-    run = collect_translation(run_folder)
+    run = collected(run_folder)
     csr = next(log for log in run["logs"] if log["arm"] == "csr")
     assert figures.curves_of(run, "csr", "valid", "bleu")[0][0][0] == csr["valid"]["bleu"][0][0] == 250
     assert figures.curves_of(run, "csr", "valid", "bleu", shift=True)[0][0][0] == 250 + 500
@@ -354,7 +366,7 @@ def test_an_arm_that_ends_worse_does_not_reach_the_baseline() -> None:
 
 
 def test_published_tables_say_what_the_papers_print(run_folder: Path) -> None:
-    found = {table.name: table for table in published([collect_translation(run_folder)])}
+    found = {table.name: table for table in published([collected(run_folder)])}
     translation = found["published-translation"]
     assert translation.ours == [0]
     de_en = next(row for row in translation.rows if row[0] == "de→en")
@@ -369,7 +381,7 @@ def test_published_tables_say_what_the_papers_print(run_folder: Path) -> None:
 
 def test_distances_stand_beside_the_papers_only_over_as_many_pairs(run_folder: Path) -> None:
     """The paper's D is over 20,000 pairs, and grows with the root of their number."""
-    run = collect_translation(run_folder)
+    run = collected(run_folder)
     assert {score["distance"]["last_piece"]["sentences"] for score in run["scores"]} == {1000}
     assert next(table for table in published([run]) if table.name == "published-distance").ours == []
     many = [score | {"distance": made_up_distance(7.0, 20_000)} for score in run["scores"]]
@@ -378,7 +390,7 @@ def test_distances_stand_beside_the_papers_only_over_as_many_pairs(run_folder: P
 
 
 def test_distances_at_both_positions(run_folder: Path) -> None:
-    found = {table.name: table.as_dict()["rows"] for table in tables.run_tables(collect_translation(run_folder))}
+    found = {table.name: table.as_dict()["rows"] for table in tables.run_tables(collected(run_folder))}
     at_piece, at_eos = found["distance"], found["distance-eos"]
     assert [row["model"] for row in at_piece] == [row["model"] for row in at_eos]
     for one, other in zip(at_piece, at_eos, strict=True):
@@ -420,7 +432,7 @@ def outline(text: str) -> Outline:
 
 
 def test_the_page_is_well_formed_and_reaches_for_nothing(run_folder: Path) -> None:
-    text = html.page([collect_translation(run_folder)] * 2)
+    text = html.page([collected(run_folder)] * 2)
     parsed = outline(text)
     assert len(set(parsed.ids)) == len(parsed.ids)
     assert set(parsed.targets) <= {f"#{name}" for name in parsed.ids}
@@ -434,7 +446,7 @@ def test_the_page_is_well_formed_and_reaches_for_nothing(run_folder: Path) -> No
 
 
 def test_the_lexicon_table_counts_the_training_text(run_folder: Path) -> None:
-    run = collect_translation(run_folder)
+    run = collected(run_folder)
     row = tables.lexicons(run).rows[0]
     words = [word for line in (run_folder / "data/text/train.de").read_text().splitlines() for word in tokenize(line)]
     covered = [word for word in words if word in ("hund", "child")]
@@ -443,7 +455,7 @@ def test_the_lexicon_table_counts_the_training_text(run_folder: Path) -> None:
 
 
 def test_the_starts_of_vecmap_are_laid_side_by_side(run_folder: Path) -> None:
-    run = collect_translation(run_folder)
+    run = collected(run_folder)
     table = tables.lexicon_starts(run)
     assert [row[:2] for row in table.rows] == [["unsupervised", ""], ["identical", "kept"]]
     assert "| identical | kept | 35.5 | – | – | – | 0.625 | 113 |" in table.markdown()
@@ -452,7 +464,7 @@ def test_the_starts_of_vecmap_are_laid_side_by_side(run_folder: Path) -> None:
 
 def test_switched_sentences_show_what_stage_one_reads(run_folder: Path) -> None:
     """Every replacement is a candidate of the word in its place, and something is replaced at all."""
-    examples = collect_translation(run_folder)["lexicons"]["de-en"]["examples"]
+    examples = collected(run_folder)["lexicons"]["de-en"]["examples"]
     words = [pair for example in examples for pair in example["words"]]
     changed = [(text.lower(), new.lower()) for text, new in words if new is not None]
     assert changed

@@ -145,6 +145,7 @@ def test_ctranslate2_finds_what_fairseq_finds(tmp_path, monkeypatch):
     assert not ctranslate.usable(read_model(other, data / "bin", device="cpu"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language_ids", ["append", "prepend"])
 def test_a_model_of_ours_has_its_own_languages(tmp_path, language_ids, monkeypatch):
     """The outputs and scores of a small model that was trained here, exported, are those of fairseq's search."""

@@ -116,7 +116,6 @@ def test_names_that_lead_elsewhere_are_refused(name: str, tmp_path: Path) -> Non
         translate_all([model], [Test(name, nothing, nothing)], place, lambda _: lambda lines, language: list(lines))
     if "\0" not in name:
         out = ["--out", str(place)]
-        assert main(["classify", "--checkpoint", "x.pt", "--data", str(tmp_path), "--split", name, *out]) == 2
         assert main(["prepare-text", "--text", f"{name}={nothing}", *out]) == 2
     assert {path.name for path in tmp_path.rglob("*")} == {"text"}
 

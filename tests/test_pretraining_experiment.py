@@ -75,6 +75,7 @@ def test_the_guide_has_all_settings_of_the_command() -> None:
     trained = options_of(job(config, "ibm", 1).command)
     about_this_run = {"sentencepiece-model", "seed", "num-workers", "log-format", "log-interval", "save-interval"}
     about_this_run |= {"save-interval-updates", "validate-interval", "keep-interval-updates", "no-epoch-checkpoints"}
+    about_this_run |= {"distributed-world-size"}
     assert trained.keys() - about_this_run == shown.keys() - {"bf16"} | {"tokens-per-sample"}
     for name in shown.keys() - {"bf16", "lexicon", "save-dir", "user-dir"}:
         assert as_number(shown[name]) == as_number(trained[name]), name

@@ -701,6 +701,7 @@ function look() {
 }"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1300])
 def test_pages_are_legible_and_need_no_mouse(run_folder: Path, tmp_path: Path, width: int, scheme: str) -> None:

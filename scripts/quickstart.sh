@@ -6,12 +6,12 @@
 #                                                            of the two languages has runs/quickstart-de-en-2
 set -euo pipefail
 source "$(dirname "$0")/setup.sh"
-options=(configs/quickstart.yaml)
 case $# in
 0)
     run=$root/runs/quickstart
     cd "$root"
-    [ -e runs/sample/train.qaa ] || csr sample --out runs/sample
+    [ -e runs/sample/mono.qab ] || csr sample --pairs 1000 --unpaired 6000 --out runs/sample
+    options=(configs/quickstart.yaml)
     ;;
 4 | 5)
     for code in "$3" "$4"; do
@@ -32,11 +32,8 @@ case $# in
     fi
     mkdir -p "$run"
     echo "$corpus" >"$run/corpus"
-    # The sample's own dev and test files make way for sentences held out of the files given, its pieces for more.
-    options+=(--set data.pieces=8000 --set data.folder=null --set data.origin=null)
-    for file in dev_src dev_tgt test_src test_tgt; do options+=(--set "data.$file=null"); done
-    options+=(--set "data.src=$1" --set "data.tgt=$2" --set "data.source_lang=$3" --set "data.target_lang=$4")
-    options[0]=$root/configs/quickstart.yaml
+    options=("$root/configs/quickstart_pairs.yaml" --set "data.src=$1" --set "data.tgt=$2")
+    options+=(--set "data.source_lang=$3" --set "data.target_lang=$4" --set data.origin=null)
     ;;
 *)
     sed -n 's/^#   //p' "$0" >&2

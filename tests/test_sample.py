@@ -7,6 +7,7 @@ import pytest
 
 from csr.data import sample
 from csr.data.sample import Clause, NounPhrase, Word
+from csr.data.texts import sentence_key, sentence_keys
 from csr.files import read_lines
 from csr.lexicon import Lexicon, read_lexicon
 from csr.text.words import tokenize
@@ -56,6 +57,29 @@ def test_the_seed_decides_every_byte(tmp_path) -> None:
         assert (tmp_path / "a" / name).read_bytes() != (tmp_path / "c" / name).read_bytes()
     assert len(list(read_lines(tmp_path / "a" / "train.qab"))) == 50
     assert len(read_lexicon(tmp_path / "a" / "lexicon.qaa-qab.tsv")) > 50
+
+
+def test_unpaired_text_has_no_pair_and_no_sentence_of_dev_and_test(tmp_path) -> None:
+    sizes = {"train": 100, "dev": 100, "test": 100}
+    assert sample.write_sample(tmp_path / "a", 1, 100, 100, n_unpaired=3000) == {**sizes, "mono": 3000}
+    assert sample.write_sample(tmp_path / "b", 1, 100, 100) == sizes
+    for path in (tmp_path / "b").iterdir():
+        assert path.read_bytes() == (tmp_path / "a" / path.name).read_bytes()
+    held_out = sentence_keys(tmp_path / "a" / f"{split}.{x}" for split in ("dev", "test") for x in sample.LANGUAGES)
+    text = {}
+    for language in sample.LANGUAGES:
+        lines = list(read_lines(tmp_path / "a" / f"mono.{language}"))
+        assert len(set(lines)) == 3000
+        assert held_out.isdisjoint(map(sentence_key, lines))
+        text[language] = set(lines)
+    drawn, _ = sample.sentences(7000, seed=1)
+    assert not [pair for pair in drawn if pair[0] in text["qaa"] and pair[1] in text["qab"]]
+    # A dictionary, a translation a line, of words that stand in the text to look at.
+    known = [line.split("\t") for line in read_lines(tmp_path / "a/dictionary.qaa-qab.txt")]
+    assert len(set(map(tuple, known))) == len(known)
+    for side, language in enumerate(sample.LANGUAGES):
+        words = {word for line in text[language] for word in tokenize(line)}
+        assert len(words.intersection(entry[side] for entry in known)) / len(words) > 0.5
 
 
 def test_no_sentence_comes_twice_on_either_side(corpus: tuple[Pairs, Lexicon]) -> None:

@@ -19,11 +19,19 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _register_sample(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Write a small corpus of two invented languages, qaa and qab: train, dev and test text without common "
-        "sentences, and the lexicon that the text follows. The same seed gives the same files."
+        "sentences, and the lexicon that the text follows; with --unpaired, text without a pair and a dictionary too. "
+        "The same seed gives the same files."
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for {train,dev,test}.{qaa,qab} and lexicon")
     parser.add_argument("--seed", type=int, default=1, help="seed of words and sentences (default: %(default)s)")
     parser.add_argument("--pairs", type=positive, default=8000, help="training pairs (default: %(default)s)")
+    parser.add_argument(
+        "--unpaired",
+        type=positive,
+        default=0,
+        metavar="N",
+        help="lines of each language without a pair, for mono.{qaa,qab}, and dictionary.qaa-qab.txt (default: none)",
+    )
     parser.set_defaults(run=sample)
 
 
@@ -70,8 +78,10 @@ def sample(arguments: argparse.Namespace) -> None:
     """Write the embedded corpus."""
     from csr.data.sample import write_sample
 
-    sizes = write_sample(arguments.out, arguments.seed, arguments.pairs)
-    print(f"{arguments.out}: " + ", ".join(f"{size:,} {name}" for name, size in sizes.items()) + " pairs")
+    sizes = write_sample(arguments.out, arguments.seed, arguments.pairs, n_unpaired=arguments.unpaired)
+    unpaired = sizes.pop("mono", 0)
+    pairs = ", ".join(f"{size:,} {name}" for name, size in sizes.items()) + " pairs"
+    print(f"{arguments.out}: {pairs}" + (f", {unpaired:,} lines of each language without one" if unpaired else ""))
 
 
 def prepare(arguments: argparse.Namespace) -> None:

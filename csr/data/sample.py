@@ -15,14 +15,16 @@ cognates, and most names are the same on both sides.
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from csr.data.texts import sentence_key
 from csr.files import PathLike, write_text
 from csr.lexicon import Lexicon, write_lexicon
 
@@ -294,29 +296,39 @@ def qab_clause(clause: Clause) -> list[Token]:
     return [*out, *[("köz", ())] * (clause.ending == "?")]
 
 
+Links = list[tuple[str, str]]  # forms of both languages that say the same word
+
+
 def sentences(n: int, seed: int) -> tuple[list[tuple[str, str]], Lexicon]:
     """``n`` sentence pairs, no sentence twice on either side, and the gold lexicon of their content words.
 
     A sentence has 4 to 16 words in qaa and 3 to 16 in qab. The lexicon gives for each form of qaa the forms of qab
     that said the same word in these sentences, by count; compounds are left out, as qaa has no one word for them.
     """
+    drawn = list(itertools.islice(_drawn(seed), n))
+    return [pair for pair, _ in drawn], _lexicon(links for _, links in drawn)
+
+
+def _drawn(seed: int) -> Iterator[tuple[tuple[str, str], Links]]:
+    """Yield sentence pairs, no sentence twice on either side, each with its links."""
     world = World(seed)
-    pairs: list[tuple[str, str]] = []
     seen: set[str] = set()
-    links: Counter[tuple[str, str]] = Counter()
-    while len(pairs) < n:
+    while True:
         meaning = world.sentence()
         qaa, qab = qaa_clause(meaning), qab_clause(meaning)
         src, tgt = _text(qaa, meaning.ending), _text(qab, meaning.ending)
         if not (4 <= len(qaa) <= 16 and 3 <= len(qab) <= 16) or src in seen or tgt in seen:
             continue
         seen |= {src, tgt}
-        pairs.append((src, tgt))
-        links.update((a.lower(), b.lower()) for a, word in qaa for b, other in qab if word and word == other)
+        yield (src, tgt), [(a.lower(), b.lower()) for a, word in qaa for b, other in qab if word and word == other]
+
+
+def _lexicon(links: Iterable[Links]) -> Lexicon:
+    """The translations of each word by count, the most frequent words first."""
     entries: dict[str, dict[str, float]] = {}
-    for (form, other), count in links.most_common():
+    for (form, other), count in Counter(itertools.chain.from_iterable(links)).most_common():
         entries.setdefault(form, {})[other] = count
-    return pairs, Lexicon(dict(sorted(entries.items(), key=lambda entry: (-sum(entry[1].values()), entry[0]))))
+    return Lexicon(dict(sorted(entries.items(), key=lambda entry: (-sum(entry[1].values()), entry[0]))))
 
 
 def _text(tokens: list[Token], ending: str) -> str:
@@ -324,15 +336,36 @@ def _text(tokens: list[Token], ending: str) -> str:
     return text[0].upper() + text[1:]
 
 
-def write_sample(out: PathLike, seed: int = 1, n_train: int = 8000, n_held_out: int = 500) -> dict[str, int]:
-    """Write train, dev and test text of both languages and the gold lexicon; return the number of pairs of each."""
+def write_sample(
+    out: PathLike, seed: int = 1, n_train: int = 8000, n_held_out: int = 500, n_unpaired: int = 0
+) -> dict[str, int]:
+    """Write train, dev and test text of both languages and the gold lexicon; return the number of lines of each.
+
+    Args:
+        n_unpaired: lines of each language that are the translation of nothing, for ``mono.LANG``. A dictionary goes
+            with them, ``dictionary.qaa-qab.txt``: the content words of the training and the unpaired text, a
+            translation a line, without weights. Sentences of dev and test have no part in either, in no spelling.
+    """
     sizes = {"train": n_train, "dev": n_held_out, "test": n_held_out}
-    pairs, lexicon = sentences(sum(sizes.values()), seed)
-    start = 0
-    for split, size in sizes.items():
+    stream = _drawn(seed)
+    texts = {name: list(itertools.islice(stream, size)) for name, size in sizes.items()}
+    for split, drawn in texts.items():
         for side, language in enumerate(LANGUAGES):
-            with write_text(Path(out) / f"{split}.{language}") as stream:
-                stream.writelines(f"{pair[side]}\n" for pair in pairs[start : start + size])
-        start += size
-    write_lexicon(lexicon, Path(out) / "lexicon.qaa-qab.tsv")
+            _write(Path(out) / f"{split}.{language}", (pair[side] for pair, _ in drawn))
+    write_lexicon(_lexicon(links for drawn in texts.values() for _, links in drawn), Path(out) / "lexicon.qaa-qab.tsv")
+    if n_unpaired:
+        held_out = {sentence_key(text) for split in ("dev", "test") for pair, _ in texts[split] for text in pair}
+        new = (drawn for drawn in stream if held_out.isdisjoint(map(sentence_key, drawn[0])))
+        unpaired = [list(itertools.islice(new, n_unpaired)) for _ in LANGUAGES]
+        for side, language in enumerate(LANGUAGES):
+            _write(Path(out) / f"mono.{language}", (pair[side] for pair, _ in unpaired[side]))
+        known = _lexicon(links for drawn in (texts["train"], *unpaired) for _, links in drawn)
+        lines = (f"{word}\t{other}" for word, candidates in known.entries.items() for other in candidates)
+        _write(Path(out) / "dictionary.qaa-qab.txt", lines)
+        sizes["mono"] = n_unpaired
     return sizes
+
+
+def _write(path: Path, lines: Iterable[str]) -> None:
+    with write_text(path) as stream:
+        stream.writelines(f"{line}\n" for line in lines)

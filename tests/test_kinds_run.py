@@ -78,6 +78,13 @@ def test_inference_ends_in_accuracies(tmp_path):
     command = ["classify", str(out), "--input", str(tmp_path / "new.tsv"), "--out", str(tmp_path / "labels")]
     assert main([*command, "--arm", "baseline", "--language", "de"]) == 0
     assert (tmp_path / "labels").read_text() == (out / "seed-1/baseline/test.de.hyp").read_text()
+    # And from a folder for everybody, whose rows are of the language that it was written for.
+    exported = ["export-hf", str(out), str(tmp_path / "exported"), "--arm", "baseline", "--source-lang", "de"]
+    assert main(exported) == 0
+    assert main(["classify", str(tmp_path / "exported"), *command[2:]]) == 0
+    assert (tmp_path / "labels").read_text() == (out / "seed-1/baseline/test.de.hyp").read_text()
+    shown = [f"{100 * scores['accuracy'][language]['value']:.2f}" for language in ("en", "de")]
+    assert f"| CSR | 1 | {' | '.join(shown)} |" in (tmp_path / "exported/README.md").read_text()
 
 
 def test_summaries_end_in_rouge(tmp_path):

@@ -135,6 +135,7 @@ def test_an_exported_model_gives_the_outputs_of_the_run(finished, tmp_path, caps
     assert f"| CSR | 1 | {bleu['value']:.2f} |" in card
     assert f"BLEU: `{bleu['signature']}`" in card
     assert "400 train" in card
+    assert str(finished.parent) not in card  # whose machine it was
     for digest in read_json(finished / "environment.json")["inputs"].values():
         assert digest in card
     assert main(["translate", str(out), "--arm", "csr"]) == 2

@@ -24,6 +24,7 @@ from csr.backbone.presets import CHECKPOINT, DICTIONARY, FAMILIES, SENTENCEPIECE
 from csr.backbone.saved_settings import model_settings, task_settings
 from csr.backbone.tokenizer import MODEL_FILE, aligned_pieces, fast_tokenizer, own_tokenizer
 from csr.data.examples import LanguageIds, language_symbol
+from csr.data.nli import LABELS
 from csr.data.subwords import read_dictionary, write_dictionary
 from csr.errors import ConfigError, DataError
 from csr.files import PathLike, new_folder, read_object, write_json, write_whole
@@ -34,6 +35,14 @@ if TYPE_CHECKING:
 _SHARED = "model.shared.weight"
 _TIED = {_SHARED, "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight", "lm_head.weight"}
 _BIAS = "final_logits_bias"
+# The head of csr_nli, and what a configuration says of a model that has it.
+_HEAD = "classification_heads.nli."
+_LABELLING: dict[str, Any] = {
+    "architectures": ["MBartForSequenceClassification"],
+    "tokenizer_class": "PreTrainedTokenizerFast",
+    "id2label": dict(enumerate(LABELS)),
+    "label2id": {label: i for i, label in enumerate(LABELS)},
+}
 # fairseq writes the version of a stack of layers into its checkpoints; below 2 it drops the last normalisation.
 _VERSIONS = {"encoder.version": 3.0, "decoder.version": 3.0}
 
@@ -87,7 +96,7 @@ def export_checkpoint(
     """Write a fairseq mBART checkpoint as a Hugging Face folder: weights, configuration, tokenizer.
 
     A model that was trained here from nothing is an mBART with languages of its own, which the tokenizer of no class in
-    ``transformers`` has: its folder translates from one language into one.
+    ``transformers`` has: its folder translates from one language into one. One of csr_nli labels pairs of one language.
 
     Args:
         dictionary, sentencepiece_model: the model's; those beside the checkpoint if None.
@@ -121,6 +130,7 @@ def _export(
     if "config" in state:
         raise DataError(f"{checkpoint}: expected a fairseq checkpoint, found a folder")
     weights = {k: v for k, v in state["model"].items() if k not in EMBEDDINGS and k not in _VERSIONS}
+    head = {name: weights.pop(name) for name in list(weights) if name.startswith(_HEAD)}
     rows = len(state["model"].get(EMBEDDINGS[0], ()))
     task = task_settings(state)
     own = _own_preset(task, rows, len(pieces))
@@ -133,6 +143,13 @@ def _export(
         code and language_symbol(code, preset.languages)[1:-1]
         for code in (languages[0] or task.get("source_lang"), languages[1] or task.get("target_lang"))
     )
+    config = _config(sizes, family, preset, str(embedding.dtype).removeprefix("torch."))
+    theirs = {_SHARED: embedding, **{f"model.{key}": weight for key, weight in weights.items()}}
+    if head:
+        own_tokenizer(sentencepiece_model, preset, str(source)).save_pretrained(out)
+        write_json(out / "config.json", config | _LABELLING)
+        write_safetensors(out, theirs | {name.replace(_HEAD, "classification_head."): head[name] for name in head})
+        return preset, sizes
     if own and not (source and target):
         known, side = ", ".join(own.languages), "target" if source else "source"
         raise ConfigError(f"--{side}-lang: expected one of {known}, found none, nor in {checkpoint}")
@@ -141,11 +158,10 @@ def _export(
     else:
         tokenizer = fast_tokenizer(sentencepiece_model, preset, source, target)
     tokenizer.save_pretrained(out)
-    write_json(out / "config.json", _config(sizes, family, preset, str(embedding.dtype).removeprefix("torch.")))
+    write_json(out / "config.json", config)
     language = None if target is None else tokenizer.convert_tokens_to_ids(f"[{target}]" if own else target)
     write_json(out / "generation_config.json", _generation(preset, language))
-    theirs = {f"model.{key}": weight for key, weight in weights.items()}
-    write_safetensors(out, {_BIAS: embedding.new_zeros(1, len(embedding)), _SHARED: embedding, **theirs})
+    write_safetensors(out, {_BIAS: embedding.new_zeros(1, len(embedding)), **theirs})
     return preset, sizes
 
 

@@ -42,12 +42,13 @@ def _register_import(parser: argparse.ArgumentParser) -> None:
 def _register_export(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Convert a model of csr run, or a fairseq checkpoint: of mBART-cc25 or mBART-50, published or trimmed, trained "
-        "or not, of a small mBART that was trained here, or of csr_masked_lm. OUT gets model.safetensors, config.json, "
-        "generation_config.json of mBART, and the tokenizer: AutoModelForSeq2SeqLM or AutoModelForMaskedLM and "
-        "AutoTokenizer load it, and so does csr translate. Of a run it gets a model card, README.md, too."
+        "or not, of a small mBART that was trained here, or of an encoder. OUT gets model.safetensors, config.json, "
+        "generation_config.json of mBART, and the tokenizer: AutoModelForSeq2SeqLM, AutoModelForMaskedLM or the one "
+        "of its labels and AutoTokenizer load it, and so do csr translate and csr classify. Of a run it gets a model "
+        "card, README.md, too."
     )
     add = parser.add_argument
-    add("checkpoint", metavar="RUN", help="folder of csr run, of translation or summarisation; or a fairseq checkpoint")
+    add("checkpoint", metavar="RUN", help="folder of csr run, or a fairseq checkpoint")
     add("out", metavar="OUT", help="folder to write; must not hold files")
     add("--dict", metavar="FILE", help="the model's dictionary (default: dict.txt beside the checkpoint)")
     add(
@@ -104,9 +105,10 @@ def export_hf(arguments: argparse.Namespace) -> None:
         from csr.experiments.card import model_card
         from csr.experiments.trained import trained
 
-        model = trained(checkpoint, ["translation", "summarization"], arguments.arm, arguments.seed)
-        checkpoint, card = model.checkpoint, model_card(model, arguments.license)
-        dictionary = dictionary or model.data / f"dict.{model.config.data.source_lang}.txt"
+        model = trained(checkpoint, ["translation", "summarization", "nli"], arguments.arm, arguments.seed)
+        checkpoint, card, data = model.checkpoint, model_card(model, arguments.license), model.config.data
+        language = data.lang if model.config.experiment == "nli" else data.source_lang
+        dictionary = dictionary or model.data / f"dict.{language}.txt"
         pieces = pieces or model.pieces
     elif given := [name for name in ("arm", "seed", "license") if getattr(arguments, name) is not None]:
         raise ConfigError(f"--{given[0]}: expected with a folder of csr run, found {checkpoint}")

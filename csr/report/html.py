@@ -265,21 +265,21 @@ def _settings(run: Run) -> str:
     if environment.get("inputs"):
         hashes = "\n".join(f"{digest}  {PurePath(name).name}" for name, digest in environment["inputs"].items())
         parts.append(_details("Input files (SHA-256)", f"<pre>{escape(hashes)}</pre>"))
-    shown = yaml.safe_dump(_without_folders(run["config"]), sort_keys=False, allow_unicode=True)
+    shown = yaml.safe_dump(without_folders(run["config"]), sort_keys=False, allow_unicode=True)
     parts.append(_details("Settings", f"<pre>{escape(shown)}</pre>"))
     return "\n".join(parts)
 
 
 def _command(command: str | Sequence[str]) -> str:
-    return command if isinstance(command, str) else shlex.join(map(_without_folders, command))
+    return command if isinstance(command, str) else shlex.join(map(without_folders, command))
 
 
-def _without_folders(value: Any) -> Any:
+def without_folders(value: Any) -> Any:
     """Shorten absolute paths to file names: where a file lay on one machine tells nobody else anything."""
     if isinstance(value, dict):
-        return {key: _without_folders(item) for key, item in value.items()}
+        return {key: without_folders(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_without_folders(item) for item in value]
+        return [without_folders(item) for item in value]
     return PurePath(value).name if isinstance(value, str) and value.startswith("/") else value
 
 

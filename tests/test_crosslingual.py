@@ -166,7 +166,9 @@ def test_the_command_of_an_arm_is_shown(finished: Path, capsys: pytest.CaptureFi
 
 
 @pytest.mark.slow
-def test_a_kept_model_labels_new_text_there_and_exported(finished: Path, tmp_path: Path) -> None:
+def test_a_kept_model_labels_new_text_there_and_exported(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     model = finished / "seed-1/tiny/switched_originals/lr-0.003-epochs-12"
     texts = [line.partition("\t")[0] for line in (finished.parent / "test.tsv").read_text().splitlines()]
     (tmp_path / "new").write_text("".join(f"{text}\n" for text in texts))
@@ -175,6 +177,9 @@ def test_a_kept_model_labels_new_text_there_and_exported(finished: Path, tmp_pat
         command = ["classify", str(folder), "--input", str(tmp_path / "new"), "--out", str(tmp_path / "labels")]
         assert main(command) == 0
         assert (tmp_path / "labels").read_text() == (model / "predictions/xx.txt").read_text()
+    assert main(["classify", str(finished)]) == 2
+    inside = "seed-1/tiny/switched_originals/lr-0.003-epochs-12"
+    assert f"expected the folder of one of its models, such as {inside}" in capsys.readouterr().err
 
 
 def test_arms_differ_in_lexicon_and_originals_alone(tmp_path: Path) -> None:

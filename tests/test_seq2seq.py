@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import yaml
+from tiny_training import save
 
 from csr.backbone.checkpoints import read_checkpoint
 from csr.backbone.seq2seq import spread
@@ -20,24 +22,28 @@ from csr.experiments.translation import job, steps
 LINES = ["the cat sat on the mat", "a dog ran to the river", "who saw the cat on the river"]
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def make(folder: Path, epsilon: float) -> Path:
     """A folder with ``hf``, an E5 of four layers as it is published, and ``out``, what is made of it."""
     from transformers import BertConfig, BertModel
 
-    folder = tmp_path_factory.mktemp("seq2seq")
     (folder / "hf").mkdir()
     subwords.train([LINES * 20], 50, folder / "hf/sentencepiece.bpe.model")
     rows = len(subwords.load(folder / "hf/sentencepiece.bpe.model")) + 2
     sizes = {"hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 24}
     torch.manual_seed(1)
-    model = BertModel(BertConfig(vocab_size=rows, **sizes, max_position_embeddings=40))
+    model = BertModel(BertConfig(vocab_size=rows, **sizes, max_position_embeddings=40, layer_norm_eps=epsilon))
     for weight in model.parameters():
         torch.nn.init.normal_(weight, std=0.1)  # so small that the epsilon of normalisation shows
     model.save_pretrained(folder / "hf")
     command = ["import-hf", str(folder / "hf"), str(folder / "out"), "--decoder-layers", "2", "--langs", "de,en"]
     assert main(command) == 0
     return folder
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Such a folder with BERT's epsilon."""
+    return make(tmp_path_factory.mktemp("seq2seq"), 1e-12)
 
 
 def setup(made: Path, data: Path, *options: str):
@@ -58,6 +64,10 @@ def setup(made: Path, data: Path, *options: str):
 
 @pytest.fixture(scope="module")
 def data(made: Path) -> Path:
+    return make_data(made)
+
+
+def make_data(made: Path) -> Path:
     """German, which is English backwards, and English, in the encoder's pieces."""
     from csr.data.rows import Vocabulary
 
@@ -129,6 +139,44 @@ def test_it_is_trained(made: Path, data: Path, task: list[str]) -> None:
         (loss / size).backward()
         optimizer.step()
     assert losses[-1] < losses[0] / 2
+
+
+@torch.inference_mode()
+def test_it_goes_out_as_a_bart(made: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Equal logits; an encoder that normalises otherwise than BART is refused."""
+    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+    options = ["--task", "csr_translation", "--source-lang", "de", "--target-lang", "en"]
+
+    def export(folder: Path, text: Path) -> tuple[int, torch.nn.Module, Any]:
+        config, task = setup(folder, text, *options)
+        model = task.build_model(config.model).eval()
+        model.load_state_dict(read_checkpoint(folder / "out/model.pt")["model"])
+        save(config, model, folder / "trained.pt")
+        files = [
+            "--dict",
+            str(folder / "out/dict.txt"),
+            "--sentencepiece-model",
+            str(folder / "out/sentence.bpe.model"),
+        ]
+        return main(["export-hf", str(folder / "trained.pt"), str(tmp_path / "bart"), *files]), model, task
+
+    assert export(made, data)[0] == 2
+    assert "expected normalisation with 1e-05, as BART has it, found 1e-12" in capsys.readouterr().err
+    usual = make(tmp_path, 1e-5)
+    status, ours, task = export(usual, make_data(usual))
+    assert status == 0
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "bart")
+    theirs = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "bart").eval()
+    assert type(theirs).__name__ == "BartForConditionalGeneration"
+    assert theirs.generation_config.forced_bos_token_id == task.language_id("en")
+    for line in LINES:
+        ids = torch.tensor([tokenizer(line).input_ids])
+        (row,) = Pieces(usual / "out/sentence.bpe.model", usual / "out/dict.txt")([line])
+        assert ids[0].tolist() == [task.language_id("de"), *row, 2]
+        before = ids.roll(1)
+        expected, _ = ours(ids, torch.tensor([ids.shape[1]]), before)
+        torch.testing.assert_close(theirs(ids, decoder_input_ids=before).logits, expected, rtol=0, atol=1e-4)
 
 
 def test_layers_are_chosen_evenly() -> None:

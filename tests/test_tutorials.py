@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -30,6 +31,8 @@ SHORT = {
     "restore": STAGE,
     "finetune": STAGE,
 }
+# Of the quickstart, whose settings are its own, only that it reads the files.
+QUICK = ["--until", "prepare", "--set", "data.dev_size=20", "--set", "data.test_size=20"]
 
 
 def flat(settings: dict, prefix: str = "") -> list[str]:
@@ -63,6 +66,7 @@ def tutorial(page: str, folder: Path, short: Sequence[str], until: str = "") -> 
     program(folder, "pip", "#!/bin/sh\n")
     program(folder, "csr", f"#!{sys.executable}\nimport sys\nfrom csr.cli import main\n"
             f"short = {list(short)!r} if sys.argv[1] in ('run', 'curve') else []\n"
+            f"short = {QUICK!r} if 'quickstart' in ' '.join(sys.argv[1:3]) else short\n"
             "sys.exit(main([*sys.argv[1:], *short]))\n")  # fmt: skip
     text = (DOCS / page).read_text(encoding="utf-8").replace("/shared/", f"{folder}/shared/")
     printed = ""
@@ -96,9 +100,14 @@ def write_pairs(folder: Path, n: int = 200) -> None:
 
 def test_own_two_files(tmp_path: Path) -> None:
     write_pairs(tmp_path)
+    for name in ("scripts/quickstart.sh", "configs/quickstart.yaml"):
+        (tmp_path / name).parent.mkdir()
+        shutil.copy(DOCS.parent / name, tmp_path / name)
+    (tmp_path / "scripts/setup.sh").write_text(f"root={tmp_path}\n")
     printed = tutorial("own-files.md", tmp_path, flat(SHORT), until="What you find")
     assert "restore seed 1: " in printed  # what would be done
     assert "| CSR |" in printed
+    assert (tmp_path / "runs/quickstart-de-en/data/prepare.json").is_file()
     for name in re.findall(r"^\| `([^`]+)`", (DOCS / "own-files.md").read_text(), re.MULTILINE):
         assert (tmp_path / "runs/mine" / name).is_file(), name
 
@@ -137,7 +146,9 @@ echo $id
     program(tmp_path, "scancel", "#!/bin/sh\n")
     short = [*flat(SHORT), "--until", "backbone"]
     printed = tutorial("cluster.md", tmp_path, short, until="Several cards on one machine")
-    asked = {re.search(r"rule_(.*)", text)[1]: text for text in (p.read_text() for p in jobs.glob("*.args"))}
+    asked = {
+        re.search(r"^rule_(.*)$", text, re.MULTILINE)[1]: text for text in (p.read_text() for p in jobs.glob("*.args"))
+    }
     assert {"prepare", "backbone seed 1"} <= set(asked)
     assert "--gpus=1" in asked["backbone seed 1"]
     assert "--gpus" not in asked["prepare"]

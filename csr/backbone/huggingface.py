@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from csr.backbone.bart import BART, EPSILON
 from csr.backbone.checkpoints import (
     EMBEDDINGS,
     Architecture,
@@ -95,8 +96,9 @@ def export_checkpoint(
 ) -> tuple[Preset, Architecture]:
     """Write a fairseq mBART checkpoint as a Hugging Face folder: weights, configuration, tokenizer.
 
-    A model that was trained here from nothing is an mBART with languages of its own, which the tokenizer of no class in
-    ``transformers`` has: its folder translates from one language into one. One of csr_nli labels pairs of one language.
+    A model that was trained here from nothing, or made of an encoder, is an mBART or BART with languages of its own,
+    which the tokenizer of no class in ``transformers`` has: its folder translates from one language into one. One of
+    csr_nli labels pairs of one language.
 
     Args:
         dictionary, sentencepiece_model: the model's; those beside the checkpoint if None.
@@ -135,7 +137,7 @@ def _export(
     task = task_settings(state)
     own = _own_preset(task, rows, len(pieces))
     preset = own or _preset(rows, pieces, checkpoint, dictionary)
-    family = MBART if own else family_of(preset)
+    family = _own_family(state, checkpoint) if own else family_of(preset)
     sizes = _checked(state, family, weights, checkpoint)
     embedding = state["model"][EMBEDDINGS[0]]
     _check_languages(task, preset, checkpoint)
@@ -265,6 +267,20 @@ def _own_preset(task: Mapping[str, Any], rows: int, n_pieces: int) -> Preset | N
     ids = LanguageIds(task.get("language_ids") or LanguageIds.APPEND.value)
     own = Preset("own", "a model of " + languages.replace(",", ", "), tuple(languages.split(",")), ids, "", n_pieces)
     return own if own.rows(n_pieces) == rows else None
+
+
+def _own_family(state: Mapping[str, Any], path: Path) -> Family:
+    """The family of a model of ours: BART, where it was made of an encoder, or else mBART.
+
+    Raises:
+        DataError: it was made of an encoder that normalises as no BART does.
+    """
+    settings = model_settings(state)
+    if settings.get("arch") != BART.arch:
+        return MBART
+    if (epsilon := settings.get("layer_norm_eps", EPSILON)) != EPSILON:
+        raise DataError(f"{path}: expected normalisation with {EPSILON:g}, as BART has it, found {epsilon:g}")
+    return BART
 
 
 def _check_dictionary(path: PathLike, pieces: list[str], model: PathLike) -> None:

@@ -12,6 +12,7 @@ from csr.backbone.labelling import ExportedLabeller, Label
 from csr.data.nli import NliExample
 from csr.data.text_labels import LabelledText
 from csr.errors import ConfigError, DataError
+from csr.experiments.kinds import read_config
 from csr.experiments.trained import trained
 from csr.files import PathLike
 
@@ -80,6 +81,11 @@ def _columns(line: str) -> list[str]:
 def _of_run(folder: Path, arm: str | None, seed: int | None, language: str | None, device: str | None) -> _Model:
     from fairseq_plugins import models, outputs
 
+    kind = read_config(folder / "config.yaml").experiment
+    if kind in ("zero_shot", "pretraining"):
+        models_of = sorted(path.parent.relative_to(folder) for path in folder.glob("seed-*/*/*/**/model.pt"))
+        held = f"such as {models_of[0]}" if models_of else "which keep_models: true leaves there"
+        raise ConfigError(f"{folder}: expected the folder of one of its models, {held}; found a run of {kind}")
     found = trained(folder, ["nli"], arm, seed)
     model = models.read_model(found.checkpoint, found.data, found.pieces, device=device)
     language = language or found.config.data.lang

@@ -473,12 +473,12 @@ def test_switched_sentences_show_what_stage_one_reads(run_folder: Path) -> None:
 
 def test_pieces_of_a_replacement_are_told_from_the_others(tmp_path: Path) -> None:
     """Also where a word is cut into several, and where a full stop stands at it."""
-    subwords.train([["der hund sieht den baum .", "a dog sees the tree."] * 9], 40, tmp_path / "spm.model")
+    subwords.train([["größer ist der hund , der baum .", "a dog sees the tree."] * 9], 40, tmp_path / "spm.model")
     model = subwords.load(tmp_path / "spm.model")
-    line = [("der", None), (" ", None), ("hund", "dog"), (" ", None), ("sieht", None), (" ", None), ("baum", "tree"),
+    line = [("größer", None), (" ", None), ("hund", "dog"), (" ", None), ("ist", None), (" ", None), ("baum", "tree"),
             (".", None)]  # fmt: skip
     found = lexicons._pieces(model, line)
-    assert "".join(piece for piece, _ in found).replace("▁", " ").strip() == "der dog sieht tree."
+    assert "".join(piece for piece, _ in found).replace("▁", " ").strip() == "größer dog ist tree."
     assert "".join(piece for piece, new in found if new).replace("▁", " ").split() == ["dog", "tree"]
 
 

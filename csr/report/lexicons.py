@@ -94,10 +94,11 @@ def _switched(
 
 def _pieces(model: Any, line: list[tuple[str, str | None]]) -> list[tuple[str, bool]]:
     """The pieces that a switched sentence is cut into, and of each whether it is of a replacement."""
-    text, spans = "", []
+    text, spans = b"", []  # SentencePiece counts bytes
     for piece, new in line:
-        text += piece if new is None else new
+        start = len(text)
+        text += (piece if new is None else new).encode()
         if new is not None:
-            spans.append((len(text) - len(new), len(text)))
-    found = model.encode(text, return_type="proto").pieces
+            spans.append((start, len(text)))
+    found = model.encode(text.decode(), return_type="proto").pieces
     return [(one.piece, any(start < one.end and one.begin < end for start, end in spans)) for one in found]

@@ -100,9 +100,9 @@ def write_pairs(folder: Path, n: int = 200) -> None:
 
 def test_own_two_files(tmp_path: Path) -> None:
     write_pairs(tmp_path)
-    for name in ("scripts/quickstart.sh", "configs/quickstart.yaml"):
-        (tmp_path / name).parent.mkdir()
-        shutil.copy(DOCS.parent / name, tmp_path / name)
+    for file in [*DOCS.parent.glob("scripts/quickstart.sh"), *DOCS.parent.glob("configs/quickstart*.yaml")]:
+        (tmp_path / file.parent.name).mkdir(exist_ok=True)
+        shutil.copy(file, tmp_path / file.parent.name)
     (tmp_path / "scripts/setup.sh").write_text(f"root={tmp_path}\n")
     printed = tutorial("own-files.md", tmp_path, flat(SHORT), until="What you find")
     assert "restore seed 1: " in printed  # what would be done

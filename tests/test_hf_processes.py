@@ -31,6 +31,9 @@ def batches(folder: Path, out: str, updates: int, workers: int, resume: str | No
             seen.append([[i for i in row if i != tokenizer.pad_token_id] for row in rows])
             return super().training_step(model, inputs, *rest)
 
+        def _load_optimizer_and_scheduler(self, checkpoint: Any) -> None:
+            """Leave them new: transformers 4 cannot read those of several processes without cards (cpu:0)."""
+
     torch.set_num_threads(1)
     tokenizer = AutoTokenizer.from_pretrained(folder / "model")
     languages = {"source_lang": "de", "target_lang": "en"}

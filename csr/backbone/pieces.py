@@ -120,11 +120,14 @@ class Unigram(PieceModel):
         self.unknown = self.processor.unk_id()
         self.message = self.processor.serialized_model_proto()
         pieces, kind = [], _UNIGRAM
-        for number, value in fields(self.message):
-            if number == _PIECES:
-                pieces.append(dict(fields(_message(value))))
-            elif number == _TRAINER:
-                kind = dict(fields(_message(value))).get(_MODEL_TYPE, _UNIGRAM)  # type: ignore[assignment]
+        try:
+            for number, value in fields(self.message):
+                if number == _PIECES:
+                    pieces.append(dict(fields(_message(value))))
+                elif number == _TRAINER:
+                    kind = dict(fields(_message(value))).get(_MODEL_TYPE, _UNIGRAM)  # type: ignore[assignment]
+        except ValueError as error:  # in a part that SentencePiece itself does not look at
+            raise DataError(f"{path}: expected a SentencePiece model, found a damaged one ({error})") from None
         if kind != _UNIGRAM:
             raise DataError(f"{path}: expected a unigram model, found one of another kind")
         self.texts = [_message(piece[_TEXT]).decode() for piece in pieces]

@@ -157,6 +157,7 @@ def published(kind: Kind, folder: Path, **how: Any) -> Any:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 @torch.inference_mode()
 def test_hidden_states_and_logits_are_those_of_the_library(kind: Kind, tmp_path: Path) -> None:

@@ -189,6 +189,7 @@ def test_the_estimate_of_an_encoder_is_what_is_allocated(tmp_path, setup):
     assert estimated.peak == pytest.approx(found, rel=0.07)
 
 
+@pytest.mark.slow
 def test_operations_are_those_that_pytorch_counts(tmp_path):
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -239,6 +240,7 @@ def test_half_precision_trains(tmp_path, precision, efficient):
     assert losses[-1] < losses[0] - 0.1
 
 
+@pytest.mark.slow
 def test_command(tmp_path, capsys):
     make_archive(tmp_path / "backbone", pieces=400)
     lines = "".join(f"{line}\n" for line in references(4))

@@ -56,6 +56,7 @@ def alignments(
         yield alignment, prob, moves
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(n_made=st.integers(1, 4), n_given=st.integers(1, 3), seed=st.integers(0, 1000))
 def test_posteriors_are_sums_over_all_alignments(n_made: int, n_given: int, seed: int) -> None:
@@ -146,6 +147,7 @@ def plain(pairs: Pairs, iterations: int, alpha: float | None, agreement: bool) -
     return totals, likelihoods
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=15)
 @given(pairs=corpora, alpha=st.sampled_from([None, 0.01]), agreement=st.booleans())
 def test_the_training_is_the_plain_one(folder: Path, pairs: Pairs, alpha: float | None, agreement: bool) -> None:
@@ -172,6 +174,7 @@ def test_the_likelihood_never_falls_in_em(folder: Path, pairs: Pairs) -> None:
     assert likelihoods[5] > likelihoods[0] - tolerance
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=10)
 @given(pairs=corpora)
 def test_the_number_of_threads_does_not_change_a_bit(folder: Path, pairs: Pairs) -> None:

@@ -89,6 +89,7 @@ def plain(batch) -> list:
     return [batch["id"].tolist(), batch["net_input"]["src_tokens"].tolist(), batch["target"].tolist()]
 
 
+@pytest.mark.slow
 def test_same_batches_for_any_number_of_workers(data):
     expected = batches(task_of(data))
     assert len(expected) > 20
@@ -109,6 +110,7 @@ def test_each_epoch_draws_anew_and_a_seed_repeats_itself(data):
     assert batches(task_of(data, seed=4)) != both
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"schedule": "linear", "rate_end": 1.0, "schedule_updates": 50}])
 def test_resuming_in_the_middle_of_an_epoch_gives_the_same_batches(data, options):
     expected = batches(task_of(data, **options), epochs=3)
@@ -130,6 +132,7 @@ def test_resuming_in_the_middle_of_an_epoch_gives_the_same_batches(data, options
     assert seen == expected
 
 
+@pytest.mark.slow
 def test_shards_share_the_batches_of_one_process(data):
     for epoch in (1, 2):
         alone = batches(task_of(data), epochs=1, epoch=epoch)
@@ -392,6 +395,7 @@ def test_wrong_choices_are_named(data):
             task_of(data, **setting)
 
 
+@pytest.mark.slow
 def test_csr_inspect_prints_rows_as_text(data, capsys):
     from csr.cli import main
 

@@ -13,11 +13,10 @@ from tiny_checkpoint import make_checkpoint, make_data
 from csr.analysis.distance import distances
 from csr.cli import main
 from csr.errors import DataError
+from csr.running.fairseq import plugin_folder
 from fairseq_plugins.models import read_model
 from fairseq_plugins.progress import measure_checkpoints, translate
 from fairseq_plugins.representations import split_vectors
-
-PLUGIN = Path(__file__).parents[1] / "fairseq_plugins"
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +32,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_each_update_is_measured_once_from_the_start_on(run: Path) -> None:
     stage = run / "seed-1/csr"
     assert main(f"dynamics {stage} --sentences 6 --beam 1".split()) == 0
@@ -57,13 +57,14 @@ def test_without_checkpoints_there_is_the_model_or_an_error(run: Path, tmp_path:
         measure_checkpoints(tmp_path, run / "data/bin")
 
 
+@pytest.mark.slow
 def test_translations_are_those_of_fairseq_generate(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from fairseq_cli import generate
 
     model = run / "seed-1/csr/checkpoints/checkpoint_1_10.pt"
-    command = ["fairseq-generate", str(run / "data/bin"), "--user-dir", str(PLUGIN)]
+    command = ["fairseq-generate", str(run / "data/bin"), "--user-dir", str(plugin_folder())]
     command += ["--task", "csr_translation", "--source-lang", "xx", "--target-lang", "yy", "--path", str(model)]
     command += ["--beam", "2", "--post-process", "sentencepiece", "--required-batch-size-multiple", "1", "--cpu"]
     monkeypatch.setattr(sys, "argv", command)

@@ -101,7 +101,7 @@ def test_more_cards_than_there_are_is_said_before_anything_starts(
 ) -> None:
     pretend_cards(tmp_path, 2, monkeypatch)
     for name in "ab":
-        (tmp_path / name).touch()
+        (tmp_path / name).write_text("a\n")
     (tmp_path / "a.yaml").write_text(
         f"data: {{source_lang: de, target_lang: en, src: {tmp_path}/a, tgt: {tmp_path}/b}}\nrestore: {{gpus: 4}}\n"
     )
@@ -141,7 +141,7 @@ def test_a_batch_system_is_named_to_snakemake(tmp_path: Path, capsys: pytest.Cap
     assert Batch("slurm", None, 20).options == ["--executor", "slurm", "--jobs", "20"]
     (tmp_path / "a.yaml").write_text("data: {source_lang: de, target_lang: en, src: a, tgt: b}\n")
     for name in "ab":
-        (tmp_path / name).touch()
+        (tmp_path / name).write_text("a\n")
     settings = [f"--set=data.{side}={tmp_path / name}" for side, name in (("src", "a"), ("tgt", "b"))]
     assert main(["run", str(tmp_path / "a.yaml"), *settings, "--jobs", "3", "--out", str(tmp_path / "run")]) == 2
     assert "--jobs: expected with --executor or --profile" in capsys.readouterr().err

@@ -116,6 +116,7 @@ def trimmed(archive) -> Path:
     return archive.parent / "trimmed"
 
 
+@pytest.mark.slow
 def test_embeddings_dictionary_and_pieces_go_together(archive, trimmed):
     preset = PRESETS[archive.name]
     full, small = (preset.vocabulary(subwords.read_dictionary(folder / "dict.txt")) for folder in (archive, trimmed))

@@ -114,8 +114,9 @@ def forecast(config: Any, steps: Sequence[Step], folder: Path) -> None:
 
     models = [folder / file for step in steps for file in step.outputs if Path(file).name == "model.pt"]
     if isinstance(config, Config) and not all(model.exists() for model in models):
-        with locked(folder):  # if another command works there, better stop now
-            pass
+        if folder.is_dir():
+            with locked(folder):  # if another command works there, better stop now
+                pass
         print("\n".join(described(config)), file=sys.stderr, flush=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import tempfile
 from collections.abc import Sequence
@@ -42,7 +43,7 @@ def usable(model: Model) -> bool:
 
 
 class Beam:
-    """Beam search with a model that is ``usable``.
+    """Beam search with a model that is ``usable``; ``beam_of`` makes one for all texts that a model is given.
 
     Args:
         beam: translations searched and returned.
@@ -80,6 +81,12 @@ class Beam:
             ]
             for one in found
         ]
+
+
+@functools.lru_cache(maxsize=1)  # a text comes in blocks
+def beam_of(model: Model, beam: int, threads: int) -> Beam:
+    """The search of a model; the last one made is kept."""
+    return Beam(model, beam, threads)
 
 
 def _spec(model: Model, symbols: list[str], start: str) -> Any:

@@ -105,7 +105,7 @@ def hypotheses(
     task = model.task
     lengths = {"max_len_a": 2, "max_len_b": 10} if max_length is None else {"max_len_a": 0, "max_len_b": max_length}
     generator = task.build_generator([model.model], GenerationConfig(beam=beam, **lengths))
-    fast = ctranslate.Beam(model, beam, torch.get_num_threads()) if ctranslate.usable(model) else None
+    fast = ctranslate.beam_of(model, beam, torch.get_num_threads()) if ctranslate.usable(model) else None
     outputs: list[list[Hypothesis]] = [[] for _ in lines]
     side = model.text_side(lines, language, sentencepiece_model)
 

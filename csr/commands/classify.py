@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from csr.commands.options import add_new_text
 from csr.files import read_lines, write_text
 
 
@@ -18,13 +19,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     add = parser.add_argument
     add("folder", metavar="RUN", help="folder of csr run, of csr zero-shot finetune, or of csr export-hf")
-    add("--arm", metavar="NAME", help="which model of a run (default: csr, or the last of its arms)")
-    add("--seed", type=int, metavar="N", help="of which training (default: the first)")
+    add_new_text(parser)
     add("--language", metavar="CODE", help="of the pairs, for a run (default: the one it was trained on)")
-    add("--input", default="-", metavar="FILE", help="plain or compressed (default: stdin)")
-    add("--out", default="-", metavar="FILE", help="(default: stdout)")
     add("--scores", action="store_true", help="write <TAB>PROBABILITY behind each label, 0 to 1")
-    add("--device", choices=("cpu", "cuda"), help="(default: cuda if there is one)")
     parser.set_defaults(run=run)
 
 

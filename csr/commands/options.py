@@ -19,6 +19,16 @@ def add_languages(parser: argparse.ArgumentParser) -> None:
         )
 
 
+def add_new_text(parser: argparse.ArgumentParser) -> None:
+    """Add what commands have that put new text through a model: which model of a run, the files, and the device."""
+    add = parser.add_argument
+    add("--arm", metavar="NAME", help="which model of a run (default: csr, or the last of its arms)")
+    add("--seed", type=int, metavar="N", help="of which training (default: the first)")
+    add("--input", default="-", metavar="FILE", help="plain or compressed (default: stdin)")
+    add("--out", default="-", metavar="FILE", help="(default: stdout)")
+    add("--device", choices=("cpu", "cuda"), help="(default: cuda if there is one)")
+
+
 def named(option: str, text: str, form: str = "LANG=FILE") -> tuple[str, str]:
     """The two sides of ``LANG=FILE``.
 

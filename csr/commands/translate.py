@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from csr.commands.options import positive
+from csr.commands.options import add_new_text, positive
 from csr.errors import ConfigError
 from csr.files import read_lines, write_text
 
@@ -20,17 +20,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     add = parser.add_argument
     add("folder", metavar="RUN", help="folder of csr run, or of csr export-hf")
-    add("--arm", metavar="NAME", help="which model of a run (default: csr, or the last of its arms)")
-    add("--seed", type=int, metavar="N", help="of which training (default: the first)")
-    add("--input", default="-", metavar="FILE", help="plain or compressed (default: stdin)")
-    add("--out", default="-", metavar="FILE", help="(default: stdout)")
+    add_new_text(parser)
     add("--beam", type=positive, metavar="N", help="translations searched at a time (default: the run's)")
     add(
         "--nbest", type=positive, metavar="N",
         help="write the N best of each line, N up to the beam, each as LINE<TAB>SCORE<TAB>TRANSLATION; a score is the "
         "mean log probability of a piece, in nats",
     )  # fmt: skip
-    add("--device", choices=("cpu", "cuda"), help="(default: cuda if there is one)")
     parser.set_defaults(run=run)
 
 

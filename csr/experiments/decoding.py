@@ -10,11 +10,9 @@ from csr.experiments.stages import SENTENCEPIECE, stage_folder
 from csr.files import read_lines, write_text
 from csr.running import fairseq
 
-Command = Sequence[str]
-
 
 def decode(
-    command: Command,
+    command: Sequence[str],
     stage: str,
     seed: int,
     run: Path,
@@ -49,7 +47,7 @@ def _by_ctranslate(
     from fairseq_plugins import ctranslate, outputs
     from fairseq_plugins.models import read_model
 
-    if not ctranslate.installed():
+    if not ctranslate.installed() or torch.cuda.is_available():  # fairseq takes the card, and reads the model itself
         return False
     torch.set_num_threads(threads)
     read = read_model(model, run / "data/bin", run / SENTENCEPIECE)

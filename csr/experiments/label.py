@@ -13,7 +13,7 @@ from csr.data.nli import NliExample
 from csr.data.text_labels import LabelledText
 from csr.errors import ConfigError, DataError
 from csr.experiments.kinds import read_config
-from csr.experiments.trained import trained
+from csr.experiments.trained import expect_run, trained
 from csr.files import PathLike
 
 _LINES = 2000  # read at a time: texts of like length are labelled together
@@ -49,13 +49,10 @@ def label(
         DataError: the folder holds no such model, or a line is no pair where pairs are read.
     """
     folder = Path(folder)
-    of_run = (folder / "config.yaml").is_file()
-    for name, value in (("arm", arm), ("seed", seed), ("language", language)):
-        if value is not None and not of_run:
-            raise ConfigError(f"--{name}: expected with a folder of csr run, found {folder}, which holds one model")
-    if of_run:
+    if (folder / "config.yaml").is_file():
         model = _of_run(folder, arm, seed, language, device)
     else:
+        expect_run(folder, arm=arm, seed=seed, language=language)
         model = _exported(folder, device) if is_exported(folder) else _finetuned(folder, device)
     numbered = enumerate(lines, 1)
     while block := list(itertools.islice(numbered, _LINES)):

@@ -46,14 +46,13 @@ def plans(config: Config, length: int) -> Iterator[Plan]:
         DataError: a file of the backbone, the text or the lexicons is missing or damaged.
     """
     stage = largest(config)
-    _, max_tokens, _ = cards(stage.gpus, stage.update_freq, stage.max_tokens)
     chosen = _setup(stage)
     for name, sizes in _vocabularies(config).items():
         for (numbers, efficient), freeze, checkpoint in itertools.product(
             _PRECISIONS[chosen.precision == "fp16"], (False, True), (False, True)
         ):
             setup = Setup(numbers, efficient, freeze, checkpoint)  # type: ignore[arg-type]
-            memory = estimate(sizes, setup, max_tokens, min(length, sizes.positions))
+            memory = _memory(stage, sizes, setup, length)
             yield Plan(name, sizes, setup, memory, chosen=name == "full" and setup == chosen)
 
 
@@ -101,14 +100,19 @@ def peak(config: Config, length: int = 100) -> int | None:
     """The bytes of memory that the largest batch takes as it is set; None where the model's sizes are not known."""
     if config.backbone.family == "encoder":
         return None
-    stage, sizes = largest(config), _full(config)
-    _, max_tokens, _ = cards(stage.gpus, stage.update_freq, stage.max_tokens)
-    return estimate(sizes, _setup(stage), max_tokens, min(length, sizes.positions)).peak
+    stage = largest(config)
+    return _memory(stage, _full(config), _setup(stage), length).peak
 
 
 def largest(config: Config) -> Training:
     """Of the stages after the backbone, the one with the largest batches."""
     return max((config.restore, config.finetune), key=lambda training: training.max_tokens)
+
+
+def _memory(training: Training, sizes: Sizes, setup: Setup, length: int) -> Memory:
+    """What a batch of a stage takes on one card."""
+    _, max_tokens, _ = cards(training.gpus, training.update_freq, training.max_tokens)
+    return estimate(sizes, setup, max_tokens, min(length, sizes.positions))
 
 
 def _setup(training: Training) -> Setup:

@@ -44,6 +44,13 @@ class Trained:
         return self.run / "data/bin"
 
 
+def expect_run(folder: PathLike, **options: object) -> None:
+    """Raise ConfigError for an option that says which model of a run, of a folder that is none."""
+    for name, value in options.items():
+        if value is not None:
+            raise ConfigError(f"--{name}: expected with a folder of csr run, found {folder}, which holds one model")
+
+
 def trained(run: PathLike, kinds: Collection[str], arm: str | None = None, seed: int | None = None) -> Trained:
     """An arm of a run of one of these kinds of experiment.
 

@@ -8,8 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from csr.backbone.generation import Hypothesis, hypotheses, is_exported, load
-from csr.errors import ConfigError
-from csr.experiments.trained import trained
+from csr.experiments.trained import expect_run, trained
 from csr.files import PathLike
 from csr.text.forms import normalized
 
@@ -38,22 +37,16 @@ def translate(
         ConfigError: the run is no translation, or has no such arm or seed; or an exported folder is asked for one.
         DataError: the model is not there yet, or damaged.
     """
-    search = _exported(folder, beam, device) if _named(folder, arm, seed) else _of_run(folder, arm, seed, beam, device)
+    if is_exported(folder):
+        expect_run(folder, arm=arm, seed=seed)
+        search = _exported(folder, beam, device)
+    else:
+        search = _of_run(folder, arm, seed, beam, device)
     lines = iter(lines)
     while block := list(map(normalized, itertools.islice(lines, _LINES))):
         found = iter(search([line for line in block if line]))
         for line in block:
             yield next(found) if line else [Hypothesis(0.0, "")]
-
-
-def _named(folder: PathLike, arm: str | None, seed: int | None) -> bool:
-    """Whether a folder is of Hugging Face, where there are no arms."""
-    if not is_exported(folder):
-        return False
-    for name, value in (("arm", arm), ("seed", seed)):
-        if value is not None:
-            raise ConfigError(f"--{name}: expected with a folder of csr run, found {folder}, which holds one model")
-    return True
 
 
 def _exported(

@@ -298,8 +298,8 @@ def steps(config: Config) -> Iterator[Step]:
         config.scores.comet,
     ):
         # What starts from no model made here waits for the check, which else might fail after hours of training.
-        waits = checked is not None and step.name in first
-        yield dataclasses.replace(step, inputs=[*step.inputs, *checked.outputs]) if checked and waits else step
+        waits = checked.outputs if checked and step.name in first else ()
+        yield dataclasses.replace(step, inputs=[*step.inputs, *waits])
     # The backbone's own distance is worth a line only where it is trained here and used.
     pretrained = [] if config.backbone.ready or "backbone" not in stages.needed(config) else config.seeds
     distances |= {("backbone", seed): stage_folder("backbone", seed) / "distance.json" for seed in pretrained}

@@ -12,7 +12,7 @@ from csr.files import PathLike
 from csr.lexicon import Kind, Languages, Lexicon, Record, deduced_kind, read_lexicon, read_record
 from csr.switching.settings import CANDIDATES, Noise
 from csr.text.languages import base
-from csr.text.stopwords import has_list, stop_words
+from csr.text.stopwords import has_list, listed_or_none, stop_words
 
 logger = logging.getLogger(__name__)
 
@@ -121,20 +121,16 @@ def _stop_words(
     path: PathLike, noise: Noise, languages: Languages, quiet: bool = False
 ) -> tuple[Collection[str], Collection[str]]:
     """The stop words of both sides, in the direction of ``languages``; none, with a warning, if unknown."""
-    if noise.stop_words is not None:
-        first, second = (frozenset() if name == "none" else stop_words(name) for name in noise.stop_words)
-        return first, second
-    found: list[Collection[str]] = []
-    for language in languages:
-        if language is None:
+    names = noise.stop_words
+    if names is None:
+        known = [base(language) for language in languages if language is not None]
+        if len(known) < 2:
             if not quiet:
                 logger.warning(
                     f"{path}: its languages are not known, so that stop words take part; name them with --stop-words "
                     "(such as de,en, or none)"
                 )
             return (), ()
-        known = has_list(base(language))
-        if not (known or quiet):
-            logger.warning(f"{path}: stopwords-iso has no list of {language}, whose stop words take part")
-        found.append(stop_words(base(language)) if known else ())
-    return found[0], found[1]
+        names = tuple(listed_or_none(language, quiet) for language in known)
+    first, second = (frozenset() if name == "none" else stop_words(name) for name in names)
+    return first, second

@@ -19,11 +19,12 @@ def has_list(language: str) -> bool:
     return is_known(language) and entry(_lists(), language) is not None
 
 
-def listed_or_none(language: str) -> str:
+def listed_or_none(language: str, quiet: bool = False) -> str:
     """A language where stopwords-iso has a list of it, else ``none``, with a warning: its stop words take part."""
     if has_list(language):
         return language
-    logger.warning(f"stopwords-iso has no list of {language}, whose stop words take part")
+    if not quiet:
+        logger.warning(f"stopwords-iso has no list of {language}, whose stop words take part")
     return "none"
 
 

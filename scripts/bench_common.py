@@ -20,11 +20,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from csr.files import PathLike, write_json
 
+ROOT = Path(__file__).parents[1]
 T = TypeVar("T")
 
 # Instructions that decide how fast matrix products are.

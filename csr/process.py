@@ -1,10 +1,11 @@
-"""Processes that end with their parent, and folders that one process works in at a time."""
+"""Processes that end with their parent, folders that one process works in at a time, and work on much text."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import fcntl
+import gc
 import os
 import signal
 import time
@@ -49,3 +50,15 @@ def locked(folder: Path, patience: float = 2.0) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def without_cycles() -> Iterator[None]:
+    """Do not look for cycles among objects: much text is millions of them, looked through again and again, and none."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

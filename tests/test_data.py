@@ -5,21 +5,25 @@ import json
 import lzma
 import os
 import sys
+import unicodedata
 from collections import Counter
 from pathlib import Path
+from unittest import mock
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from preprocessed import preprocess
 
 from csr import cli
-from csr.data import bitext, subwords
+from csr.data import bitext, composition, subwords
 from csr.data.prepare import _warn_of_rewriting, prepare
 from csr.data.rows import Vocabulary
 from csr.data.sample import sentences, write_sample
 from csr.errors import ConfigError, DataError
 from csr.switching.symbols import Mark
+from csr.text.forms import normalized
 from csr.text.words import segments, tokenize
 
 SAMPLE = sentences(600, seed=3)[0]
@@ -307,6 +311,77 @@ def test_marks_are_the_words_of_the_text(model, line) -> None:
     assert [word.replace("▁", "") for word in found] == [text for text, is_word in segments(line) if is_word]
 
 
+_ODD = [
+    "taki.",
+    "(kola)",
+    "www.",
+    "www.,",
+    "mu-taki",
+    "l'oma",
+    "½",
+    "a@b.de",
+    '"',
+    "12",
+    "mail@taki.qa,",
+    "他",
+    "ta\u0301",
+]
+
+
+@settings(max_examples=50)
+@given(st.lists(st.lists(st.sampled_from([*_ODD, *SAMPLE[0][0].split(), *SAMPLE[1][0].split()])), min_size=1))
+def test_marks_of_many_lines_are_those_of_each(model, lines) -> None:
+    """Words that were seen before, in another place, and several words at one place of the table included."""
+    text = [normalized(" ".join(words)) for words in lines]
+    cut = model.encode(text)
+    pieces, sizes = np.array([piece for row in cut for piece in row], np.int64), np.array(list(map(len, cut)))
+    names = [model.id_to_piece(i) for i in range(len(model))]
+    expected = [mark for line in text for mark in subwords.piece_marks(subwords.texts_of(model, line)).tolist()]
+    for bits in (20, 1):
+        with mock.patch.object(subwords, "_HASH_BITS", bits):
+            marker = subwords.Marker(model, names, None)
+            for _ in range(2):
+                assert marker(text, pieces, sizes).tolist() == expected
+
+
+def test_letters_and_digits_are_words() -> None:
+    """What ``Marker`` takes for one word without cutting it."""
+    characters = [c for c in map(chr, range(sys.maxunicode + 1)) if c.isalnum()]
+    assert [c for c in characters if segments(c) != [(c, True)]] == []
+
+
+def test_words_are_counted_alike_with_and_without_a_search() -> None:
+    """Whatever parts words to the pattern parts them to str.split, and characters without spaces are all found."""
+    for c in map(chr, range(sys.maxunicode + 1)):
+        line = normalized(f"a{c}b")
+        assert bitext.n_words(line) == sum(1 for _ in bitext._WORD.finditer(line)), hex(ord(c))
+
+
+def test_rules_are_of_all_characters_that_come_apart() -> None:
+    apart = [code for code in range(sys.maxunicode + 1) if not unicodedata.is_normalized("NFD", chr(code))]
+    assert max(apart) < composition._BEYOND
+
+
+def test_a_model_of_much_text_is_trained_on_counted_words(monkeypatch, tmp_path) -> None:
+    """It has the same words to train on, so that it gives held-out text the same likelihood (here: within 1 %)."""
+    lines = [side for pair in sentences(2000, seed=1)[0] for side in pair]
+    held_out = [side for pair in sentences(200, seed=9)[0] for side in pair]
+    found = []
+    for many in (10**6, 10):
+        monkeypatch.setattr(subwords, "_MANY", many)
+        subwords.train_on([*lines, "odd ▅ \t sign"], 600, tmp_path / "spm.model")
+        model = subwords.load(tmp_path / "spm.model")
+        found.append(sum(model.get_score(piece) for row in model.encode(held_out) for piece in row))
+    assert found[1] == pytest.approx(found[0], rel=0.01)
+
+
+@given(st.lists(st.integers(0, 50)), st.integers(0, 20))
+def test_the_first_in_order_are_those_of_all_sorted(numbers, n) -> None:
+    assert list(bitext.in_order(numbers, lambda number: number % 7, n)) == sorted(
+        numbers, key=lambda number: number % 7
+    )
+
+
 def test_words_that_share_a_piece_are_one_word_and_addresses_none() -> None:
     texts = ["He", " talk", "s", ".", " www", ".", "haus", ".", "de", " ", "haus", "ä", "", "n", "s.", " 12"]
     assert subwords.piece_marks(texts).tolist() == [1, 1, 2, 0, 0, 0, 0, 0, 0, 1, 2, 2, 2, 2, 2, 1]
@@ -361,7 +436,6 @@ def test_fairseq_reads_the_marks(model, tmp_path) -> None:
     subwords.write_dictionary(subwords.model_pieces(model), {}, tmp_path / "dict.txt")
     Vocabulary.read(tmp_path / "spm.model", tmp_path / "dict.txt").write(lines, tmp_path / "train", "qaa")
     data = MMapIndexedDataset(str(tmp_path / "train.words"))
-    marker = subwords.Marker(model, "qaa")
-    for i, pieces in enumerate(model.encode(lines, out_type=str)):
-        assert data[i].tolist() == list(marker(lines[i], pieces))
+    for i, line in enumerate(lines):
+        assert data[i].tolist() == subwords.piece_marks(subwords.texts_of(model, line), "qaa").tolist()
     assert sum(mark == Mark.BEGIN for mark in data[2].tolist()) == len(tokenize(lines[2]))

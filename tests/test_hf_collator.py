@@ -246,7 +246,7 @@ def test_words_are_found_in_pieces_as_csr_prepare_finds_them(tokenizers, folder,
         normal = " ".join(line.split())
         pieces = [model.id_to_piece(i) for i in model.encode([normal])[0]]
         assert [vocabulary.pieces[i].replace("▁[UNK]", "<unk>") for i in ids] == pieces
-        assert marks == (subwords.Marker(model, "de")(normal, pieces)), line
+        assert marks == subwords.piece_marks(subwords.texts_of(model, normal), "de").tobytes(), line
         assert "".join(vocabulary.texts(normal)).strip() == normal
 
 

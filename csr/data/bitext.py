@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
+import itertools
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import regex
 
@@ -12,15 +15,17 @@ from csr.text.forms import is_visible, normalized
 from csr.text.words import CHARACTERS, COMPLEX, NO_SPACES
 
 Pair = tuple[str, str]
+T = TypeVar("T")
 
 # A word is what stands between spaces. Scripts written without spaces: a Chinese or Japanese character counts as a
 # word, and so do up to four letters of the Southeast Asian ones.
 _WORD = regex.compile(rf"[{CHARACTERS}]|[{COMPLEX}]{{1,4}}|[^\s{NO_SPACES}]+")
+_UNSPACED = regex.compile(rf"[{NO_SPACES}]")
 
 
 def is_empty(pair: Pair) -> bool:
     """Tell whether a side shows nothing: no character, or only spaces and control characters."""
-    return not all(map(is_visible, pair))
+    return not (is_visible(pair[0]) and is_visible(pair[1]))
 
 
 def n_words(line: str) -> int:
@@ -29,6 +34,8 @@ def n_words(line: str) -> int:
     >>> n_words("Two men talk."), n_words("两个人在说话。")
     (3, 7)
     """
+    if line.isascii() or not _UNSPACED.search(line):
+        return len(line.split())
     return sum(1 for _ in _WORD.finditer(line))
 
 
@@ -45,7 +52,9 @@ def clean(pairs: Iterable[Pair], max_words: int = 250, max_ratio: float = 9.0) -
     for src, tgt in pairs:
         counts["read"] += 1
         pair = normalized(src), normalized(tgt)
-        short, long = sorted(map(n_words, pair))
+        short, long = n_words(pair[0]), n_words(pair[1])
+        if short > long:
+            short, long = long, short
         if is_empty(pair):
             counts["empty"] += 1
         elif long > max_words:
@@ -62,8 +71,23 @@ def clean(pairs: Iterable[Pair], max_words: int = 250, max_ratio: float = 9.0) -
 def without_overlap(pairs: Sequence[Pair], held_out: Iterable[Pair]) -> list[Pair]:
     """Drop the pairs that have either side in common with a held-out pair."""
     held_out = list(held_out)
+    if not held_out:
+        return list(pairs)
     sources, targets = {src for src, _ in held_out}, {tgt for _, tgt in held_out}
     return [(src, tgt) for src, tgt in pairs if src not in sources and tgt not in targets]
+
+
+def line_hash(line: str) -> bytes:
+    """What lines are drawn by, so that neither their order nor a seed matters."""
+    return hashlib.sha256(line.encode()).digest()
+
+
+def in_order(items: Sequence[T], key: Callable[[T], Any], n: int) -> Iterator[T]:
+    """Yield items sorted by a key, of which about the first n are wanted, without sorting all for them."""
+    first = heapq.nsmallest(2 * n + 10, items, key)
+    yield from first
+    if len(first) < len(items):
+        yield from itertools.islice(sorted(items, key=key), len(first), None)
 
 
 def split(pairs: Sequence[Pair], sizes: Sequence[int]) -> list[list[Pair]]:
@@ -73,7 +97,7 @@ def split(pairs: Sequence[Pair], sizes: Sequence[int]) -> list[list[Pair]]:
     matters. No sentence of either side occurs in two of the lists, nor twice in a held-out one; pairs that would
     bring that about are dropped. A set comes out smaller only when the pairs run out.
     """
-    ranked = iter(sorted(pairs, key=lambda pair: (hashlib.sha256(pair[0].encode()).digest(), pair[1])))
+    ranked = in_order(pairs, lambda pair: (line_hash(pair[0]), pair[1]), sum(sizes))
     sources: set[str] = set()
     targets: set[str] = set()
     held_out: list[list[Pair]] = []

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import sys
 import unicodedata
 from collections.abc import Iterator
 
@@ -18,12 +17,13 @@ from csr.text.forms import composed
 # Numbers of fields in SentencePiece's protocol buffer: of the model, and of its normalizer.
 _NORMALIZER = 3
 _NAME, _TABLE = 1, 2
+_BEYOND = 0x30000  # no character from here on comes apart
 
 
 @functools.lru_cache
 def rules() -> str:
     """SentencePiece's ``normalization_rule_tsv``: the ways to write each composed character, and the character."""
-    apart = (chr(code) for code in range(sys.maxunicode) if not unicodedata.is_normalized("NFD", chr(code)))
+    apart = (chr(code) for code in range(_BEYOND) if not unicodedata.is_normalized("NFD", chr(code)))
     found = {way: composed(way) for character in apart for way in _ways(character)}
     found |= {way: composed(way) for am in ("\u0e4d\u0e32", "\u0ecd\u0eb2") for way in _with_tones(am)}
     return "".join(f"{_codes(way)}\t{_codes(form)}\n" for way, form in found.items() if way != form)

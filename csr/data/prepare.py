@@ -16,9 +16,10 @@ from tqdm import tqdm
 import csr
 from csr.data import bitext, subwords
 from csr.data.examples import language_symbol
-from csr.data.rows import EOS, FIRST, UNKNOWN, Vocabulary
+from csr.data.rows import EOS, FIRST, UNKNOWN, Vocabulary, workers_for
 from csr.errors import ConfigError, DataError
 from csr.files import PathLike, check_colons, read_parallel, sha256, write_folder, write_json, write_text
+from csr.process import without_cycles
 from csr.text.forms import normalized
 from csr.text.words import segments
 
@@ -27,6 +28,7 @@ Files = tuple[PathLike, PathLike]  # source side, target side
 SPLITS = ("train", "dev", "test")
 
 
+@without_cycles()
 def prepare(
     train: Files,
     languages: tuple[str, str],
@@ -81,6 +83,7 @@ def prepare(
     )  # fmt: skip
 
 
+@without_cycles()
 def write_prepared(
     sets: Mapping[str, Sequence[bitext.Pair]],
     counts: Mapping[str, Counter[str]],
@@ -125,8 +128,10 @@ def write_prepared(
         for (name, side), file in names.items():
             language = languages[side]
             prefix = part / "bin" / f"{'valid' if name == 'dev' else name}.{'-'.join(languages)}.{language}"
-            lines = tqdm([pair[side] for pair in sets[name]], f"encoding {file}", disable=None)
-            seen[file] = vocabulary.write(lines, prefix, language if word_boundaries else None)
+            lines = [pair[side] for pair in sets[name]]
+            shown = tqdm(lines, f"encoding {file}", disable=None)
+            marked = language if word_boundaries else None
+            seen[file] = vocabulary.write(shown, prefix, marked, workers_for(lines))
         if dictionary:
             shutil.copyfile(dictionary, part / "dict.txt")
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import struct
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,10 +17,12 @@ import numpy as np
 from csr.data.subwords import Marker, load, model_pieces, read_dictionary, write_dictionary
 from csr.errors import DataError
 from csr.files import PathLike, write_whole
+from csr.switching.symbols import Mark
 from csr.text.forms import normalized
 
 EOS, UNKNOWN, FIRST = 2, 3, 4  # in fairseq's dictionary, as in XLM-R's; the pieces of dict.txt follow
 _BATCH = 2000  # lines encoded at a time
+_MANY = 20_000  # lines that several processes encode
 _Encoded = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -68,18 +71,22 @@ class Vocabulary:
             none.
         """
         sentences = [list(map(normalized, line.split("\t"))) for line in lines]
-        cut = self._model.encode(list(itertools.chain.from_iterable(sentences)), num_threads=threads)
+        texts = list(itertools.chain.from_iterable(sentences))
+        cut = self._model.encode(texts, num_threads=threads)
         lengths = np.fromiter(map(len, cut), np.int64, len(cut))
         pieces = np.fromiter(itertools.chain.from_iterable(cut), np.int32, int(lengths.sum()))
         ids = np.insert(self._ids[pieces], np.cumsum(lengths), EOS)
         starts = np.cumsum([0, *map(len, sentences)])[:-1]  # of the lines among the sentences
         sizes = np.add.reduceat(lengths + 1, starts) if len(starts) else lengths
-        marks: list[bytes] = []
+        marks = np.zeros(0, np.uint8)
         if language is not None:
-            marker = self._markers.get(language) or self._markers.setdefault(language, Marker(self._model, language))
-            named = ([self._names[piece] for piece in row] for row in cut)
-            marks = [b"\0".join(marker(text, next(named)) for text in line) for line in sentences]
-        return ids, sizes, np.frombuffer(b"".join(marks), np.uint8)
+            marker = self._markers.get(language)
+            if marker is None:
+                marker = self._markers[language] = Marker(self._model, self._names, language)
+            # The end of a sentence belongs to no word; that of the line has no mark.
+            marks = np.insert(marker(texts, pieces, lengths), np.cumsum(lengths), Mark.OUTSIDE)
+            marks = np.delete(marks, np.cumsum(sizes) - 1)
+        return ids, sizes, marks
 
     def write(
         self, lines: Iterable[str], prefix: PathLike, language: str | None = None, workers: int = 1
@@ -122,7 +129,8 @@ class Vocabulary:
             for batch in batches:
                 yield self.encode(batch, language)
             return
-        with ProcessPoolExecutor(workers, initializer=_start, initargs=(self._file, self.pieces, language)) as pool:
+        start = self._file, self.pieces, language
+        with ProcessPoolExecutor(workers, initializer=_start, initargs=start) as pool:
             waiting: deque[Future[_Encoded]] = deque()
             for batch in batches:
                 waiting.append(pool.submit(_encode, batch))
@@ -143,6 +151,11 @@ def _start(sentencepiece_model: PathLike, pieces: Sequence[str], language: str |
 def _encode(lines: Sequence[str]) -> _Encoded:
     vocabulary, language = _worker
     return vocabulary.encode(lines, language, threads=1)
+
+
+def workers_for(lines: Sequence[str]) -> int:
+    """As many processes as there are cores, for text that is worth it."""
+    return len(os.sched_getaffinity(0)) if len(lines) >= _MANY else 1
 
 
 # fairseq's numbers of the element types.

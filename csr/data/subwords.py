@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 # Lines of each side that a model is trained on, evenly spaced over longer text.
 MAX_LINES = 1_000_000
+# Sentences above which a model is trained on words and their counts: the same likelihood of held-out text, and a time
+# that grows with the number of different words.
+_MANY = 50_000
 # The model in a folder of csr mixture, of either kind.
 UNIGRAM, WORDPIECE = "spm.model", "tokenizer.json"
 # What SentencePiece and fairseq name alike and fairseq's dictionary puts first on its own.
@@ -33,6 +37,8 @@ CONTROL = ("<unk>", "<s>", "</s>")
 _SPECIAL = {*CONTROL, "<pad>", "<mask>"}
 EOS = CONTROL[2]
 _CACHE = 500_000  # words whose marks are remembered
+_HASH_BITS = 20
+_AROUND = ' .,;:!?()"'  # what belongs to no word at its ends, nor to an address
 _UNKNOWN_SIGN = "▅"
 _PARTS = re.compile(r".{1,1000}(?=\s|$)|.{1000}", re.DOTALL)
 
@@ -59,14 +65,27 @@ def train_on(text: Sequence[str], pieces: int, path: PathLike) -> None:
         ConfigError: there are more characters than pieces.
     """
     sentences = [part for line in text for part in line.split("\t")]
+    characters = set().union(*sentences)
     options: dict[str, Any] = {"model_type": "unigram", "byte_fallback": pieces >= 2560}
+    if len(sentences) > _MANY:
+        sentences = _counted(sentences)
+        options["input_format"] = "tsv"
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".tsv") as file:
         file.write(rules())
         file.flush()
         options["normalization_rule_tsv"] = file.name
-        model = train_model(sentences, len(set().union(*sentences)), pieces, **options)
+        model = train_model(sentences, len(characters), pieces, **options)
     with write_whole(path) as part:
         part.write_bytes(named(model))
+
+
+def _counted(sentences: Iterable[str]) -> list[str]:
+    """The words of sentences, as spaces part them, each with a tab and its count, as SentencePiece reads them."""
+    counts: Counter[str] = Counter()
+    for sentence in sentences:
+        counts.update(sentence.replace(_UNKNOWN_SIGN, " ").split(" "))
+    del counts[""]
+    return [f"{part}\t{n}" for word, n in counts.items() for part in _PARTS.findall(word)]
 
 
 def train_model(text: Iterable[str], n_characters: int, pieces: int, **options: Any) -> bytes:
@@ -178,17 +197,13 @@ def piece_marks(texts: Sequence[str], language: str | None = None) -> np.ndarray
     Args:
         texts: of each piece the text that it stands for; where several stand for one character, the first has it.
     """
-    line = "".join(texts)
-    word_of = np.full(len(line) + 1, -1)
-    position = 0
-    for number, (text, is_word) in enumerate(segments(line, language)):
-        if is_word:
-            word_of[position : position + len(text)] = number
-        position += len(text)
+    word_of: list[int] = []  # for each character the number of its word
+    for number, (text, is_word) in enumerate(segments("".join(texts), language)):
+        word_of += [number if is_word else -1] * len(text)
     marks = np.zeros(len(texts), np.uint8)
     position, last, bare = 0, -1, -1
     for i, text in enumerate(texts):
-        touched = [word for word in word_of[position : position + len(text)].tolist() if word >= 0]
+        touched = [word for word in word_of[position : position + len(text)] if word >= 0]
         position += len(text)
         if touched:
             go_on = touched[0] == last and bare < 0
@@ -229,42 +244,125 @@ def _sentencepiece_texts(model: SentencePieceProcessor, sentence: str) -> list[s
 
 
 class Marker:
-    """``piece_marks`` of many lines of a language, as bytes.
+    """``piece_marks`` of many lines of a language.
 
     What stands between two spaces has its marks whatever is around it, unless a segmenter cuts the line into words or
     the model rewrites it; they are remembered.
 
     Args:
         model: what cut the lines into pieces.
+        names: those of its pieces, by id.
     """
 
-    def __init__(self, model: Any, language: str | None) -> None:
-        self._model, self._language = model, language
+    def __init__(self, model: Any, names: Sequence[str], language: str | None) -> None:
+        self._model, self._names, self._language = model, names, language
         self._segmented = language is not None and needs_segmenter(language)
-        self._known: dict[str, bytes] = {}
+        self._spaced = np.array([name.startswith(MARK) for name in names], bool)
+        self._lengths = np.array(list(map(len, names)), np.int64)
+        self._forget()
 
-    def __call__(self, line: str, pieces: Sequence[str]) -> bytes:
-        """A byte for each piece of a line."""
-        if not pieces:
-            return b""
-        joined = "".join(pieces)
-        if joined != MARK + line.replace(" ", MARK).replace("\t", EOS + MARK):
-            texts = texts_of(self._model, line)
-            if len(texts) != len(pieces):
-                raise ValueError(f"expected the pieces of the line, got {len(pieces)} instead of {len(texts)}")
-            return piece_marks(texts, self._language).tobytes()
-        if self._segmented:
-            return self._marks(pieces)
+    def _forget(self) -> None:
+        """Begin without any word."""
+        self._known: dict[bytes, np.ndarray] = {}  # marks, by pieces
+        # The same words one after the other, and a table of their numbers by hash, in which a word may have taken the
+        # place of another.
+        self._table = np.zeros(1 << _HASH_BITS, np.int32)
+        self._starts, self._sizes = np.zeros(1, np.int64), np.zeros(1, np.int64)  # the first is none
+        self._pieces, self._marks = np.zeros(1, np.int64), np.zeros(1, np.uint8)
+
+    def __call__(self, lines: Sequence[str], pieces: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+        """The marks of the pieces of normalized lines, one after the other, uint8 [n_pieces].
+
+        Args:
+            pieces: ids of all lines, int [n_pieces].
+            sizes: how many of them each line has, int [n_lines].
+        """
+        names = [self._names[piece] for piece in pieces.tolist()]
+        if not self._segmented and self._as_written(lines, names, pieces, sizes):
+            return self._by_word(pieces)
+        marks = np.zeros(len(pieces), np.uint8)
+        plain = np.ones(len(pieces), bool)  # pieces of lines that the model did not rewrite
+        end = 0
+        for line, size in zip(lines, sizes.tolist(), strict=True):
+            start, end = end, end + size
+            as_written = "".join(names[start:end]) == MARK + line.replace(" ", MARK)
+            if size and (self._segmented or not as_written):
+                texts = list(map(_text, names[start:end])) if as_written else texts_of(self._model, line)
+                if len(texts) != size:
+                    raise ValueError(f"expected the pieces of the line, got {size} instead of {len(texts)}")
+                marks[start:end] = piece_marks(texts, self._language)
+                plain[start:end] = False
+        marks[plain] = self._by_word(pieces[plain])
+        return marks
+
+    def _as_written(self, lines: Sequence[str], names: Sequence[str], pieces: np.ndarray, sizes: np.ndarray) -> bool:
+        """Tell whether the pieces of all lines are the lines, which have some."""
+        n_characters = np.concatenate([[0], np.cumsum(self._lengths[pieces])])[np.concatenate([[0], np.cumsum(sizes)])]
+        return (
+            np.diff(n_characters).tolist() == [len(line) + 1 for line in lines]
+            and "".join(names) == MARK + MARK.join(lines).replace(" ", MARK)
+        )  # fmt: skip
+
+    def _by_word(self, pieces: np.ndarray) -> np.ndarray:
+        """The marks of lines as they were written, each different word looked at once."""
+        starts = np.flatnonzero(self._spaced[pieces])
+        sizes = np.diff(starts, append=len(pieces))
+        within = np.arange(len(pieces)) - np.repeat(starts, sizes)
         if len(self._known) > _CACHE:
-            self._known.clear()
-        found = []
-        for word in " ".join(pieces).removeprefix(MARK).split(f" {MARK}"):
-            marks = self._known.get(word)
-            if marks is None:
-                marks = self._known[word] = self._marks((MARK + word).split(" "))
-            found.append(marks)
-        return b"".join(found)
+            self._forget()
+        places = _hashes(pieces, within, starts)
+        numbers = self._table[places]
+        found = self._sizes[numbers] == sizes
+        alike = np.where(np.repeat(found, sizes), np.repeat(self._starts[numbers], sizes) + within, 0)
+        marks = self._marks[alike]
+        found[np.repeat(np.arange(len(starts)), sizes)[self._pieces[alike] != pieces]] = False
+        new: list[int] = []
+        for i in np.flatnonzero(~found).tolist():
+            of_word = slice(starts[i], starts[i] + sizes[i])
+            word = pieces[of_word]
+            known = self._known.get(key := word.tobytes())
+            if known is None:
+                known = self._known[key] = self._of_word(word)
+                new.append(i)
+            marks[of_word] = known
+        self._table[places[new]] = len(self._sizes) + np.arange(len(new))
+        self._starts = np.concatenate([self._starts, len(self._pieces) + np.cumsum(sizes[new]) - sizes[new]])
+        self._sizes = np.concatenate([self._sizes, sizes[new]])
+        of_new = np.repeat(np.isin(np.arange(len(starts)), new), sizes)
+        self._pieces = np.concatenate([self._pieces, pieces[of_new]])
+        self._marks = np.concatenate([self._marks, marks[of_new]])
+        return marks
 
-    def _marks(self, pieces: Sequence[str]) -> bytes:
-        texts = ["\n" if piece in CONTROL else piece.replace(MARK, " ") for piece in pieces]
-        return piece_marks(texts, self._language).tobytes()
+    def _of_word(self, pieces: np.ndarray) -> np.ndarray:
+        texts = [_text(self._names[piece]) for piece in pieces.tolist()]
+        word = "".join(texts).strip(_AROUND)
+        if not word.isalnum() or word.startswith("www"):  # which may begin an address
+            return piece_marks(texts, self._language)
+        # One word, with punctuation around it: as piece_marks, without cutting the text.
+        start = "".join(texts).index(word)
+        end = start + len(word)
+        marks = np.zeros(len(texts), np.uint8)
+        at, mark = 0, Mark.BEGIN
+        for i, text in enumerate(texts):
+            if at < end and at + len(text) > start:
+                if mark == Mark.BEGIN and i and texts[i - 1] == " ":
+                    marks[i - 1], mark = Mark.BEGIN, Mark.GO_ON
+                marks[i], mark = mark, Mark.GO_ON
+            at += len(text)
+        return marks
+
+
+def _text(piece: str) -> str:
+    """The text that a piece stands for in a line that the model did not rewrite."""
+    return "\n" if piece in CONTROL else piece.replace(MARK, " ")
+
+
+def _hashes(pieces: np.ndarray, within: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """A number below 2 ** _HASH_BITS for each word, the same for the same pieces, int64 [n_words]."""
+    mixed = (pieces.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    mixed ^= mixed >> np.uint64(29)
+    mixed *= np.uint64(2) * within.astype(np.uint64) + np.uint64(0xBF58476D1CE4E5B9)  # by its place
+    mixed ^= mixed >> np.uint64(32)
+    # Of no word none: reduceat wants one.
+    mixed = np.add.reduceat(mixed, starts) if len(starts) else mixed
+    return (mixed >> np.uint64(64 - _HASH_BITS)).astype(np.int64)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
+import itertools
+import re
 import shutil
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -14,13 +15,17 @@ from tqdm import tqdm
 
 import csr
 from csr.data import bitext, subwords
-from csr.data.rows import Vocabulary
+from csr.data.rows import Vocabulary, workers_for
 from csr.errors import ConfigError, DataError
 from csr.files import PathLike, check_colons, file_name, read_lines, sha256, write_folder, write_json, write_text
+from csr.process import without_cycles
 from csr.text.forms import normalized
 from csr.text.words import segments
 
+_NEITHER = re.compile(r"[\W_]+")  # letter or digit
 
+
+@without_cycles()
 def prepare_texts(
     texts: Mapping[str, Sequence[PathLike]],
     out: PathLike,
@@ -62,10 +67,10 @@ def prepare_texts(
     counts = {}
     for language, files in texts.items():
         lines, counts[language] = _clean(files, max_words, language, sentence_keys(without.get(language, ())))
-        ranked = sorted(lines, key=lambda line: hashlib.sha256(line.encode()).digest())
         n_held_out = min(valid_size, len(lines) // 10)
-        held_out = set(ranked[:n_held_out])
-        drawn = held_out if max_lines is None else set(ranked[: n_held_out + max_lines])
+        n_drawn = n_held_out + (max_lines or 0)
+        ranked = list(itertools.islice(bitext.in_order(lines, bitext.line_hash, n_drawn), n_drawn))
+        held_out, drawn = set(ranked[:n_held_out]), set(ranked)
         sets["train", language] = [
             line for line in lines if line not in held_out and (max_lines is None or line in drawn)
         ]
@@ -84,7 +89,8 @@ def prepare_texts(
         vocabulary = Vocabulary.read(part / "spm.model", part / "dict.txt")
         for (split, language), lines in sets.items():
             shown = tqdm(lines, f"encoding {split}.{language}", disable=None)
-            vocabulary.write(shown, part / "bin" / f"{split}.{language}", language)
+            prefix = part / "bin" / f"{split}.{language}"
+            vocabulary.write(shown, prefix, language, workers_for(lines))
         for language in texts:
             shutil.copyfile(part / "dict.txt", part / "bin" / f"dict.{language}.txt")
         record = {
@@ -113,7 +119,7 @@ def sentence_key(line: str) -> str:
     >>> sentence_key("Two men talk.") == sentence_key("two men  talk")
     True
     """
-    return "".join(filter(str.isalnum, normalized(line).casefold()))
+    return _NEITHER.sub("", normalized(line).casefold())
 
 
 def sentence_keys(files: Iterable[PathLike]) -> set[str]:

@@ -75,9 +75,14 @@ class Vocabulary:
             language: of the texts; it says how they are cut into words.
         """
         lines = list(map(normalized, texts))
-        marker = self._markers.get(language) or self._markers.setdefault(language, Marker(self, language))
+        marker = self._markers.get(language)
+        if marker is None:
+            marker = self._markers[language] = Marker(self, self.pieces, language)
         rows = [encoding.ids for encoding in self._cut(lines)]
-        return [(ids, marker(line, [self.pieces[i] for i in ids])) for line, ids in zip(lines, rows, strict=True)]
+        sizes = np.fromiter(map(len, rows), np.int64, len(rows))
+        pieces = np.fromiter(itertools.chain.from_iterable(rows), np.int64, int(sizes.sum()))
+        marks, ends = marker(lines, pieces, sizes).tobytes(), np.cumsum(sizes)
+        return [(row, marks[end - len(row) : end]) for row, end in zip(rows, ends.tolist(), strict=True)]
 
     def texts(self, line: str) -> list[str]:
         """What each piece of a line stands for in it, with what stands before it and belongs to none.

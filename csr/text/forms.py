@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -11,7 +12,7 @@ import regex
 from csr.text.languages import base
 
 # Soft hyphens, word joiners, byte-order marks and invisible operators.
-_MEANINGLESS = dict.fromkeys((0xAD, 0x2060, 0x2061, 0x2062, 0x2063, 0x2064, 0xFEFF))
+_MEANINGLESS = re.compile("[\u00ad\u2060-\u2064\ufeff]+")
 _VISIBLE = regex.compile(r"[^\p{Cc}\p{Cf}\p{Z}]")
 # i and ı are two letters, with the capitals İ and I.
 _DOTTED = ("tr", "az", "crh", "gag", "tt")
@@ -40,7 +41,7 @@ def composed(text: str) -> str:
     """
     if text.isascii():
         return text
-    text = unicodedata.normalize("NFC", text.translate(_MEANINGLESS))
+    text = unicodedata.normalize("NFC", _MEANINGLESS.sub("", text))
     if "\u0e4d" in text or "\u0ecd" in text:
         text = _AM.sub(lambda am: am[1] + "\u0e33" if am[2] is None else am[2] + "\u0eb3", text)
     return text
@@ -56,6 +57,8 @@ def normalized(line: str) -> str:
 
 def is_visible(text: str) -> bool:
     """Tell whether a text shows anything: more than white space, control characters and signs without a width."""
+    if text.isascii() and text.isprintable():
+        return text != "" and not text.isspace()
     return _VISIBLE.search(text) is not None
 
 

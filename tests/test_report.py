@@ -312,6 +312,13 @@ def test_the_next_step_is_the_arm_that_gains_most(gain: float, p: float, told: b
     assert ("use word-for-word back-translation (csr translate RUN --arm wbt), which gains +4.00 BLEU" in step) == told
 
 
+def test_with_one_seed_the_next_step_is_more_seeds_of_the_arm_that_gains_most() -> None:
+    runs = [made_up_tests(0.2, p=0.3), made_up_tests(4.0, arm="wbt")]
+    both = {name: [row for run in runs for row in run[name]] for name in ("comparisons", "over_seeds", "scores")}
+    step = verdicts(both)[0].next
+    assert "three seeds (seeds: [1, 2, 3]) before you rely on word-for-word back-translation, which gains +4.00" in step
+
+
 @pytest.mark.parametrize(
     ("found", "why"),
     [

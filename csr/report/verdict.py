@@ -159,11 +159,11 @@ def _next(
     outcome, seeds = outcomes[pair], len(_each(run, arm, against, "bleu"))
     gains = {one: found[one, against, "bleu"]["difference"] for one, of in outcomes if of == BASELINE}
     best = max(gains, key=lambda one: gains[one])
-    if best != arm and outcomes[best, BASELINE] == "better" and seeds > 1:
-        return (
-            f"Next: use {arm_name(best, inside=True)} (csr translate RUN --arm {best}), which gains "
-            f"{_signed(gains[best])} BLEU over standard finetuning."
-        )
+    if best != arm and outcomes[best, BASELINE] == "better":
+        name, gain = arm_name(best, inside=True), f"which gains {_signed(gains[best])} BLEU over standard finetuning"
+        if seeds < 2:
+            return f"Next: train at least three seeds (seeds: [1, 2, 3]) before you rely on {name}, {gain}."
+        return f"Next: use {name} (csr translate RUN --arm {best}), {gain}."
     if outcome == "not told apart":
         return (
             "Next: more seeds (seeds: [1, 2, 3, 4, 5]) or a larger test set would tell smaller differences apart; "

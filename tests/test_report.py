@@ -276,13 +276,13 @@ def test_comparisons_agree_with_sacrebleu(run_folder: Path) -> None:
 
 
 def made_up_tests(
-    *differences: float, p: float = 0.001, chrf: float = 1.1, chrf_p: float = 0.2, arm: str = "csr"
+    *differences: float, p: float = 0.001, chrf: float = 1.1, chrf_p: float = 0.2, arm: str = "csr", width: float = 0.1
 ) -> dict[str, Any]:
     """What a run knows of an arm against standard finetuning whose differences in BLEU are these, one for each seed."""
     named = {"arm": arm, "against": "baseline", "metric": "bleu"}
     each = [named | {"seed": i, "difference": value, "p_value": p} for i, value in enumerate(differences)]
     mean = sum(differences) / len(differences)
-    over_seeds = [named | {"difference": mean, "p_value": p, "low": mean - 0.5, "high": mean + 0.5}]
+    over_seeds = [named | {"difference": mean, "p_value": p, "low": mean - width, "high": mean + width}]
     over_seeds += [named | {"metric": "chrf", "difference": chrf, "p_value": chrf_p, "low": 0, "high": 2}]
     return {"comparisons": each, "over_seeds": over_seeds, "scores": []}
 
@@ -324,6 +324,7 @@ def test_with_one_seed_the_next_step_is_more_seeds_of_the_arm_that_gains_most() 
     [
         (made_up_tests(1.0, 1.0, p=0.06), "p = 0.060"),
         (made_up_tests(-0.1, 2.0), "but the seeds point both ways."),
+        (made_up_tests(1.0, 1.0, p=0.04, width=1.1), "but 0 is within the interval."),
         (made_up_tests(1.0, 1.0, chrf=-1.0, chrf_p=0.01), "but chrF says the contrary."),
     ],
 )

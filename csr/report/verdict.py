@@ -52,7 +52,8 @@ def verdicts(run: Run) -> list[Verdict]:
     """The verdicts of a run: CSR against standard finetuning and the controls, then each other arm that has a test.
 
     An arm is better or worse if the mean difference in BLEU over the seeds has p < 0.05 by paired bootstrap over
-    sentences and seeds, all seeds point the same way, and neither chrF nor COMET has p < 0.05 in the other direction.
+    sentences and seeds, its interval leaves 0 out, all seeds point the same way, and neither chrF nor COMET has
+    p < 0.05 in the other direction.
     """
     found = {(test["arm"], test["against"], test["metric"]): test for test in run["over_seeds"]}
     pairs = list(dict.fromkeys((arm, against) for arm, against, metric in found if metric == "bleu"))
@@ -90,6 +91,9 @@ def _doubt(run: Run, found: Mapping[tuple[str, str, str], dict[str, Any]], arm: 
     """What speaks against a difference besides p; empty if nothing does."""
     if len({value > 0 for value in _each(run, arm, against, "bleu")}) > 1:
         return "the seeds point both ways"
+    # p comes from samples shifted to no difference, the interval from the samples as they are: at the edge they part.
+    if found[arm, against, "bleu"]["low"] <= 0 <= found[arm, against, "bleu"]["high"]:
+        return "0 is within the interval"
     up = found[arm, against, "bleu"]["difference"] > 0
     for metric in ("chrf", "comet"):
         other = found.get((arm, against, metric))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numba
+import numpy as np
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -20,3 +21,10 @@ def njit(**options: Any) -> Callable[[F], F]:
             return numba.njit(**options)(function)
 
     return compiled
+
+
+def fixed(array: np.ndarray) -> np.ndarray:
+    """A view that cannot be written: arrays in memory and those mapped from disk share one compilation."""
+    view = np.asarray(array).view()
+    view.flags.writeable = False
+    return view

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from csr.jit import fixed
 from csr.lexicon import Lexicon
 from csr.switching import compiled_streams
 from csr.switching.compiled import STATS, Masker, Switcher
@@ -54,7 +55,7 @@ policies = st.one_of(
 LETTERS = sorted({c for w in WORDS for c in w} | {c for w in WORDS for c in w.upper()} | set("xzqZQX"))
 PIECES = ["<s>", "<pad>", "</s>", "<unk>", *[f"▁{c}" for c in LETTERS], *LETTERS, ".", "'", "▁", "[de]", "<mask>"]
 INDEX = {piece: i for i, piece in enumerate(PIECES)}
-ROLES = piece_roles(PIECES)
+ROLES = fixed(piece_roles(PIECES))
 
 
 def encode(words, spaced):
@@ -288,7 +289,7 @@ def test_a_word_after_punctuation_is_written_without_a_space():
     lexicon = Lexicon({"aa": {"bb": 1.0}})
     switcher = Switcher(encode_lexicon(lexicon, encode), ROLES, PoissonSpans(1.0), 1)
     pieces = ["▁a", "a", ".", "a", "a", "▁", "a", "a", "'", "[de]", "▁A", "A", "▁a", "'", "a"]
-    ids = np.array([INDEX[p] for p in pieces], np.int32)
+    ids = np.array([INDEX[p] for p in pieces])
     assert [pieces[a:b] for a, b in zip(*find_words(ids, ROLES), strict=True)] == [
         ["▁a", "a"],
         ["a", "a"],
@@ -304,7 +305,7 @@ def test_a_word_after_punctuation_is_written_without_a_space():
 
 def test_subword_nmt_and_whole_word_vocabularies():
     pieces = ["<s>", "<pad>", "</s>", "<unk>", "ha@@", "us", "house", "."]
-    starts, ends = find_words(np.array([4, 5, 7, 6]), piece_roles(pieces))
+    starts, ends = find_words(np.array([4, 5, 7, 6]), fixed(piece_roles(pieces)))
     assert list(zip(starts, ends, strict=True)) == [(0, 2), (3, 4)]
     lexicon = Lexicon({"us": {"house": 1.0}})
     index = {p: i for i, p in enumerate(pieces)}

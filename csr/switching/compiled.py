@@ -1,6 +1,6 @@
 """The compiled twin of ``csr.switching.noise``: the same draws in the same order, on piece ids, for training.
 
-Without Python objects: a sentence is an int32 array, a lexicon the flat arrays of ``csr.switching.encoded``.
+Without Python objects: a sentence is an int64 array, a lexicon the flat arrays of ``csr.switching.encoded``.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from csr.jit import fixed
 from csr.switching.compiled_choice import choose, policy_numbers
 from csr.switching.compiled_streams import jit, permutation, random
 from csr.switching.compiled_words import NO_MARKS, find_units, has_capital
@@ -264,12 +265,12 @@ class Switcher:
         if rare_first and len(counts) != len(lexicons):
             raise ValueError(f"counts must be of {len(lexicons)} lexicons for rare words first, got {len(counts)}")
         number, length, gate = policy_numbers(policy)
-        head = (fixed(roles), number, length, gate, int(unit), mask_share, mask, permute)
+        head = (fixed(roles), number, length, float(gate), int(unit), float(mask_share), mask, permute)
         weights = [rarity(of) for of in counts] if rare_first else [np.empty(0)] * len(lexicons)
         self.settings = [
             (*head, fixed(own), *map(fixed, one.arrays())) for one, own in zip(lexicons, weights, strict=True)
         ]
-        self.rate = policy.rate
+        self.rate = float(policy.rate)
         self.seed = seed
         self.max_length = max_length
         self.max_growth = max_growth
@@ -293,7 +294,7 @@ class Switcher:
         """
         stream = Stream(self.seed, epoch, index)
         settings = self.settings[stream.below(len(self.settings)) if len(self.settings) > 1 else 0]
-        rate = self.rate if rate is None else rate
+        rate = self.rate if rate is None else float(rate)
         limit = min(self.max_length, int(self.max_growth * len(ids)))
         return noise(ids, marks, aligned, aligned_marks, rate, np.uint64(stream.state), limit, *settings)
 
@@ -346,10 +347,3 @@ class Sometimes:
         if self.meets(epoch, index):
             return self.noise(ids, epoch, index, marks, aligned, aligned_marks, rate)
         return ids, np.zeros(len(STATS), np.int64)
-
-
-def fixed(array: np.ndarray) -> np.ndarray:
-    """A view that cannot be written: arrays in memory and those mapped from disk share one compilation."""
-    view = np.asarray(array).view()
-    view.flags.writeable = False
-    return view

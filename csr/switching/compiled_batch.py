@@ -71,14 +71,21 @@ class Ragged:
 
 
 @jit
+def _put(out, write, row):  # type: ignore[no-untyped-def]
+    # Without assigning a slice: numba takes seconds to compile what such an assignment would say of wrong shapes.
+    for i in range(len(row)):
+        out[write + i] = row[i]
+    return write + len(row)
+
+
+@jit
 def _taken(values, lengths, rows):  # type: ignore[no-untyped-def]
     ends, taken = np.cumsum(lengths), lengths[rows]
     out = np.empty(taken.sum(), values.dtype)
     write = 0
     for i in range(len(rows)):
         end = ends[rows[i]]
-        out[write : write + taken[i]] = values[end - taken[i] : end]
-        write += taken[i]
+        write = _put(out, write, values[end - taken[i] : end])
     return out, taken
 
 
@@ -90,9 +97,8 @@ def _between(values, lengths, around, n_before):  # type: ignore[no-untyped-def]
         for i in range(n_before):
             out[write] = around[i, row]
             write += 1
-        out[write : write + lengths[row]] = values[read : read + lengths[row]]
+        write = _put(out, write, values[read : read + lengths[row]])
         read += lengths[row]
-        write += lengths[row]
         for i in range(n_before, len(around)):
             out[write] = around[i, row]
             write += 1
@@ -104,7 +110,7 @@ def _fill(out, values, lengths, left):  # type: ignore[no-untyped-def]
     read = 0
     for row in range(len(lengths)):
         first = out.shape[1] - lengths[row] if left else 0
-        out[row, first : first + lengths[row]] = values[read : read + lengths[row]]
+        _put(out[row], first, values[read : read + lengths[row]])
         read += lengths[row]
 
 
@@ -143,10 +149,9 @@ def _noise_rows(values, marks, lengths, which, aligned, states, drawn, lexicon, 
         new, stats = noise(
             values[own], marks[own], values[other], marks[other], rate, states[i], limits[i], *settings
         )  # fmt: skip
-        out[write : write + len(new)] = new
+        write = _put(out, write, new)
         after[n] = len(new)
         n += 1
-        write += len(new)
         counts += stats
     return out[:write], after, counts
 
@@ -192,10 +197,9 @@ def _mask_rows(values, marks, lengths, which, states, limit, settings):  # type:
     for i in range(len(which)):
         own = slice(ends[which[i]] - lengths[which[i]], ends[which[i]])
         seen, predicted, stats = mask_and_switch(values[own], marks[own], states[i], limit, *settings)
-        source[write : write + len(seen)] = seen
-        target[write : write + len(seen)] = predicted
+        _put(source, write, seen)
+        write = _put(target, write, predicted)
         after[i] = len(seen)
-        write += len(seen)
         counts += stats
     return source[:write], target[:write], after, counts
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from csr.jit import fixed
 from csr.switching.compiled_streams import jit, permutation, poisson, random
 from csr.switching.compiled_words import NO_MARKS, find_units
 from csr.switching.encoded import EncodedLexicon
@@ -110,7 +111,8 @@ def entry_counts(
         roles: of each piece of the vocabulary, ``csr.switching.symbols.piece_roles``.
     """
     counts = np.zeros(lexicon.n_entries, np.int64)
-    table = (lexicon.slots, lexicon.form_starts, lexicon.form_pieces, lexicon.form_entry)
+    tables = (roles, lexicon.slots, lexicon.form_starts, lexicon.form_pieces, lexicon.form_entry)
+    roles, slots, starts, pieces, entry = map(fixed, tables)
     for ids, marks in sentences:
-        _count(ids, marks if len(marks) else NO_MARKS, roles, int(unit), *table, counts)
+        _count(ids, marks if len(marks) else NO_MARKS, roles, int(unit), slots, starts, pieces, entry, counts)
     return counts

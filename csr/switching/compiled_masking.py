@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from csr.switching.compiled import fixed
+from csr.jit import fixed
 from csr.switching.compiled_choice import choose_words
 from csr.switching.compiled_streams import jit, random
 from csr.switching.compiled_words import NO_MARKS, find_words, marked_words

@@ -92,12 +92,18 @@ def test_only_unigram_models(tmp_path):
         PieceModel.read(tmp_path / "x.model")
 
 
-@pytest.fixture(scope="module", params=["cc25", "ml50"])
+ARCHIVES = {"cc25": ("cc25", 2000), "ml50": ("ml50", 2000), "cc25 whole": ("cc25", None)}
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=pytest.mark.slow if "whole" in name else ()) for name in ARCHIVES]
+)
 def archive(request, tmp_path_factory) -> Path:
-    """A backbone, that of mBART-cc25 with its 250,027 embeddings, and a text and a lexicon of the same words."""
-    folder = tmp_path_factory.mktemp(request.param) / request.param
+    """A backbone, once with the 250,027 embeddings of mBART-cc25, and a text and a lexicon of the same words."""
+    preset, pieces = ARCHIVES[request.param]
+    folder = tmp_path_factory.mktemp("archive") / preset
     lines = references()
-    make_archive(folder, request.param, None if request.param == "cc25" else 2000, [*lines, *FILLERS])
+    make_archive(folder, preset, pieces, [*lines, *FILLERS])
     (folder.parent / "text").write_text("".join(f"{line}\n" for line in lines[:4]))
     (folder.parent / "other").write_text("".join(f"{line}\n" for line in lines[4:]))
     words = sorted({word for line in lines for word in line.split() if word.isalpha()})

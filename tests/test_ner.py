@@ -120,7 +120,7 @@ def test_windows_of_one_piece_words_give_a_quarter_of_the_length_as_context() ->
 
 
 def test_real_files() -> None:
-    if not DATA.is_dir():
+    if not all((DATA / name).is_dir() for name in ("panx", "masakhaner2")):
         pytest.skip("needs the shared data")
     sentences, counts = read_ner(DATA / "panx/sw/test.txt.gz", ["LOC", "ORG", "PER"])
     # 771 sentences (the data's README); 4,615 lines that are not empty
@@ -128,5 +128,5 @@ def test_real_files() -> None:
     _, counts = read_ner(DATA / "panx/zh/test.txt.gz", ["LOC", "ORG", "PER"])
     assert counts["repaired"] > 0  # "some I- tags without a B-"
     xhosa, _ = read_ner(DATA / "masakhaner2/xh/test.txt.gz")
-    assert ner.entity_types(xhosa) == ["DATE", "LOC", "ORG", "PER"]
+    assert {tag[2:] for sentence in xhosa for tag in sentence.tags} == {"", "DATE", "LOC", "ORG", "PER"}
     assert len(xhosa) == 1633

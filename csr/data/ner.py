@@ -121,11 +121,6 @@ def repaired(tags: Sequence[str]) -> tuple[str, ...]:
     )
 
 
-def entity_types(sentences: Iterable[Sentence]) -> list[str]:
-    """The types of the entities, sorted."""
-    return sorted({tag[2:] for sentence in sentences for tag in sentence.tags if tag != "O"})
-
-
 def write_ner(sentences: Iterable[Sentence], path: PathLike) -> None:
     """Write ``token<TAB>tag`` lines, an empty line after each sentence."""
     with write_text(path) as stream:

@@ -246,6 +246,11 @@ def attempt(read: Callable[[Path], Any], path: Path) -> None:
     assert len(message.splitlines()) == 1, message
 
 
+def examples(n: int) -> settings:
+    """So many of the hundred that CI draws of other properties, and the same share of fewer."""
+    return settings(max_examples=n * settings.default.max_examples // 100)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("fuzz")
@@ -258,7 +263,7 @@ def test_readers_of_text_and_tables(name: str, folder: Path) -> None:
     path.write_bytes(whole)
     read(path)
 
-    @settings(max_examples=60)
+    @examples(60)
     @given(damaged(whole))
     def reads(data: bytes) -> None:
         path.write_bytes(data)
@@ -271,7 +276,7 @@ def test_readers_of_text_and_tables(name: str, folder: Path) -> None:
 def test_settings_of_experiments(path: Path, folder: Path) -> None:
     whole, at = yaml.safe_load(path.read_text()), folder / "changed.yaml"
 
-    @settings(max_examples=15)
+    @examples(15)
     @given(changed(whole))
     def reads(value: Any) -> None:
         at.write_text(yaml.safe_dump(value))
@@ -285,7 +290,7 @@ def test_objects_in_lines(name: str, folder: Path) -> None:
     end, whole, read = READERS[name]
     path = folder / f"objects{end}"
 
-    @settings(max_examples=40)
+    @examples(40)
     @given(changed(json.loads(whole)))
     def reads(value: Any) -> None:
         path.write_text(json.dumps(value) + "\n")
@@ -302,13 +307,13 @@ def test_vocabularies(folder: Path) -> None:
     # Most of a model is its table of characters; the pieces come first.
     pieces = model.index(b"\x12", 900)
 
-    @settings(max_examples=60)
+    @examples(60)
     @given(damaged(model[:pieces]).map(lambda data: data + model[pieces:]) | damaged(model))
     def sentencepiece(data: bytes) -> None:
         (folder / "damaged.model").write_bytes(data)
         attempt(use_pieces, folder / "damaged.model")
 
-    @settings(max_examples=60)
+    @examples(60)
     @given(changed(json.loads((folder / "tokenizer.json").read_text())))
     def tokenizer(value: Any) -> None:
         (folder / "damaged.json").write_text(json.dumps(value))
@@ -323,7 +328,7 @@ def test_binary_rows(folder: Path) -> None:
     whole = (folder / "rows.idx").read_bytes()
     (folder / "rows.bin").write_bytes(bytes(20))
 
-    @settings(max_examples=60)
+    @examples(60)
     @given(damaged(whole))
     def reads(data: bytes) -> None:
         (folder / "rows.idx").write_bytes(data)
@@ -344,7 +349,7 @@ def test_checkpoints(folder: Path) -> None:
         architecture(found)
         model_settings(found), str(task_settings(found).get("langs")).split(",")
 
-    @settings(max_examples=60)
+    @examples(60)
     @given(damaged(whole[-20_000:]).map(lambda data: whole[:-20_000] + data) | damaged(whole))
     def bytes_of_it(data: bytes) -> None:
         path.write_bytes(data)
@@ -352,7 +357,7 @@ def test_checkpoints(folder: Path) -> None:
 
     plain = {"args": vars(state["args"]), "optimizer_history": state["optimizer_history"]}
 
-    @settings(max_examples=60)
+    @examples(60)
     @given(changed(plain), st.booleans())
     def settings_of_it(value: Any, new: bool) -> None:
         assume(isinstance(value, dict))
@@ -376,7 +381,7 @@ def test_hugging_face_folders(folder: Path) -> None:
     assert main(["export-hf", str(folder / "archive/model.pt"), str(folder / "hf")]) == 0
     config = read_json(folder / "hf/config.json")
 
-    @settings(max_examples=40)
+    @examples(40)
     @given(changed(config) | changed({**config, "model_type": "xlm-roberta"}) | st.sampled_from(_VALUES))
     def reads(value: Any) -> None:
         (folder / "hf/config.json").write_text(json.dumps(value))
@@ -385,7 +390,7 @@ def test_hugging_face_folders(folder: Path) -> None:
 
     weights = (folder / "hf/model.safetensors").read_bytes()
 
-    @settings(max_examples=40)
+    @examples(40)
     @given(damaged(weights[:5000]).map(lambda data: data + weights[5000:]))
     def safetensors(data: bytes) -> None:
         (folder / "hf/model.safetensors").write_bytes(data)

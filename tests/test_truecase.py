@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from csr.cli import main
@@ -68,7 +68,6 @@ def encoder(bare):
     return encode
 
 
-@settings(max_examples=100)
 @given(
     st.lists(st.sampled_from(WORDS), min_size=1, max_size=8),
     st.lists(st.sampled_from(("house", "House", "HOUSE", "paris", "Paris", "i", "I", "red")), max_size=4),

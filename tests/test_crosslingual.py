@@ -135,7 +135,7 @@ finetune: {{lrs: [3.0e-3], epochs: [12], batch: 16, max_length: 32, keep_models:
 arms: [zero_shot, switched_originals]
 """
     )
-    assert main(["run", str(folder / "run.yaml"), "--out", str(folder / "out"), "--cores", "2"]) == 0
+    assert main(["run", str(folder / "run.yaml"), "--out", str(folder / "out"), "--cores", "1"]) == 0
     return folder / "out"
 
 

@@ -31,7 +31,7 @@ def translated(text: str) -> str:
 
 def run(folder: Path, settings: dict) -> Path:
     (folder / "run.yaml").write_text(yaml.safe_dump(settings))
-    assert main(["run", str(folder / "run.yaml"), "--out", str(folder / "out"), "--cores", "2"]) == 0
+    assert main(["run", str(folder / "run.yaml"), "--out", str(folder / "out"), "--cores", "1"]) == 0
     return folder / "out"
 
 

@@ -80,7 +80,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, content in files.items():
         (folder / name).write_text(content)
     (folder / "run.yaml").write_text(SETTINGS.format(folder=folder))
-    assert main(["run", str(folder / "run.yaml"), "--out", str(folder / "out"), "--cores", "2"]) == 0
+    assert main(["run", str(folder / "run.yaml"), "--out", str(folder / "out"), "--cores", "1"]) == 0
     return folder / "out"
 
 
@@ -113,5 +113,5 @@ def test_the_arms_differ_in_switching_alone(finished: Path) -> None:
 
 def test_what_is_done_is_not_done_again(finished: Path, capfd: pytest.CaptureFixture[str]) -> None:
     before = (finished / "seed-1/ibm/model.pt").stat().st_mtime_ns
-    assert main(["run", str(finished.parent / "run.yaml"), "--out", str(finished), "--cores", "2"]) == 0
+    assert main(["run", str(finished.parent / "run.yaml"), "--out", str(finished), "--cores", "1"]) == 0
     assert (finished / "seed-1/ibm/model.pt").stat().st_mtime_ns == before

@@ -232,7 +232,7 @@ def test_little_parallel_text(tmp_path: Path) -> None:
     assert "\ncsr curve my.yaml --sizes " in page
     fewer = small | {"arms": ["baseline"], "lexicon": {"sources": [{"method": "ibm1"}]}}
     for command, changes in (("run my.yaml", small), ("curve my.yaml --sizes 60 --out runs/curve", fewer)):
-        arguments = [*command.split(), *flat(changes), "--cores", "2"]
+        arguments = [*command.split(), *flat(changes), "--cores", "1"]
         done = subprocess.run(
             [sys.executable, "-m", "csr.cli", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
         )

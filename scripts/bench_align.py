@@ -1,5 +1,6 @@
 """Lay ``csr lexicon align`` beside eflomal: alignment error rate, processor time and peak memory on the same text.
 
+    bench_align.py --small [--peer VENV/bin/eflomal-align]
     bench_align.py --src multi30k/train.en.gz ntrex/test.en.gz xnli/dev.en.tsv.gz --tgt ... --gold align-en-fr/dev \\
         --languages en fr --peer VENV/bin/eflomal-align --runs 3 --json align.json
 
@@ -13,11 +14,9 @@ Processor time is user and system time, all threads.
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
-import platform
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,44 +25,51 @@ from typing import Any
 import numpy as np
 import regex
 from alignments import Links, error_rate, gold_links, links_of
+from bench_common import arguments_of, csr_command, measured, write_results
 
-import csr
-from csr.files import read_lines, read_parallel, write_json
+from csr.data import sample
+from csr.files import read_lines, read_parallel, write_text
 from csr.induction.links import HEURISTICS
 from csr.induction.symmetrization import symmetrize
+
+SMALL = 5000  # pairs of the sample
 
 
 def main() -> None:
     """Run both tools some times, print a table and write the figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--src", nargs="+", required=True, metavar="FILE", help="source sides of the text")
-    parser.add_argument("--tgt", nargs="+", required=True, metavar="FILE", help="target sides, in the same order")
-    parser.add_argument("--gold", required=True, metavar="PREFIX", help="PREFIX.LANG.gz and PREFIX.gold.gz")
-    parser.add_argument("--languages", nargs=2, required=True, metavar=("SRC", "TGT"), help="codes of both sides")
+    parser = arguments_of(__doc__)
+    parser.add_argument("--src", nargs="+", metavar="FILE", help="source sides of the text")
+    parser.add_argument("--tgt", nargs="+", metavar="FILE", help="target sides, in the same order")
+    parser.add_argument("--gold", metavar="PREFIX", help="PREFIX.LANG.gz and PREFIX.gold.gz")
+    parser.add_argument("--languages", nargs=2, metavar=("SRC", "TGT"), help="codes of both sides")
     parser.add_argument("--pairs", type=int, metavar="N", help="take the text again from the start, up to N pairs")
     parser.add_argument("--peer", metavar="PATH", help="eflomal-align; without it only csr runs")
     parser.add_argument("--runs", type=int, default=3, metavar="N", help="of each tool, in turn (default: %(default)s)")
     parser.add_argument("--iterations", type=int, default=5, help="of csr (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="of csr (default: %(default)s)")
-    parser.add_argument("--json", metavar="FILE", help="write the figures here")
     arguments = parser.parse_args()
-    gold = gold_links(f"{arguments.gold}.gold.gz")
+    if arguments.small:
+        arguments.runs, arguments.pairs = 1, SMALL
+    elif not (arguments.src and arguments.tgt and arguments.gold and arguments.languages):
+        parser.error("expected --src, --tgt, --gold and --languages, or --small")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        if arguments.small:
+            _write_small(arguments, folder)
+        gold = gold_links(f"{arguments.gold}.gold.gz")
         n_pairs = _write_text(arguments, folder)
         runs: dict[str, list[dict[str, Any]]] = {"csr": [], "eflomal": []}
-        environment = {**os.environ, "NUMBA_NUM_THREADS": str(arguments.threads)}
+        environment = {"NUMBA_NUM_THREADS": str(arguments.threads)}
         for _ in range(arguments.runs):
             runs["csr"].append(_csr(arguments, folder, environment, gold, HEURISTICS[0]))
             if arguments.peer:
                 runs["eflomal"].append(_eflomal(arguments.peer, folder, gold))
         # Links do not change between runs: one for each of the other heuristics is enough.
         runs["csr"] += [_csr(arguments, folder, environment, gold, heuristic) for heuristic in HEURISTICS[1:]]
-    result = {
+    result: dict[str, Any] = {
+        "text": "-".join(arguments.languages),
         "pairs": n_pairs,
-        "options": vars(arguments),
-        "machine": {"processor": platform.machine(), "cores": os.cpu_count()},
-        "versions": {"csr": csr.__version__, "python": platform.python_version(), "numpy": np.__version__},
+        "gold": len(gold[0]),
         "runs": runs,
         "summary": {tool: _summary(found) for tool, found in runs.items() if found},
     }
@@ -75,28 +81,31 @@ def main() -> None:
     if theirs:
         result["ratio"] = {"cpu": theirs["cpu"] / ours["cpu"]}
         print(f"eflomal takes {result['ratio']['cpu']:.1f} times the processor seconds")
-    if arguments.json:
-        write_json(arguments.json, result)
+    write_results(arguments.json, "align", result)
 
 
 def _csr(
     arguments: argparse.Namespace, folder: Path, environment: dict[str, str], gold: tuple[Links, Links], heuristic: str
 ) -> dict[str, Any]:
-    command = [sys.executable, "-m", "csr.cli", "lexicon", "align", "--tokenized", "--symmetrize", heuristic]
+    command = csr_command("lexicon", "align", "--tokenized", "--symmetrize", heuristic)
     command += ["--src", str(folder / "src"), "--tgt", str(folder / "tgt"), "--links", str(folder / "links")]
-    found = _measured([*command, "--iterations", str(arguments.iterations)], environment)
-    return {**found, "aer": {heuristic: error_rate(links_of(read_lines(folder / "links")), *gold)}}
+    found = measured([*command, "--iterations", str(arguments.iterations)], environment)
+    return {
+        "cpu": found.cpu,
+        "mib": found.mib,
+        "aer": {heuristic: error_rate(links_of(read_lines(folder / "links")), *gold)},
+    }
 
 
 def _eflomal(peer: str, folder: Path, gold: tuple[Links, Links]) -> dict[str, Any]:
     files = {"-s": "src", "-t": "tgt", "-f": "forward", "-r": "reverse"}
     command = [peer, "--overwrite", *(part for flag, name in files.items() for part in (flag, str(folder / name)))]
-    found = _measured(command, {**os.environ, "PATH": f"{Path(peer).parent}:{os.environ['PATH']}"})
+    found = measured(command, {"PATH": f"{Path(peer).parent}:{os.environ['PATH']}", "PYTHONPATH": ""})
     both = [links_of(read_lines(folder / name))[: len(gold[0])] for name in ("forward", "reverse")]
     rates = {
         name: error_rate([_joined(a, b, name) for a, b in zip(*both, strict=True)], *gold) for name in HEURISTICS[1:]
     }
-    return {**found, "aer": rates}
+    return {"cpu": found.cpu, "mib": found.mib, "aer": rates}
 
 
 def _joined(forward: set[tuple[int, int]], reverse: set[tuple[int, int]], heuristic: str) -> set[tuple[int, int]]:
@@ -107,15 +116,6 @@ def _joined(forward: set[tuple[int, int]], reverse: set[tuple[int, int]], heuris
             matrix[link] = 1
     found = np.argwhere(symmetrize(*matrices, HEURISTICS.index(heuristic)))
     return {(int(i), int(j)) for i, j in found}
-
-
-def _measured(command: Sequence[str], environment: dict[str, str]) -> dict[str, float]:
-    """Run a command; return its processor seconds and peak memory."""
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{command[0]}: status {status}")
-    return {"cpu": usage.ru_utime + usage.ru_stime, "mib": usage.ru_maxrss / 1024}
 
 
 def _summary(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -140,6 +140,22 @@ def _write_text(arguments: argparse.Namespace, folder: Path) -> int:
         with open(folder / name, "w", encoding="utf-8") as stream:
             stream.writelines(" ".join(pairs[k % len(pairs)][side]) + "\n" for k in range(n_pairs))
     return n_pairs
+
+
+def _write_small(arguments: argparse.Namespace, folder: Path) -> None:
+    """Write the sample as text and gold standard: the links of content words that stand once in their sentence."""
+    drawn = list(itertools.islice(sample._drawn(1), SMALL))
+    sides = [[regex.findall(r"\w+|[^\w\s]", pair[side].lower()) for pair, _ in drawn] for side in (0, 1)]
+    arguments.gold, arguments.languages = str(folder / "gold"), list(sample.LANGUAGES)
+    names = [f"{arguments.gold}.{language}.gz" for language in arguments.languages]
+    for name, side in zip(names, sides, strict=True):
+        with write_text(name) as stream:
+            stream.writelines(" ".join(words) + "\n" for words in side)
+    with write_text(f"{arguments.gold}.gold.gz") as stream:
+        for a, b, (_, links) in zip(*sides, drawn, strict=True):
+            once = {(i, j) for i, j in links if a.count(i) == b.count(j) == 1}
+            stream.write(" ".join(f"{a.index(i)}-{b.index(j)}" for i, j in sorted(once)) + "\n")
+    arguments.src, arguments.tgt = [], []
 
 
 def _text(arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:

@@ -2,45 +2,52 @@
 
 BLEU: 1,000 bootstrap samples on the same 3,000 sentences, both run as a user would, one process each, in turn. Vectors:
 a model of the Multi30k configuration's size with random weights on the CPU, with all cores, as a user runs it. For BLEU
-the processor time of the fastest round counts: both commands are single-threaded, and other work on the machine hardly
-disturbs it; for vectors wall time. Exits 1 if csr is slower than sacrebleu, or batches are less than five times faster
-than single sentences.
+the medians of processor time count: both commands are single-threaded; for vectors the clock. Exits 1 if csr is slower
+than sacrebleu, or batches are less than five times faster than single sentences; not with ``--small``.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
 import random
-import resource
+import re
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
+
+from bench_common import arguments_of, in_turns, measured, ratio, write_results
 
 SENTENCES = 3000
 SAMPLES = 1000
+# The score in what csr prints, and in sacrebleu's JSON.
+_SCORE = re.compile(r'(?:"score":|bleu\b\D*?)\s*(\d+\.\d+)', re.IGNORECASE)
 
 
 def main() -> int:
     """Print both times and their ratio for each."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments_of(__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="runs of each (default: %(default)s)")
     parser.add_argument("--sentences", type=int, default=20_000, help="to read in batches (default: %(default)s)")
     parser.add_argument("--single", type=int, default=500, help="to read one by one (default: %(default)s)")
     parser.add_argument("--only", choices=("bleu", "distance"), help="(default: both)")
     arguments = parser.parse_args()
-    failed = False
+    if arguments.small:
+        arguments.rounds, arguments.sentences, arguments.single = 3, 3000, 200
+    figures: dict[str, Any] = {}
     if arguments.only != "distance":
-        failed |= _bleu(arguments.rounds) > 1
+        figures["bleu"] = _bleu(arguments.rounds)
     if arguments.only != "bleu":
-        failed |= _distance(arguments.sentences, arguments.single) < 5
-    return int(failed)
+        figures["vectors"] = _distance(arguments.sentences, arguments.single)
+    write_results(arguments.json, "evaluation", figures)
+    slow = figures.get("bleu", {}).get("ratio", 1) < 1 or figures.get("vectors", {}).get("ratio", 5) < 5
+    return int(slow and not arguments.small)
 
 
-def _bleu(rounds: int) -> float:
-    """The time of csr over that of sacrebleu."""
+def _bleu(rounds: int) -> dict[str, Any]:
+    """What csr and sacrebleu take and find."""
     with tempfile.TemporaryDirectory() as folder:
         hyp, ref = Path(folder, "hyp"), Path(folder, "ref")
         _write(hyp, ref)
@@ -48,26 +55,31 @@ def _bleu(rounds: int) -> float:
             "csr": ["csr", "evaluate", "bleu", "--hyp", hyp, "--ref", ref, "--samples", str(SAMPLES)],
             "sacrebleu": ["sacrebleu", ref, "-i", hyp, "--confidence", "--confidence-n", str(SAMPLES)],
         }
-        seconds = {name: float("inf") for name in commands}
-        for _ in range(rounds):
-            for name, command in commands.items():
-                started = _children_seconds()
-                program = Path(sys.executable).with_name(command[0])
-                subprocess.run(
-                    [program, *command[1:]],
-                    check=True,
-                    stdout=subprocess.DEVNULL,
-                    env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-                )
-                seconds[name] = min(seconds[name], _children_seconds() - started)
-    ratio = seconds["csr"] / seconds["sacrebleu"]
-    print(f"BLEU, {SENTENCES} sentences, {SAMPLES} bootstrap samples, best of {rounds}")
-    print(f"csr {seconds['csr']:.2f} s, sacrebleu {seconds['sacrebleu']:.2f} s of processor time, ratio {ratio:.2f}")
-    return ratio
+        programs = {
+            name: [Path(sys.executable).with_name(command[0]), *command[1:]] for name, command in commands.items()
+        }
+        single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        works = {name: lambda command=command: measured(command, single).cpu for name, command in programs.items()}
+        found = in_turns(works, rounds)
+        told = {
+            name: subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            for name, command in programs.items()
+        }
+    scores = {name: float(_SCORE.search(text)[1]) for name, text in told.items()}  # type: ignore[index]
+    figures = {
+        "sentences": SENTENCES,
+        "samples": SAMPLES,
+        "rounds": rounds,
+        "cpu": {name: statistics.median(seconds) for name, seconds in found.items()},
+        "ratio": ratio(found["csr"], found["sacrebleu"]),
+        "bleu": scores,
+    }
+    print(f"BLEU, {SENTENCES} sentences, {SAMPLES} bootstrap samples: {figures}")
+    return figures
 
 
-def _distance(sentences: int, single: int) -> float:
-    """How many times as many sentences a second are read in batches as one by one."""
+def _distance(sentences: int, single: int) -> dict[str, Any]:
+    """What a sentence takes in batches and one by one."""
     import numpy as np
     import torch
     from fairseq import options
@@ -110,12 +122,14 @@ def _distance(sentences: int, single: int) -> float:
         f"in batches {1e3 * batched:.2f} ms, one by one {1e3 * one_by_one:.2f} ms a sentence, "
         f"{one_by_one / batched:.1f} times faster, largest difference {difference:.1e}"
     )
-    return one_by_one / batched
-
-
-def _children_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+    return {
+        "sentences": sentences,
+        "model": size,
+        "batched_ms": 1e3 * batched,
+        "single_ms": 1e3 * one_by_one,
+        "ratio": one_by_one / batched,
+        "largest_difference": difference,
+    }
 
 
 def _write(hyp: Path, ref: Path) -> None:

@@ -8,9 +8,7 @@ each piece up to find words, draws Poisson spans and puts a mask for each.
 
 from __future__ import annotations
 
-import argparse
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -19,8 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
+from bench_common import arguments_of, in_turns, ratio, write_results
 
 from csr.backbone.presets import PRESETS
 from csr.backbone.tokenizer import fast_tokenizer
@@ -86,12 +83,16 @@ def make_rows(folder: Path, n: int, join: int = 1) -> tuple[Any, Path, list[dict
 
 def main() -> None:
     """Print medians over the rounds."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments_of(__doc__)
     parser.add_argument("--pairs", type=int, default=3200, help="pairs of a round (default: %(default)s)")
     parser.add_argument("--join", type=int, default=2, help="sentences of the corpus in a row (default: %(default)s)")
     parser.add_argument("--dim", type=int, default=128, help="width of the model (default: %(default)s)")
     parser.add_argument("--layers", type=int, default=2, help="layers of each side (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=40, help="of the trainer (default: %(default)s)")
     a = parser.parse_args()
+    rounds = ROUNDS
+    if a.small:
+        a.pairs, a.steps, rounds = 800, 10, 3
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         tokenizer, lexicon, rows = make_rows(Path(name), a.pairs, a.join)
@@ -129,18 +130,24 @@ def main() -> None:
         for work in works.values():
             work()  # compiled and warm
         print(f"{n_tokens / len(plain_rows):.1f} tokens a sentence")
-        times = [{label: work() for label, work in works.items()} for _ in range(ROUNDS)]
-        first = "plain Python, encoded rows"
-        for label in works:
-            speed = n_tokens / statistics.median(one[label] for one in times)
-            ratio = statistics.median(one[first] / one[label] for one in times)
-            print(f"{label:38} {speed:12,.0f} tokens/s {ratio:6.1f} times the first")
+        times = in_turns(works, rounds)
+        figures: dict[str, Any] = {"tokens_a_sentence": n_tokens / len(plain_rows), "rounds": rounds, "collators": []}
+        for label, found in times.items():
+            speed = n_tokens / statistics.median(found)
+            times_first = ratio(found, times["plain Python, encoded rows"])
+            figures["collators"].append({"collator": label, "tokens_a_second": speed, "ratio": times_first})
+            print(f"{label:38} {speed:12,.0f} tokens/s {times_first:6.1f} times the first")
         data = {"encoded rows": ready, "text": rows}
         print(f"a model of {a.layers}+{a.layers} layers of {a.dim}, batches of {BATCH} pairs:")
-        print(*trainer_shares(tokenizer, collator, data, a), sep="\n")
+        figures["model"] = f"{a.layers}+{a.layers} layers of {a.dim}, batches of {BATCH} pairs"
+        figures["shares"] = trainer_shares(tokenizer, collator, data, a)
+        print(*figures["shares"], sep="\n")
+    write_results(a.json, "hf", figures)
 
 
-def trainer_shares(tokenizer: Any, collator: SwitchingCollator, rows: dict[str, list[Any]], a: Any) -> list[str]:
+def trainer_shares(
+    tokenizer: Any, collator: SwitchingCollator, rows: dict[str, list[Any]], a: Any
+) -> list[dict[str, Any]]:
     """What getting batches takes of the processor time of a trainer's process, without loader workers and with two."""
     from torch.utils.data.dataloader import _BaseDataLoaderIter
     from transformers import MBartConfig, MBartForConditionalGeneration, Seq2SeqTrainer, Seq2SeqTrainingArguments
@@ -164,7 +171,7 @@ def trainer_shares(tokenizer: Any, collator: SwitchingCollator, rows: dict[str, 
         for workers in (0, 2):
             with tempfile.TemporaryDirectory() as folder:
                 arguments = Seq2SeqTrainingArguments(
-                    folder, max_steps=40, per_device_train_batch_size=BATCH, dataloader_num_workers=workers,
+                    folder, max_steps=a.steps, per_device_train_batch_size=BATCH, dataloader_num_workers=workers,
                     remove_unused_columns=False, save_strategy="no", logging_strategy="no", use_cpu=True, report_to=[],
                     disable_tqdm=True,
                 )  # fmt: skip
@@ -173,8 +180,8 @@ def trainer_shares(tokenizer: Any, collator: SwitchingCollator, rows: dict[str, 
                 )
                 fetching.clear()
                 whole = seconds(trainer.train)
-            share = 100 * statistics.median(fetching) * len(fetching) / whole
-            found.append(f"{share:6.2f} % of a trainer's step, {kind}, {workers} loader workers")
+            share = statistics.median(fetching) * len(fetching) / whole
+            found.append({"rows": kind, "workers": workers, "share_of_step": share})
     _BaseDataLoaderIter.__next__ = fetch
     return found
 

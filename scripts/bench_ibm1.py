@@ -4,9 +4,9 @@ fast_align (Dyer, Chahuneau and Smith 2013) is not part of this project; give th
 updates the table n - 1 times and aligns in the last pass, so n iterations here go with ``-I n+1`` there. No diagonal,
 no prior.
 
-    bench_ibm1.py growth fast_align --src A.de B.de --tgt A.en B.en
-    bench_ibm1.py tables fast_align --src A.de --tgt A.en
-    bench_ibm1.py aer fast_align --src A.en --tgt A.fr --gold-src G.en --gold-tgt G.fr --gold-links G.gold
+    bench_ibm1.py growth --peer fast_align --src A.de B.de --tgt A.en B.en
+    bench_ibm1.py tables --peer fast_align --src A.de --tgt A.en
+    bench_ibm1.py aer --peer fast_align --src A.en --tgt A.fr --gold-src G.en --gold-tgt G.fr --gold-links G.gold
 """
 
 from __future__ import annotations
@@ -17,15 +17,17 @@ import math
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import regex
 from alignments import error_rate, gold_links, links_of
+from bench_common import Usage, arguments_of, csr_command, in_turns, measured, ratio, write_results
 
+from csr.data.sample import write_sample
 from csr.files import read_lines, read_parallel
 from csr.induction.bitext import read_bitext
 from csr.induction.ibm1 import Model1
@@ -36,11 +38,11 @@ SIZES = (50_000, 100_000, 200_000, 400_000)
 
 def main() -> None:
     """Run one comparison and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("growth", "tables", "aer"))
-    parser.add_argument("fast_align", type=Path, help="the binary; atools lies beside it")
-    parser.add_argument("--src", nargs="+", required=True, metavar="FILE", help="source sides of the text")
-    parser.add_argument("--tgt", nargs="+", required=True, metavar="FILE", help="target sides, in the same order")
+    parser = arguments_of(__doc__)
+    parser.add_argument("what", choices=("growth", "tables", "aer"), nargs="?", default="growth")
+    parser.add_argument("--peer", type=Path, metavar="FILE", help="the binary; atools lies beside it")
+    parser.add_argument("--src", nargs="+", metavar="FILE", help="source sides of the text (default: the sample)")
+    parser.add_argument("--tgt", nargs="+", metavar="FILE", help="target sides, in the same order")
     parser.add_argument("--iterations", type=int, default=5, help="updates of the table (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="threads of both tools (default: %(default)s)")
     parser.add_argument("--pairs", type=int, nargs="+", default=SIZES, help="growth: sizes (default: %(default)s)")
@@ -49,8 +51,16 @@ def main() -> None:
     parser.add_argument("--gold-tgt", metavar="FILE", help="aer: tokenised sentences")
     parser.add_argument("--gold-links", metavar="FILE", help="aer: i-j sure and ipj possible links, from 0")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        {"growth": growth, "tables": tables, "aer": aer}[arguments.what](arguments, Path(folder))
+    if arguments.what != "growth" and not arguments.peer:
+        parser.error("--peer: expected the binary")
+    if arguments.small:
+        arguments.pairs, arguments.repeats = (20_000,), 1
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if not arguments.src:
+            write_sample(folder / "sample", n_train=8000)
+            arguments.src, arguments.tgt = ([str(folder / f"sample/train.{code}")] for code in ("qaa", "qab"))
+        {"growth": growth, "tables": tables, "aer": aer}[arguments.what](arguments, folder)
 
 
 def growth(arguments: argparse.Namespace, folder: Path) -> None:
@@ -61,25 +71,28 @@ def growth(arguments: argparse.Namespace, folder: Path) -> None:
         f"{len(corpus):,} pairs of text, taken again from the start where more are asked for; medians of "
         f"{arguments.repeats} runs; {arguments.threads} threads"
     )
-    print("          words    --------- csr ---------  ----- fast_align ------  ------ ratio -------")
-    print("  pairs  a side     s    CPU s   peak MiB      s    CPU s  peak MiB    time  CPU  memory")
+    print(
+        "pairs, words a side; for each tool seconds by the clock, of the processor, peak MiB; ratios of the first two"
+    )
+    rows = []
     for n_pairs in (1000, *arguments.pairs):  # the first fills caches, that of the compiled kernels above all
         pairs = list(itertools.islice(itertools.cycle(corpus), n_pairs))
         files = _written(pairs, folder)
-        runs = [
-            np.array([_run(_csr(arguments, files), arguments), _run(_fast_align(arguments, files), arguments)])
-            for _ in range(arguments.repeats)
-        ]
+        works = {"csr": lambda files=files: _run(_csr(arguments, files), arguments)}
+        if arguments.peer:
+            works["peer"] = lambda files=files: _run(_fast_align(arguments, files), arguments)
+        runs = in_turns(works, arguments.repeats if n_pairs > 1000 else 1)
         if n_pairs == 1000:
             continue
-        ours, theirs = np.median(runs, axis=0)
-        ratios = np.median([run[1] / run[0] for run in runs], axis=0)
-        words = sum(len(a) + len(b) for a, b in pairs) / n_pairs / 2
-        print(
-            f"{n_pairs:7,} {words:6.1f}  {ours[0]:7.2f} {ours[1]:7.2f} {ours[2]:8.0f}  "
-            f"{theirs[0]:7.2f} {theirs[1]:7.2f} {theirs[2]:8.0f}  {ratios[0]:6.2f} {ratios[1]:6.2f} {ratios[2]:6.2f}",
-            flush=True,
-        )
+        row: dict[str, Any] = {"pairs": n_pairs, "words": sum(len(a) + len(b) for a, b in pairs) / n_pairs / 2}
+        for tool, found in runs.items():
+            row[tool] = dict(zip(Usage._fields, np.median(found, axis=0).tolist(), strict=True))
+        if arguments.peer:
+            for part in ("seconds", "cpu"):
+                row[f"ratio_{part}"] = ratio(*([getattr(run, part) for run in runs[tool]] for tool in ("csr", "peer")))
+        rows.append(row)
+        print(row, flush=True)
+    write_results(arguments.json, "ibm1", {"repeats": arguments.repeats, "threads": arguments.threads, "growth": rows})
 
 
 def tables(arguments: argparse.Namespace, folder: Path) -> None:
@@ -129,7 +142,7 @@ def aer(arguments: argparse.Namespace, folder: Path) -> None:
     for tool in ("csr", "fast_align"):
         both = [folder / f"{tool}.f", folder / f"{tool}.r"]
         joined = subprocess.run(
-            [arguments.fast_align.parent / "atools", "-i", both[0], "-j", both[1], "-c", "grow-diag-final-and"],
+            [arguments.peer.parent / "atools", "-i", both[0], "-j", both[1], "-c", "grow-diag-final-and"],
             capture_output=True,
             text=True,
             check=True,
@@ -161,21 +174,12 @@ def _written(pairs: Sequence[tuple[Sequence[str], Sequence[str]]], folder: Path)
 
 def _csr(arguments: argparse.Namespace, files: dict[str, Path]) -> list[str]:
     options = ["--src", files["src"], "--tgt", files["tgt"], "--out", files["lexicon"], "--tokenized"]
-    return [
-        sys.executable,
-        "-m",
-        "csr.cli",
-        "lexicon",
-        "ibm1",
-        *map(str, options),
-        "--iterations",
-        str(arguments.iterations),
-    ]
+    return csr_command("lexicon", "ibm1", *options, "--iterations", str(arguments.iterations))
 
 
 def _fast_align(arguments: argparse.Namespace, files: dict[str, Path]) -> list[str]:
     return [
-        str(arguments.fast_align),
+        str(arguments.peer),
         "-i",
         str(files["both"]),
         "-I",
@@ -189,21 +193,9 @@ def _environment(arguments: argparse.Namespace) -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": str(arguments.threads), "NUMBA_NUM_THREADS": str(arguments.threads)}
 
 
-# A process inherits the peak memory of the one it was forked from, so a small one stands between.
-_MEASURE = """
-import os, subprocess, sys, time
-start = time.perf_counter()
-process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-_, status, usage = os.wait4(process.pid, 0)
-print(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
-sys.exit(status != 0)
-"""
-
-
-def _run(command: list[str], arguments: argparse.Namespace) -> list[float]:
-    """Wall-clock seconds, CPU seconds and peak MiB of a command."""
-    measured = [sys.executable, "-c", _MEASURE, *command]
-    return [float(x) for x in subprocess.check_output(measured, env=_environment(arguments), text=True).split()]
+def _run(command: list[str], arguments: argparse.Namespace) -> Usage:
+    threads = str(arguments.threads)
+    return measured(command, {"OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads})
 
 
 if __name__ == "__main__":

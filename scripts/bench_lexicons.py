@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
+
+from bench_common import CommandFailed, csr_command, measured
 
 from csr.induction import embeddings, quality
 from csr.induction.dictionaries import read_gold
@@ -31,13 +30,6 @@ HEADER = (
     "MiB",
     "by itself",
 )
-
-
-def measured(command: list[str]) -> tuple[int, float, int]:
-    """Run a command; return its exit status, processor seconds and peak MiB."""
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    return os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, usage.ru_maxrss // 1024
 
 
 def row(name: str, out: Path, dev: tuple[str, str], languages: tuple[str, str], gold: Lexicon | None) -> list[str]:
@@ -111,13 +103,13 @@ def main() -> None:
     print(*["---"] * len(HEADER), sep=" | ", flush=True)
     for name, command in commands.items():
         out = folder / f"{name.replace(' ', '-')}.tsv"
-        status, seconds, peak = measured([sys.executable, "-m", "csr.cli", "lexicon", *command, "--out", str(out)])
-        if status:
+        try:
+            usage = measured(csr_command("lexicon", *command, "--out", str(out)))
+        except CommandFailed:
             print(f"{name} | not possible", flush=True)
             continue
-        print(
-            *row(name, out, dev, languages, gold), f"{seconds:.0f}", f"{peak:,}", own_score(out), sep=" | ", flush=True
-        )
+        used = f"{usage.cpu:.0f}", f"{usage.mib:,.0f}"
+        print(*row(name, out, dev, languages, gold), *used, own_score(out), sep=" | ", flush=True)
     print(*row("dictionary", folder / "dictionary.tsv", dev, languages, None), "–", "–", "", sep=" | ")
 
 

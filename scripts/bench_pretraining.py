@@ -1,21 +1,20 @@
 """Pretraining data: what switching does to real text, and how fast mixtures are made and blocks are loaded.
 
     python scripts/bench_pretraining.py statistics DATA LANG,LANG LEXICON   rates and candidates over a million pieces
-    python scripts/bench_pretraining.py loader DATA LANG,LANG LEXICON       items/s beside fairseq's MaskTokensDataset
+    python scripts/bench_pretraining.py loader [DATA LANG,LANG LEXICON]     items/s beside fairseq's MaskTokensDataset
     python scripts/bench_pretraining.py mixture OUT MEGABYTES FILE          csr mixture on permuted text: time, memory
 
-DATA is bin/ of csr mixture. Ratios are taken within one run.
+DATA is bin/ of csr mixture; without it, one is made of the sample corpus. Ratios are taken within one run. Without a
+measure it is the loader, with --small on fewer blocks.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import logging
 import random
 import resource
 import statistics
-import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -24,8 +23,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
+from bench_common import arguments_of, write_results
 
 from csr.switching.compiled_masking import STATS, MaskingSwitcher
 from csr.switching.compiled_words import find_words, marked_words
@@ -160,7 +158,7 @@ def measure_candidates(task: Any, path: str, n_pieces: int) -> dict[str, float]:
     }
 
 
-def print_statistics(data: str, languages: str, path: str) -> None:
+def print_statistics(data: str, languages: str, path: str) -> dict[str, Any]:
     """Print what is measured over a million pieces, for every reading of the rate with and without the filters."""
     for filters, all_words in (
         ("paper's filters", {}),
@@ -170,15 +168,31 @@ def print_statistics(data: str, languages: str, path: str) -> None:
             task = task_on(data, languages, share_of=share_of, **all_words)
             found = measure(task, path, N_PIECES)
             print(f"3 % of {share_of}, {filters}: " + ", ".join(f"{name} {_text(found[name])}" for name in found))
-    for name, value in measure_candidates(task_on(data, languages), path, N_PIECES).items():
+    candidates = measure_candidates(task_on(data, languages), path, N_PIECES)
+    for name, value in candidates.items():
         print(f"{name}: {_text(value)}")
+    return {"candidates": candidates}
 
 
 def _text(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.5f}"
 
 
-def loader(data: str, languages: str, path: str) -> None:
+def sample_loader(small: bool) -> dict[str, Any]:
+    """``loader`` on a mixture of the sample corpus and its own lexicon."""
+    from csr.data.mixture import mixture
+    from csr.data.sample import write_sample
+    from csr.data.sampling import Source
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_sample(folder, n_train=3000 if small else 30_000)
+        sources = [Source(code, None, [folder / f"train.{code}"]) for code in ("qaa", "qab")]
+        mixture(sources, folder / "mixture", held_out=20_000, pieces=2000, workers=1)
+        return loader(str(folder / "mixture/bin"), "qaa,qab", str(folder / "lexicon.qaa-qab.tsv"))
+
+
+def loader(data: str, languages: str, path: str) -> dict[str, Any]:
     """Compare blocks to tensors a second, one process, the same blocks of the first language in the same order.
 
     fairseq's dataset finds them ready in memory; ours reads them from the mapped file.
@@ -207,6 +221,7 @@ def loader(data: str, languages: str, path: str) -> None:
             get(int(i))
         return n / (time.perf_counter() - started)
 
+    figures = []
     for name, mask_whole_words in (("pieces", None), ("whole words", whole)):
         source, target = MaskTokensDataset.apply_mask(
             Rows(), dictionary, pad_idx=dictionary.pad(), mask_idx=task.symbols.mask, seed=1,
@@ -224,6 +239,9 @@ def loader(data: str, languages: str, path: str) -> None:
         theirs, ours = (statistics.median(column) for column in zip(*pairs, strict=True))
         ratio = statistics.median(b / a for a, b in pairs)
         print(f"{name}: MaskTokensDataset {theirs:,.0f} items/s, csr_masked_lm {ours:,.0f}, {ratio:.1f} times")
+        speeds = {"fairseq": theirs, "csr": ours}
+        figures.append({"masks": name, "blocks": n, "items_a_second": speeds, "ratio": ratio})
+    return {"loader": figures}
 
 
 def permuted(path: str, n_bytes: int) -> Iterator[str]:
@@ -242,7 +260,7 @@ def permuted(path: str, n_bytes: int) -> Iterator[str]:
             return
 
 
-def make_mixture(out: str, megabytes: str, path: str) -> None:
+def make_mixture(out: str, megabytes: str, path: str) -> dict[str, Any]:
     """Make a mixture of a tenth of a language, and all of it, of permuted text; print time and memory."""
     from csr.data.mixture import mixture
     from csr.data.sampling import Source
@@ -266,15 +284,23 @@ def make_mixture(out: str, megabytes: str, path: str) -> None:
         f"{total:.0f} MB in {took:.0f} s: {total / took:.2f} MB/s, {total / processor:.2f} MB/s of processor time; "
         f"at most {memory[0]:.0f} MiB in the process and {memory[1]:.0f} MiB in one that encodes"
     )
+    figures = {"megabytes": total, "seconds": took, "cpu": processor, "mib": memory[0], "mib_encoding": memory[1]}
+    return {"mixture": figures}
 
 
 COMMANDS = {"statistics": print_statistics, "loader": loader, "mixture": make_mixture}
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("measure", choices=COMMANDS)
-    parser.add_argument("arguments", nargs=3)
+    parser = arguments_of(__doc__)
+    parser.add_argument("measure", choices=COMMANDS, nargs="?", default="loader")
+    parser.add_argument("arguments", nargs="*")
 
     logging.disable(logging.WARNING)
     given = parser.parse_args()
-    COMMANDS[given.measure](*given.arguments)
+    if given.measure == "loader" and not given.arguments:
+        found = sample_loader(given.small)
+    elif len(given.arguments) == 3:
+        found = COMMANDS[given.measure](*given.arguments)
+    else:
+        parser.error(f"{given.measure}: expected three arguments, found {len(given.arguments)}")
+    write_results(given.json, "pretraining", found)

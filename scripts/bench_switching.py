@@ -5,32 +5,30 @@
     python scripts/bench_switching.py lexicon    size, time to load and sharing of 100k words x 10 candidates
     python scripts/bench_switching.py startup    10 M sentence pairs until the first batch
 
-The text is invented: words of one to four syllables, as frequent as Zipf has it, 16 to a sentence on average.
+Without a measure all are taken; with --small, the first two. The text is invented: words of one to four syllables, as
+frequent as Zipf has it, 16 to a sentence on average.
 """
 
 from __future__ import annotations
 
-import argparse
 import logging
 import multiprocessing
 import statistics
 import struct
-import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from bench_common import arguments_of, paired, write_results
 from fairseq.data import AppendTokenDataset, Dictionary, PrependTokenDataset, StripTokenDataset, TokenBlockDataset
 from fairseq.data.denoising_dataset import DenoisingDataset
 from fairseq.data.indexed_dataset import MMapIndexedDataset, MMapIndexedDatasetBuilder
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from csr.data.examples import LanguageIds
 from csr.lexicon import Lexicon, read_lexicon, write_lexicon
@@ -115,17 +113,11 @@ def write_mmap(path: Path, rows: list[torch.Tensor]) -> MMapIndexedDataset:
     return MMapIndexedDataset(str(path))
 
 
-def paired(a: Callable[[], float], b: Callable[[], float], rounds: int) -> tuple[float, float, float]:
-    """The medians of two measures taken in turns, and the median of their ratios b / a."""
-    pairs = [(a(), b()) for _ in range(rounds)]
-    first, second = (statistics.median(column) for column in zip(*pairs, strict=True))
-    return first, second, statistics.median(y / x for x, y in pairs)
-
-
-def speed() -> None:
+def speed(small: bool) -> list[dict[str, Any]]:
     """Compare ``__getitem__`` to tensor, one process, on the same sentences."""
-    n = 4000
-    for n_pieces in (8_000, 250_000):
+    n = 1000 if small else 4000
+    found = []
+    for n_pieces in (8_000,) if small else (8_000, 250_000):
         language = Language(n_pieces)
         with tempfile.TemporaryDirectory() as folder:
             data = write_mmap(Path(folder, "x"), language.sentences(n))
@@ -165,6 +157,9 @@ def speed() -> None:
             ours[0], theirs[0]
             slow, fast, ratio = paired(partial(tokens_per_second, theirs), partial(tokens_per_second, ours), 5)
             print(f"  DenoisingDataset {slow / 1e3:.0f}, RestoreDataset, {name} {fast / 1e3:.0f}: {ratio:.1f} times")
+            row = {"pieces": n_pieces, "tokens_a_sentence": n_tokens / n, "noise": name, "ratio": ratio}
+            found.append(row | {"tokens_a_second": {"fairseq": slow, "csr": fast}})
+    return found
 
 
 def task_arguments(folder: Path, task: str, *options: str) -> list[str]:
@@ -188,7 +183,7 @@ def configured(arguments: list[str]) -> tuple[Any, Any]:
     return config, setup_task(config.task)
 
 
-def step() -> None:
+def step(small: bool) -> list[dict[str, Any]]:
     """Compare training steps on the same clean batches, wall time: each sentence is its own translation there."""
     torch.set_num_threads(1)
     language = Language(2_000)
@@ -206,21 +201,26 @@ def step() -> None:
         write_lexicon(language.lexicon(3), folder / "others.tsv")
         # Each word is its own translation: what is drawn and written costs as much, but the encoder reads no more.
         write_lexicon(Lexicon({word: {word: 1.0} for word in language.words}), folder / "itself.tsv")
-        for workers, candidates in ((0, "itself"), (2, "itself"), (0, "others"), (2, "others")):
+        found = []
+        measures = [(0, "itself"), (2, "itself"), (0, "others"), (2, "others")]
+        for workers, candidates in measures[::2] if small else measures:
             trainings = [
                 Training(folder / data, f"csr_{data}", workers, str(folder / f"{candidates}.tsv"), language)
                 for data in ("translation", "restore")
             ]
             for training in trainings:
-                training(20)  # the machine gets warm
+                training(3 if small else 20)  # the machine gets warm
                 training.pieces_read = 0
             # In turns on the same batch: the two differ by what the switching adds.
-            plain, switched, ratio = paired(trainings[0], trainings[1], 150)
+            plain, switched, ratio = paired(trainings[0], trainings[1], 20 if small else 150)
             growth = trainings[1].pieces_read / trainings[0].pieces_read
             print(
                 f"{workers} workers: csr_translation {plain * 1e3:.1f} ms a step, csr_restore {switched * 1e3:.1f} ms, "
                 f"ratio {ratio:.3f} with sources {growth:.3f} times as long"
             )
+            row = {"workers": workers, "translations": candidates, "ratio": ratio, "source_growth": growth}
+            found.append(row | {"ms_a_step": {"csr_translation": plain * 1e3, "csr_restore": switched * 1e3}})
+    return found
 
 
 class Training:
@@ -257,7 +257,7 @@ class Training:
         return (time.perf_counter() - started) / steps
 
 
-def lexicon() -> None:
+def lexicon(small: bool) -> dict[str, Any]:
     """Measure loading and sharing of a lexicon of 100k words with 10 candidates each."""
     language = Language(250_000)
     with tempfile.TemporaryDirectory() as name:
@@ -276,6 +276,8 @@ def lexicon() -> None:
             encoded = load()
             times.append(time.perf_counter() - started)
         print(f"encoded and written in {times[0]:.1f} s, loaded in {statistics.median(times[1:]):.2f} s")
+        figures = {"words": encoded.n_entries, "mib": encoded.nbytes / 2**20, "encoding": times[0]}
+        figures |= {"loading": statistics.median(times[1:]), "workers": []}
         print(f"{encoded.n_entries:,} words, {encoded.nbytes / 2**20:.0f} MiB")
         roles = piece_roles(language.dictionary.symbols, language.dictionary.nspecial)
         data = write_mmap(Path(name, "x"), language.sentences(2000))
@@ -294,11 +296,14 @@ def lexicon() -> None:
         n_batches = sum(1 for _ in loader)
         for number, worker in enumerate(multiprocessing.active_children(), 1):
             kilobytes = mapped_memory(worker.pid or 0, ".npy")
+            row = {name: kilobytes[key] / 1024 for name, key in (("resident", "Rss"), ("share", "Pss"))}
+            figures["workers"].append(row | {"own": kilobytes["Private_Dirty"] / 1024})
             print(
                 f"worker {number} of 4, after {n_batches} batches: {kilobytes['Rss'] / 1024:.1f} MiB of the lexicon "
                 f"resident, {kilobytes['Pss'] / 1024:.1f} its share (PSS), {kilobytes['Private_Dirty'] / 1024:.1f} "
                 "its own"
             )
+        return figures
 
 
 def mapped_memory(pid: int, suffix: str) -> Counter[str]:
@@ -314,9 +319,9 @@ def mapped_memory(pid: int, suffix: str) -> Counter[str]:
     return total
 
 
-def startup() -> None:
+def startup(small: bool) -> dict[str, Any]:
     """Measure the time from the data on disk to the first batch: 10 M pairs of random lengths."""
-    n = 10_000_000
+    n = 100_000 if small else 10_000_000
     language = Language(8_000)
     rng = np.random.default_rng(1)
     with tempfile.TemporaryDirectory() as name:
@@ -342,13 +347,18 @@ def startup() -> None:
             f"{n:,} pairs: data opened in {loaded - started:.1f} s, {len(batches):,} batches made in "
             f"{ordered - loaded:.1f} s, first batch after {done - started:.1f} s in all"
         )
+        return {"pairs": n, "opening": loaded - started, "ordering": ordered - loaded, "first_batch": done - started}
 
 
 COMMANDS = {"speed": speed, "step": step, "lexicon": lexicon, "startup": startup}
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("measure", choices=COMMANDS)
+    parser = arguments_of(__doc__)
+    parser.add_argument("measures", nargs="*", metavar="MEASURE", help=f"{', '.join(COMMANDS)} (default: all)")
 
     logging.disable(logging.WARNING)
-    COMMANDS[parser.parse_args().measure]()
+    arguments = parser.parse_args()
+    if wrong := set(arguments.measures) - set(COMMANDS):
+        parser.error(f"expected {', '.join(COMMANDS)}, found {' '.join(wrong)}")
+    names = arguments.measures or (["speed", "step"] if arguments.small else list(COMMANDS))
+    write_results(arguments.json, "switching", {name: COMMANDS[name](arguments.small) for name in names})

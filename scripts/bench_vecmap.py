@@ -1,7 +1,7 @@
 """Compare csr's VecMap with the published scripts (github.com/artetxem/vecmap), and tell how its cost grows.
 
-    python scripts/bench_vecmap.py step VECMAP_FOLDER --words 20000
-    python scripts/bench_vecmap.py run VECMAP_FOLDER src.vec tgt.vec gold.txt --vocabulary 5000 --seeds 1 2 3
+    python scripts/bench_vecmap.py [step] --peer VECMAP_FOLDER --words 20000
+    python scripts/bench_vecmap.py run --peer VECMAP_FOLDER src.vec tgt.vec gold.txt --vocabulary 5000 --seeds 1 2 3
     python scripts/bench_vecmap.py growth --words 20000 50000
 
 ``step`` times single steps of self-learning on random vectors, in turn, by the clock: sizes at which the published
@@ -22,10 +22,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import numba
 import numpy as np
+from bench_common import arguments_of, in_turns, peak_mib, ratio, write_results
 
 from csr.induction import vecmap
 from csr.induction.dictionaries import read_muse
@@ -78,24 +81,40 @@ def own_steps(src: Embeddings, tgt: Embeddings, keep: float, n_steps: int) -> li
 
 
 def step(arguments: argparse.Namespace) -> None:
-    """Time single steps of both, and print a row per repeat; the first step of a process only warms up."""
+    """Time single steps of both, in turns, and print medians; the first step of a process only warms up."""
     sides = random_sides(arguments.words, arguments.dim)
     own_steps(*random_sides(50, 5), keep=0.5, n_steps=1)  # compiles
-    ratios: dict[float, list[float]] = {keep: [] for keep in arguments.keep}
-    print("keep\ts a step\tpublished\tratio\tpublished MiB")
+    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / "src", Path(folder) / "tgt"]
         for side, path in zip(sides, paths, strict=True):
             write_embeddings(side, path)
-        for _ in range(arguments.repeats):
-            for keep in arguments.keep:
+        for keep in arguments.keep:
+            works: dict[str, Callable[[], tuple[float, float]]] = {
+                "csr": lambda keep=keep: (statistics.median(own_steps(*sides, keep, n_steps=4)[1:]), peak_mib())
+            }
+            if arguments.peer:
                 options = ["--identical", "--stochastic_initial", str(keep)]
-                steps, usage = published(arguments.vecmap, paths, options, max_steps=2)
-                theirs, ours = steps[1], statistics.median(own_steps(*sides, keep, n_steps=4)[1:])
-                ratios[keep].append(theirs / ours)
-                print(f"{keep}\t{ours:.2f}\t{theirs:.2f}\t{theirs / ours:.2f}\t{usage.ru_maxrss // 1024:,}", flush=True)
-    for keep, found in ratios.items():
-        print(f"keep {keep}: {statistics.median(found):.2f} times as fast (median)")
+                works["peer"] = lambda options=options: one_step(arguments.peer, paths, options)
+            found = in_turns(works, arguments.repeats)
+            row: dict[str, Any] = {"keep": keep, "words": arguments.words, "dim": arguments.dim}
+            for who, runs in found.items():
+                row[who] = {
+                    "seconds": statistics.median(seconds for seconds, _ in runs),
+                    "mib": max(m for _, m in runs),
+                }
+            if arguments.peer:
+                row["ratio"] = ratio(*([seconds for seconds, _ in found[who]] for who in ("csr", "peer")))
+            rows.append(row)
+            print(row, flush=True)
+    threads = {"csr": numba.get_num_threads(), "peer": int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))}
+    write_results(arguments.json, "vecmap", {"repeats": arguments.repeats, "threads": threads, "steps": rows})
+
+
+def one_step(folder: Path, paths: Sequence[Path], options: Sequence[str]) -> tuple[float, float]:
+    """Seconds of the second step of the published scripts, and peak MiB."""
+    steps, usage = published(folder, paths, options, max_steps=2)
+    return steps[1], usage.ru_maxrss / 1024
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -120,7 +139,7 @@ def run(arguments: argparse.Namespace) -> None:
             if arguments.only_own:
                 continue
             options = [f"--{arguments.start}", "--seed", str(seed), "--vocabulary_cutoff", str(arguments.vocabulary)]
-            steps, usage = published(arguments.vecmap, copies, options)
+            steps, usage = published(arguments.peer, copies, options)
             theirs = usage.ru_utime + usage.ru_stime, *judged(mapped, gold)
             print(row(seed, "published", len(steps), *theirs), flush=True)
             rows.append((theirs[0] / ours[0], ours[2], theirs[2]))
@@ -158,23 +177,26 @@ def size(arguments: argparse.Namespace) -> None:
     began = time.perf_counter()
     neighbors(src.vectors[: arguments.rows], tgt.vectors, 10)
     retrieval = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(f"{arguments.words:,}\t{seconds:.1f}\t{retrieval:.1f}\t{peak:,}")
+    print(f"{arguments.words:,}\t{seconds:.1f}\t{retrieval:.1f}\t{peak_mib():,.0f}")
 
 
 def main() -> None:
     """Parse the command line."""
+    if len(sys.argv) < 2 or (sys.argv[1].startswith("--") and sys.argv[1] not in ("-h", "--help")):
+        sys.argv.insert(1, "step")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    single = commands.add_parser("step", help="single steps of both")
-    single.add_argument("vecmap", type=Path, help="folder of the published scripts")
+    single = commands.add_parser(
+        "step", help="single steps of both (default)", parents=[arguments_of(None)], add_help=False
+    )
+    single.add_argument("--peer", type=Path, metavar="FOLDER", help="the published scripts")
     single.add_argument("--words", type=int, default=20_000, help="per side")
     single.add_argument("--dim", type=int, default=300)
     single.add_argument("--keep", type=float, nargs="+", default=[0.1, 1.0], help="keep probabilities")
     single.add_argument("--repeats", type=int, default=3)
     single.set_defaults(run=step)
     whole = commands.add_parser("run", help="both to the end")
-    whole.add_argument("vecmap", type=Path, help="folder of the published scripts")
+    whole.add_argument("--peer", type=Path, required=True, metavar="FOLDER", help="the published scripts")
     whole.add_argument("src", type=Path, help="source embeddings")
     whole.add_argument("tgt", type=Path, help="target embeddings")
     whole.add_argument("gold", help="dictionary")
@@ -194,6 +216,8 @@ def main() -> None:
     one.add_argument("--rows", type=int)
     one.set_defaults(run=size)
     arguments = parser.parse_args()
+    if getattr(arguments, "small", False):
+        arguments.words, arguments.repeats = 3000, 1
     arguments.run(arguments)
 
 

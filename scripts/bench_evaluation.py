@@ -86,6 +86,7 @@ def _distance(sentences: int, single: int) -> dict[str, Any]:
     from fairseq.data import Dictionary
     from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 
+    from csr.analysis.features import DEFAULT
     from fairseq_plugins.datasets import Side
     from fairseq_plugins.models import Model
     from fairseq_plugins.representations import vectors
@@ -110,10 +111,10 @@ def _distance(sentences: int, single: int) -> dict[str, Any]:
     rows = [torch.from_numpy(rng.integers(4, pieces, length)) for length in lengths]
     language = task.language_id("xx")
     started = time.perf_counter()
-    together = vectors(model, Side(rows, lengths, language), sentences=sentences)
+    together = vectors(model, Side(rows, lengths, language), sentences=sentences)[DEFAULT]
     batched = (time.perf_counter() - started) / sentences
     started = time.perf_counter()
-    alone = [vectors(model, Side([rows[i]], lengths[i : i + 1], language)) for i in range(single)]
+    alone = [vectors(model, Side([rows[i]], lengths[i : i + 1], language))[DEFAULT] for i in range(single)]
     one_by_one = (time.perf_counter() - started) / single
     difference = float(np.abs(together[:single] - np.concatenate(alone)).max())
     size = f"{layers}+{layers} layers, {dim} dimensions, {torch.get_num_threads()} threads"

@@ -5,6 +5,11 @@ import sys
 from types import TracebackType
 
 from csr.errors import CsrError
+from csr.running.launch import unused_later
+
+with unused_later():
+    import fairseq  # noqa: F401
+
 from fairseq_plugins import (
     back_translation,
     checkpoints,

@@ -112,11 +112,10 @@ def experiment(config: Path, folder: Path) -> dict[str, Any]:
     whole, cpu = time.perf_counter() - began, sum(os.times()[2:4]) - cpu
     steps = {match[1]: seconds_of(match[2]) for line in done.stderr.splitlines() if (match := _STEP.match(line))}
     training: dict[str, float] = {}
-    for name in steps:
-        log = run / f"logs/{name.replace(' ', '-')}.log"
-        told = _DONE.findall(log.read_text(encoding="utf-8", errors="replace")) if log.exists() else []
-        if told:
-            training[name] = sum(map(float, told))
+    for log in run.rglob("train.log"):
+        told = _DONE.findall(log.read_text(encoding="utf-8", errors="replace"))
+        training[f"{log.parent.name} {log.parent.parent.name.replace('-', ' ')}"] = sum(map(float, told))
+    assert training.keys() <= steps.keys(), training.keys() - steps.keys()
     rest = {name: seconds - training[name] for name, seconds in steps.items() if name in training}
     return {
         "config": config.name,

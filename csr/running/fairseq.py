@@ -239,7 +239,7 @@ def _run(command: Sequence[str], run: Path, threads: int, log: Path, stdout: IO[
     ours.setdefault("WANDB_NAME", os.path.relpath(log.parent, run.resolve().parent))
     parent = os.getpid()
     status = subprocess.run(
-        [sys.executable, "-m", module, *command[1:]],
+        [sys.executable, "-m", "csr.running.launch", module, *command[1:]],
         cwd=run,
         env=memory | ours | dict.fromkeys(names, str(threads)),
         stdin=subprocess.DEVNULL,

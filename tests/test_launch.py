@@ -1,5 +1,6 @@
 """How fairseq is begun without what none of our tasks calls."""
 
+import importlib.util
 import subprocess
 import sys
 
@@ -26,9 +27,12 @@ def test_the_plugin_comes_without_what_only_fairseqs_own_tasks_call():
 
 def test_stand_ins_are_gone_after_the_block_and_call_the_real_module():
     sys.modules.pop("colorsys", None)
-    with unused_later(["colorsys"]):
+    with unused_later(["colorsys", "of_no_package"]):
         from colorsys import rgb_to_hls
 
+        assert importlib.util.find_spec("colorsys")
+        with pytest.raises(ModuleNotFoundError):
+            import of_no_package  # noqa: F401
         assert not hasattr(sys.modules["colorsys"], "__file__")
     assert "colorsys" not in sys.modules
     assert rgb_to_hls(0, 0, 0) == (0.0, 0.0, 0.0)

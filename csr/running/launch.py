@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
 from types import ModuleType
@@ -33,12 +34,15 @@ class _Later(ModuleType):
 @contextlib.contextmanager
 def unused_later(names: Sequence[str] = _UNUSED) -> Iterator[None]:
     """Within the block, import stand-ins of modules that are not imported yet; afterwards these are as they were."""
-    stand_ins = {name: _Later(name) for name in names if name not in sys.modules}
-    for name, module in stand_ins.items():
+    stand_ins: dict[str, ModuleType] = {}
+    for name in names:
+        if name in sys.modules or not (spec := importlib.util.find_spec(name)):
+            continue
+        module = sys.modules[name] = stand_ins[name] = _Later(name)
+        module.__spec__, module.__path__ = spec, spec.submodule_search_locations or []  # others may look for them
         parent, _, last = name.rpartition(".")
         if parent in stand_ins:
             setattr(stand_ins[parent], last, module)
-    sys.modules.update(stand_ins)
     try:
         yield
     finally:

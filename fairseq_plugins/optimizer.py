@@ -47,14 +47,31 @@ class CsrAdam(FairseqAdam):
     """fairseq's Adam, whose steps make one pass over the weights instead of ten.
 
     Weights in half precision (``--memory-efficient-bf16``) are left to fairseq, which has the averages in fp32.
+
+    # Deviation: of a model in half precision fairseq saves the weights rounded, and not those in fp32 that they are
+    # rounded from, so that a training that goes on from a checkpoint is another than one that was never stopped.
     """
 
     def __init__(self, cfg: FairseqAdamConfig, params: Iterable[Any]) -> None:
         groups = list(params)
         super().__init__(cfg, groups)
         weights = [weight for group in self.param_groups for weight in group["params"]]
+        # Those in fp32 that a model in half precision is rounded from have room for gradients from the start.
+        self._rounded = all(weight.grad is not None for weight in weights)
         if all(weight.dtype == torch.float32 for weight in weights):
             self._optimizer = OnePassAdam(groups, **self.optimizer_config)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of the optimizer, with the weights in fp32 where the model has them rounded."""
+        found = super().state_dict()
+        return {**found, "weights": [weight.detach() for weight in self.params]} if self._rounded else found
+
+    def load_state_dict(self, state_dict: dict[str, Any], optimizer_overrides: dict[str, Any] | None = None) -> None:
+        """Go on from a state; from one without weights, with those of the model."""
+        super().load_state_dict(state_dict, optimizer_overrides)
+        if self._rounded and "weights" in state_dict:
+            for weight, saved in zip(self.params, state_dict["weights"], strict=True):
+                weight.data.copy_(saved)
 
 
 @register_optimizer("csr_adamw", dataclass=FairseqAdamConfig)

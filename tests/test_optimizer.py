@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 from typing import Any
 
 import pytest
@@ -115,3 +116,28 @@ def test_weights_in_half_precision_are_left_to_fairseq() -> None:
     (expected, _), (found, optimizer) = trained("adam", torch.bfloat16), trained("csr_adam", torch.bfloat16)
     assert type(optimizer.optimizer).__name__ == "Adam"
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(found, expected, strict=True))
+
+
+def test_a_restart_changes_nothing_in_half_precision() -> None:
+    """The model has its weights rounded to eight bits; the state has them whole."""
+
+    def updated(restart: bool) -> list[torch.Tensor]:
+        draw = torch.Generator().manual_seed(1)
+        weights = [torch.nn.Parameter(torch.randn(size, generator=draw).bfloat16()) for size in ((7, 5), (5,))]
+        optimizer = optim.FP16Optimizer.build_optimizer(config(bf16=True), weights)
+        for update in range(20):
+            if restart and update == 10:
+                state = copy.deepcopy(optimizer.state_dict())
+                weights = [torch.nn.Parameter(weight.detach().clone()) for weight in weights]
+                optimizer = optim.FP16Optimizer.build_optimizer(config(bf16=True), weights)
+                optimizer.load_state_dict(state)
+            optimizer.zero_grad()
+            for weight in weights:
+                weight.grad = torch.randn(weight.shape, generator=draw).bfloat16()
+            optimizer._needs_sync = True
+            optimizer.step()
+        return [weight.detach() for weight in optimizer.fp32_params]
+
+    once, again = updated(restart=False), updated(restart=True)
+    assert all(torch.equal(one, other) for one, other in zip(once, again, strict=True))
+    assert any(not torch.equal(weight, weight.bfloat16().float()) for weight in once)

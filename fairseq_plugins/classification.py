@@ -28,6 +28,7 @@ from csr.switching.settings import LABELLED, Labelled
 from fairseq_plugins.datasets import NoisyDataset
 from fairseq_plugins.encoder import CsrBert
 from fairseq_plugins.fields import read_fields, settings_fields
+from fairseq_plugins.precision import allow_bf16
 
 logger = logging.getLogger(__name__)
 
@@ -185,6 +186,7 @@ class ClassificationTask(FairseqTask):
 
     def __init__(self, cfg: ClassificationConfig) -> None:
         super().__init__(cfg)
+        allow_bf16(cfg)
         path = os.path.join(cfg.data, "dict.txt")
         self.pieces = Pieces(cfg.sentencepiece_model, path)
         self.dictionary = Dictionary.load(path)

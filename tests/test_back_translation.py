@@ -15,6 +15,7 @@ from preprocessed import preprocess
 from csr.errors import ConfigError, DataError
 from csr.experiments import commands
 from csr.experiments.settings import Backbone, FinalTraining
+from csr.running.precision import with_precision
 
 SRC = [f"w{i} w{i % 7} w{i % 3} ." for i in range(12)]
 TGT = [f"v{i} v{i % 7} v{i % 3} ." for i in range(12)]
@@ -158,7 +159,7 @@ def test_every_checkpoint_is_validated_also_where_an_epoch_ends(data, tmp_path):
         data / "bin",
         [*"--task csr_translation --source-lang xx --target-lang yy --cpu".split()],
         commands.architecture(Backbone(layers=1, dim=16, ffn=16, heads=2)),
-        commands.writing(settings, 1, 0, tmp_path),
+        with_precision(commands.writing(settings, 1, 0, tmp_path), "fp32"),
         commands.validation("loss", settings.save_every, bleu=False),
     )
     done = subprocess.run(

@@ -15,6 +15,7 @@ from csr.backbone.estimate import Setup, Sizes, estimate, layer_bytes, operation
 from csr.cli import main
 from csr.experiments import commands
 from csr.experiments.settings import Backbone, Training
+from csr.running.precision import with_precision
 
 # In MiB, each of another kind: embeddings count for most, then activations.
 WIDE = Sizes(vocabulary=12_000, layers=2, dim=128, ffn=512, heads=4)
@@ -52,7 +53,7 @@ def _trainer(folder: Path, sizes: Sizes, setup: Setup, dropout: float = 0.3):
     )
     command = [str(folder), "--task", "csr_translation", "--source-lang", "xx", "--target-lang", "yy", "--cpu"]
     command += commands.architecture(Backbone(layers=sizes.layers, dim=sizes.dim, ffn=sizes.ffn, heads=sizes.heads))
-    command += commands.writing(training, seed=1, workers=0, folder=folder)
+    command += with_precision(commands.writing(training, seed=1, workers=0, folder=folder), "fp32")
     command += ["--warmup-updates", "0", "--lr", "1e-3"]
     return _made(command)
 
@@ -264,5 +265,7 @@ def test_command(tmp_path, capsys):
     assert main(["estimate", str(tmp_path / "x.yaml"), "--set", "restore.max_tokens=512"]) == 0
     assert "\n* bf16 " in capsys.readouterr().out
     assert main(["estimate", str(tmp_path / "x.yaml"), "--set", "finetune.memory_efficient=true"]) == 0
-    assert main(["estimate", str(tmp_path / "x.yaml"), "--set", "restore.memory_efficient=true"]) == 2
+    assert (
+        main(["estimate", str(tmp_path / "x.yaml"), "--set", "restore={memory_efficient: true, precision: fp32}"]) == 2
+    )
     assert "restore.memory_efficient: expected with restore.precision" in capsys.readouterr().err

@@ -8,6 +8,7 @@ import pytest
 
 from csr.errors import ConfigError
 from csr.experiments.kinds import check_files, kind_of, read_config
+from csr.running.precision import with_precision
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 CORPORA = {"vi": "iwslt15", "de": "iwslt14", "tr": "wmt17", "ko": "iwslt17", "it": "iwslt17", "lt": "wmt19"}
@@ -50,7 +51,7 @@ def test_fairseq_takes_every_stage(path, parse):
     if config.backbone.checkpoint and "backbone" in stages:
         stages.remove("backbone")
     for stage in stages:
-        command = kind.job(config, stage, 1, Path("run")).command
+        command = with_precision(kind.job(config, stage, 1, Path("run")).command, "bf16")
         found = parse(command)
         assert found.task in ("csr_restore", "csr_translation", "csr_nli")
         assert (found.finetune_from_model is None) == (kind.STAGES[stage].start is None)

@@ -16,11 +16,11 @@ import yaml
 from csr.cli import main
 from csr.data.sample import write_sample
 from csr.errors import DataError
-from csr.experiments import commands, translation
+from csr.experiments import translation
 from csr.experiments.translation import Config, job
 from csr.files import read_json
 from csr.process import locked
-from csr.running import fairseq
+from csr.running import fairseq, precision
 from csr.settings import build, parse_yaml
 
 UPDATES = 60
@@ -154,7 +154,8 @@ def test_two_cards_make_the_updates_of_one(finished, tmp_path):
     models = []
     for n in (1, 2):
         config = build({**raw, "finetune": {**raw["finetune"], "gpus": n}}, Config)
-        command = [*job(config, "csr", 1, finished).command, "--cpu", "--save-dir", str(tmp_path / str(n))]
+        plain = precision.with_precision(job(config, "csr", 1, finished).command, "fp32")
+        command = [*plain, "--cpu", "--save-dir", str(tmp_path / str(n))]
         if n > 1:
             command += ["--distributed-init-method", f"tcp://127.0.0.1:{port}", "--distributed-no-spawn"]
             command += ["--distributed-backend", "gloo", "--distributed-rank"]
@@ -241,12 +242,12 @@ def test_ragged_corpus_is_one_clear_line_and_leaves_nothing(experiment, tmp_path
 
 def test_changed_settings_or_inputs_start_over(tmp_path):
     work, log = tmp_path / "checkpoints", tmp_path / "train.log"
-    fairseq._claim(work, "settings one", log)
+    fairseq._claim(work, {"settings one": "fp32"}, log)
     (work / "checkpoint_last.pt").touch()
     log.touch()
-    fairseq._claim(work, "settings one", log)
+    fairseq._claim(work, {"settings one": "fp32"}, log)
     assert (work / "checkpoint_last.pt").exists()
-    fairseq._claim(work, "settings two", log)
+    fairseq._claim(work, {"settings two": "fp32"}, log)
     assert [path.name for path in work.iterdir()] == ["fingerprint"]
     assert not log.exists()
 
@@ -367,7 +368,8 @@ def test_noise_settings_are_those_of_stage_one_alone():
             assert command == usual
 
 
-def test_restore_command_of_the_paper(tmp_path, capsys):
+def test_restore_command_of_the_paper(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(precision, "of_machine", lambda: "fp32")
     path = tmp_path / "mbart.yaml"
     backbone = {"checkpoint": "model.pt", "dictionary": "dict.txt", "sentencepiece": "spm.model"}
     path.write_text(yaml.safe_dump({**MINIMAL, "backbone": backbone}))
@@ -421,7 +423,7 @@ def test_commands_of_a_preset(tmp_path):
     ("settings", "expected"),
     [
         ({}, ""),
-        ({"precision": "auto"}, ""),  # no card
+        ({"precision": "auto"}, ""),
         ({"precision": "bf16"}, "--bf16"),
         ({"precision": "bf16", "memory_efficient": True}, "--bf16 --memory-efficient-bf16"),
         ({"precision": "fp16"}, "--fp16 --fp16-scale-window 256 --fp16-no-flatten-grads"),
@@ -436,10 +438,3 @@ def test_what_saves_memory(settings, expected, monkeypatch):
     plain, saving = ({**MINIMAL, "finetune": {"updates": 25000, **more}} for more in ({}, settings))
     before, after = (_command(build(raw, Config), "csr", 1) for raw in (plain, saving))
     assert shlex.join([flag for flag in after if flag not in before]) == expected
-
-
-def test_numbers_that_a_card_has(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    for capability, expected in (((7, 5), "fp16"), ((8, 0), "bf16")):
-        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda found=capability: found)
-        assert commands.precision("auto") == expected

@@ -18,6 +18,7 @@ from csr.running import fairseq
 from csr.running.cards import share_cards
 from csr.running.engine import Batch, planned_steps, run_steps
 from csr.running.fairseq import StepError
+from csr.running.precision import choices, with_precision
 from csr.running.steps import Step
 from csr.settings import hint
 
@@ -132,7 +133,7 @@ def args(arguments: argparse.Namespace) -> None:
         kind = kind_of(config)
         stage = _known("--stage", arguments.stage, (*kind.STAGES, "generate"))
         job = training_job(config, stage, seed, folder, folder)
-        print(shlex.join([*job.command, *job.shown]))
+        print(shlex.join([*with_precision(job.command, next(choices(job.command))), *job.shown]))
 
 
 def _train(arguments: argparse.Namespace) -> None:

@@ -48,6 +48,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("--warmup-ratio", type=float, default=0.25, help="share of the updates it rises in (default: %(default)s)")
     add("--weight-decay", type=float, default=0.01, help="(default: %(default)s)")
     add("--max-length", type=int, default=128, metavar="N", help="ids of an example (default: %(default)s)")
+    add("--precision", choices=("auto", "fp32", "fp16", "bf16"), default="auto", help="(default: %(default)s)")
     add("--types", default="LOC,ORG,PER", help="types of entities, for ner (default: %(default)s)")
     add("--examples", type=positive, metavar="N", help="train on the first so many examples (default: all)")
     add("--seed", type=int, default=1, help="of head, order and dropout (default: %(default)s)")
@@ -122,7 +123,7 @@ def finetune(arguments: argparse.Namespace) -> None:
     from csr.experiments import encoders
     from csr.settings import build
 
-    names = ("lr", "batch", "warmup_ratio", "weight_decay", "max_length")
+    names = ("lr", "batch", "warmup_ratio", "weight_decay", "max_length", "precision")
     raw: dict[str, Any] = {name: getattr(arguments, name) for name in names}
     epochs = EPOCHS[arguments.task] if arguments.epochs is None else arguments.epochs
     settings = build({"epochs": epochs, **raw}, encoders.Finetuning)

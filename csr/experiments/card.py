@@ -76,7 +76,8 @@ def _stages(model: Trained) -> Iterator[str]:
         yield f"* starts from the checkpoint `{backbone.checkpoint.name}` ({backbone.preset or backbone.family})"
     for stage in lineage(model.config, model.arm):
         timing = read_object(model.run / stage_folder(stage, model.seed) / "timing.json")
-        yield f"* {stage}: {timing.get('updates')} updates, the model is that of update {timing.get('chosen')}"
+        numbers = f" in {timing['precision']}" if timing.get("precision") else ""
+        yield f"* {stage}: {timing.get('updates')} updates{numbers}, the model is that of update {timing.get('chosen')}"
     settings = without_folders(as_mapping(model.config))
     shown = {name: settings[name] for name in ("lexicon", "noise", "restore", "finetune") if name in settings}
     yield f"\n```yaml\n{yaml.safe_dump(shown, sort_keys=False, allow_unicode=True)}```"

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from csr.backbone.estimate import Precision
 from csr.backbone.mbart import MBART
 from csr.backbone.presets import PRESETS, family_of
 from csr.experiments.settings import Backbone, Training
+from csr.running import precision
 from csr.running.fairseq import plugin_folder, save_dir
 
 
@@ -75,32 +75,10 @@ def bert_adam(weight_decay: float, eps: float) -> list[str]:
 
 def memory(settings: Training) -> list[str]:
     """Flags that say in which numbers to train, and what to give up for less memory."""
-    found = numbers(settings.precision, settings.memory_efficient)
+    found = precision.flags(settings.precision, settings.memory_efficient)
     return found + flags(
         freeze_embeddings=settings.freeze_embeddings, checkpoint_activations=settings.checkpoint_activations
     )
-
-
-def numbers(wanted: str, memory_efficient: bool = False) -> list[str]:
-    """Flags of the precision."""
-    name = precision(wanted)
-    if name == "fp32":
-        return []
-    found = [f"--{name}"] + ([f"--memory-efficient-{name}"] if memory_efficient else [])
-    # Deviation: fairseq raises the scale of the loss after 16,384 updates, more than a stage has. A copy of the
-    # weights tensor by tensor, as bf16 has it, needs less memory than one long one.
-    return found + (flags(fp16_scale_window=256, fp16_no_flatten_grads=True) if name == "fp16" else [])
-
-
-def precision(wanted: str) -> Precision:
-    """The numbers that are trained in on this machine: ``auto`` is bf16 or fp16 on a card, fp32 without one."""
-    if wanted != "auto":
-        return wanted  # type: ignore[return-value]
-    import torch
-
-    if not torch.cuda.is_available():
-        return "fp32"
-    return "bf16" if torch.cuda.get_device_capability()[0] >= 8 else "fp16"
 
 
 def polynomial(lr: float, warmup: int, updates: int) -> list[str]:

@@ -225,7 +225,7 @@ def _finetuned(config: Config, run: Run) -> Iterator[Step]:
     paths = [*flags(data=encoder.folder, sentencepiece_model=encoder.pieces)]
     name = f"{run.arm} {encoder.name} {run.grid} seed {run.seed}"
     command = ["zero-shot", "finetune", config.task, *flags(checkpoint=encoder.model), *paths]
-    command += flags(train=data.train, out=run.folder, threads=config.threads, **vars(run.settings))
+    command += flags(train=data.train, out=run.folder, threads=config.threads, **run.settings.options)
     command += flags(examples=data.examples, types=",".join(data.types) if config.task == "ner" else None)
     command += flags(seed=run.seed, workers=config.workers)
     if files:

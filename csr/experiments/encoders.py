@@ -21,8 +21,9 @@ from csr.data.text_labels import label_names, read_texts
 from csr.errors import DataError
 from csr.experiments import commands
 from csr.experiments.commands import flags
+from csr.experiments.settings import PRECISION
 from csr.files import PathLike
-from csr.running import fairseq
+from csr.running import fairseq, precision
 from csr.running.steps import FilePath, Step
 from csr.settings import expect_unique, setting
 from csr.switching.settings import LABELLED, Labelled
@@ -47,6 +48,12 @@ class Finetuning:
     warmup_ratio: float = setting(0.25, low=0, high=1)
     weight_decay: float = setting(0.01, low=0)
     max_length: int = setting(128, low=8)
+    precision: Literal["fp32", "fp16", "bf16", "auto"] = setting("auto", help=PRECISION)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What ``csr zero-shot finetune`` is told of them; it chooses the precision itself."""
+        return {name: value for name, value in vars(self).items() if value != "auto"}
 
     @property
     def point(self) -> str:
@@ -71,6 +78,7 @@ class Grid:
     warmup_ratio: float = setting(Finetuning.warmup_ratio, low=0, high=1)
     weight_decay: float = setting(Finetuning.weight_decay, low=0)
     max_length: int = setting(Finetuning.max_length, low=8)
+    precision: Literal["fp32", "fp16", "bf16", "auto"] = setting(Finetuning.precision, help=PRECISION)
     keep_models: bool = setting(
         False, help="keep each fine-tuned model once it is scored, for csr classify and csr export-hf"
     )
@@ -82,7 +90,8 @@ class Grid:
 
     def points(self, task: Task) -> Iterator[Finetuning]:
         """The hyper-parameters of each pair; what the grid leaves open is the paper's."""
-        shared = {name: getattr(self, name) for name in ("batch", "warmup_ratio", "weight_decay", "max_length")}
+        names = ("batch", "warmup_ratio", "weight_decay", "max_length", "precision")
+        shared = {name: getattr(self, name) for name in names}
         for lr in self.lrs:
             yield from (replace(PAPER[task], lr=lr, epochs=epochs, **shared) for epochs in self.epochs)
 
@@ -174,6 +183,7 @@ def finetuning_job(
         commands.bert_adam(settings.weight_decay, 1e-8),
         commands.polynomial(settings.lr, round(settings.warmup_ratio * updates), updates),
         flags(batch_size=settings.batch),
+        precision.flags(settings.precision),
         commands.checkpoints(run / folder, 1000, validate=False),
         flags(num_workers=workers),
         commands.log(updates),

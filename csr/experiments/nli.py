@@ -11,9 +11,10 @@ from typing import Literal
 from csr.errors import ConfigError, DataError
 from csr.experiments import commands, stages
 from csr.experiments.commands import flags
-from csr.experiments.settings import Backbone, StagedExperiment, Text, Training, expect_known
+from csr.experiments.settings import PRECISION, Backbone, StagedExperiment, Text, Training, expect_known
 from csr.experiments.stages import PREPARED, SENTENCEPIECE, Stage, lexicon_file, stage_folder, start_model
 from csr.files import read_object, write_json
+from csr.running import precision
 from csr.running.fairseq import Job
 from csr.running.steps import Step
 from csr.settings import expect_unique, setting
@@ -70,9 +71,7 @@ class Classification:
     update_freq: int = setting(1, low=1)
     dropout: float = setting(0.3, low=0, high=1)
     attention_dropout: float = setting(0.1, low=0, high=1)
-    precision: Literal["fp32", "fp16", "bf16", "auto"] = setting(
-        "fp32", help="auto: bf16 on a card that has it, fp16 on another, fp32 without a card"
-    )
+    precision: Literal["fp32", "fp16", "bf16", "auto"] = setting("auto", help=PRECISION)
 
     def check(self, prefix: str) -> None:
         """Raise ConfigError for a batch that cannot be made of equal parts."""
@@ -168,7 +167,7 @@ def _epochs(config: Config, stage: str, done: Path | None) -> int:
 def _classification(config: Config, seed: int, folder: Path, epochs: int) -> list[str]:
     settings = config.finetune
     return [
-        *commands.numbers(settings.precision),
+        *precision.flags(settings.precision),
         *flags(criterion="sentence_prediction", classification_head_name="nli"),
         *commands.dropouts(settings),
         *commands.adam(),

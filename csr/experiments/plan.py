@@ -14,9 +14,10 @@ from csr.backbone.trim import Use
 from csr.data.subwords import read_dictionary
 from csr.errors import ConfigError
 from csr.experiments import schedule, stages
-from csr.experiments.commands import cards, precision
+from csr.experiments.commands import cards
 from csr.experiments.settings import Training
 from csr.experiments.translation import Config
+from csr.running.precision import resolved
 
 _PRECISIONS = ((("fp32", False), ("bf16", False), ("bf16", True)), (("fp32", False), ("fp16", False), ("fp16", True)))
 
@@ -117,7 +118,7 @@ def _memory(training: Training, sizes: Sizes, setup: Setup, length: int) -> Memo
 
 def _setup(training: Training) -> Setup:
     return Setup(
-        precision(training.precision),
+        resolved(training.precision),
         training.memory_efficient,
         training.freeze_embeddings,
         training.checkpoint_activations,

@@ -19,8 +19,9 @@ from csr.errors import ConfigError
 from csr.experiments import commands
 from csr.experiments.commands import flags
 from csr.experiments.encoders import TYPES, Finetuning, Grid, Task, encoder_sizes, scoring_step
-from csr.experiments.settings import StagedExperiment, Text
+from csr.experiments.settings import PRECISION, StagedExperiment, Text
 from csr.experiments.stages import dictionary_step, stage_folder, train_step
+from csr.running import precision
 from csr.running.fairseq import Job
 from csr.running.steps import Step
 from csr.settings import as_mapping, expect_default, expect_unique, setting
@@ -118,7 +119,7 @@ class Pretrain:
     length: int = setting(128, low=8)
     dropout: float = setting(0.1, low=0, high=1)
     weight_decay: float = setting(0.01, low=0)
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Literal["fp32", "fp16", "bf16", "auto"] = setting("auto", help=PRECISION)
     save_every: int | None = setting(
         None, low=1, help="updates between checkpoints (default: 10,000; 1,000 with start)"
     )
@@ -288,7 +289,7 @@ def job(config: Config, stage: str, seed: int, run: Path = Path(), done: Path | 
         commands.polynomial(schedule.lr, schedule.warmup, schedule.updates),
         flags(batch_size=batch, update_freq=update_freq),
         shared,
-        commands.numbers(settings.precision),
+        precision.flags(settings.precision),
         flags(seed=seed, num_workers=config.workers),
         commands.checkpoints(run / folder, schedule.save_every),
         commands.log(schedule.updates),
@@ -364,7 +365,7 @@ def _finetuned(config: Config, run: Run) -> Iterator[Step]:
     encoder = flags(data="data/bin", sentencepiece_model=vocabulary(config))
     name, model = f"{run.task} {run.arm} {run.grid} seed {run.seed} run {run.run}", run.folder / "model.pt"
     command = ["zero-shot", "finetune", run.task, *flags(checkpoint=pretrained), *encoder, *flags(train=task.train)]
-    command += flags(out=run.folder, threads=config.threads, **vars(run.settings))
+    command += flags(out=run.folder, threads=config.threads, **run.settings.options)
     command += flags(types=",".join(entities.types) if entities else None, seed=run.run)
     inputs = [pretrained, task.train]
     yield Step(

@@ -108,6 +108,12 @@ class SourceNoise(switching.Noise):
     )
 
 
+PRECISION = (
+    "auto: bf16 on a card or a processor that multiplies in it, fp16 on another card, else fp32; a training ends in "
+    "what it began in, on any machine"
+)
+
+
 @dataclass(frozen=True)
 class Training:
     """One run of fairseq-train; the values of Zan et al., sections 5.1 and 5.2, unless a field says otherwise."""
@@ -124,9 +130,7 @@ class Training:
     attention_dropout: float = setting(0.1, low=0, high=1)
     label_smoothing: float = setting(0.2, low=0, high=1)
     save_every: int = setting(500, low=1, help="updates between checkpoints, each of which is validated")
-    precision: Literal["fp32", "fp16", "bf16", "auto"] = setting(
-        "fp32", help="auto: bf16 on a card that has it, fp16 on another, fp32 without a card"
-    )
+    precision: Literal["fp32", "fp16", "bf16", "auto"] = setting("auto", help=PRECISION)
     memory_efficient: bool = setting(
         False, help="fp16 and bf16: no copy of the weights in fp32; updates that are small beside a weight are lost"
     )

@@ -124,8 +124,8 @@ def _log(path: Path) -> dict[str, Any]:
     log = read_log(path)
     timing = _optional(path.with_name("timing.json")) or {}
     curves = {"train": _curves(log.train), "valid": _curves(log.valid)}
-    numbers = {"seconds": timing.get("seconds"), "updates": timing.get("updates"), "diverged": log.diverged}
-    return _place(path) | numbers | curves
+    recorded = {name: timing.get(name) for name in ("seconds", "updates", "precision")}
+    return _place(path) | recorded | {"diverged": log.diverged} | curves
 
 
 def _curves(points: Sequence[Point]) -> dict[str, list[tuple[float, float]]]:

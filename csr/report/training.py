@@ -35,6 +35,8 @@ def cost(run: Run) -> Table:
             + [Number(total, 0), "–" if arm == BASELINE or not base else Number(overhead, 0)]
         )
     note = "Wall seconds, mean ± sample standard deviation over seeds. The arms of a seed share the backbone."
+    counted = sorted({log["precision"] for log in run["logs"] if log.get("precision")})
+    note += f" Trained in {' and '.join(counted)}." if counted else ""
     return Table("cost", f"{direction(run)}: training time", columns, rows, note)
 
 

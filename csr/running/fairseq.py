@@ -12,15 +12,17 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from csr.backbone import checkpoints
+from csr.backbone.estimate import Precision
 from csr.errors import DataError
 from csr.files import read_object, sha256, write_json, write_text
 from csr.process import die_with, locked
+from csr.running.precision import UNSAID, choices, with_precision
 
 _SLURM = ("SLURM_STEP_NODELIST", "SLURM_JOB_NODELIST")
 
@@ -38,7 +40,8 @@ class Job:
     """One run of fairseq-train; paths lie within the run folder, absolute ones anywhere."""
 
     command: Sequence[str]
-    """The command, run in the run folder; its ``--save-dir`` is ``checkpoints`` in ``folder``."""
+    """The command, run in the run folder; its ``--save-dir`` is ``checkpoints`` in ``folder``, and its precision may be
+    left open as ``csr.running.precision`` has it."""
     folder: Path
     updates: int | None
     """How many it is trained for; without a number the command itself says when to end."""
@@ -70,8 +73,9 @@ def save_dir(folder: Path) -> Path:
 def train(job: Job, run: Path, threads: int) -> None:
     """Train to the end, from the last checkpoint if the command and what the inputs hold are still the same.
 
-    Leaves ``model.pt``, ``train.log`` and ``timing.json`` (seconds and updates over all restarts, and the updates of
-    the chosen checkpoint) in the folder.
+    Leaves ``model.pt``, ``train.log`` and ``timing.json`` (seconds and updates over all restarts, the updates of the
+    chosen checkpoint, and the numbers that were counted in) in the folder. Where the command leaves these open, they
+    are what training began in, on whatever machine, and this machine's choice for a new one.
 
     Raises:
         DataError: an input is missing, or fairseq rejects one.
@@ -85,18 +89,18 @@ def train(job: Job, run: Path, threads: int) -> None:
     # fairseq's clock goes on from the checkpoint that training starts from.
     before = read_checkpoint(run / job.start)["seconds"] if job.start else 0.0
     with locked(folder) as lock:
-        _claim(work, _fingerprint(job, run), log)
+        precision = _claim(work, _fingerprints(job, run), log)
         state = _resume_point(work)
         if state is None or job.updates is None or state["updates"] < job.updates:
             with open(log, "a", encoding="utf-8") as stream:
-                _run([*job.command, *job.shown], run, threads, log, stdout=stream, lock=lock)
+                _run([*with_precision(job.command, precision), *job.shown], run, threads, log, stdout=stream, lock=lock)
             state = _resume_point(work)
         if state is None or state["updates"] < (job.updates or 1):
             raise StepError(f"{log}: fairseq-train ended before update {job.updates or 1}")
         name = "checkpoint_best.pt" if job.best else "checkpoint_last.pt"
         chosen = read_checkpoint(work / name)  # a kill may have cut the best one short, which is no more to be had then
         timing = {"seconds": state["seconds"] - before, "updates": state["updates"], "chosen": chosen["updates"]}
-        write_json(folder / "timing.json", timing)
+        write_json(folder / "timing.json", {**timing, "precision": precision})
         _publish(work / name, folder / "model.pt", job.keep_every)
 
 
@@ -139,8 +143,8 @@ def generate(
 
 
 def identity(command: Sequence[str]) -> list[str]:
-    """The command without the plugin's path, which does not change the result."""
-    return [argument for argument in command if argument != str(plugin_folder())]
+    """The command without the plugin's path, which does not change the result, and without a precision left open."""
+    return [argument for argument in command if argument not in (str(plugin_folder()), UNSAID)]
 
 
 @functools.cache
@@ -152,24 +156,33 @@ def plugin_folder() -> Path:
     return Path(spec.origin).parent
 
 
-def _fingerprint(job: Job, run: Path) -> str:
-    """A hash of all that decides how a stage goes: its command and what its input files hold."""
+def _fingerprints(job: Job, run: Path) -> dict[str, Precision]:
+    """Hashes of all that decides how a stage goes, its command and what its input files hold, by precision.
+
+    The first is that of a new training.
+    """
     files = sorted({run / file for file in job.files} | set(filter(Path.is_file, (run / job.data).glob("*"))))
     hashes = {os.path.relpath(file, run): sha256(file) for file in files if file.name != "preprocess.log"}
-    return hashlib.sha256(json.dumps([identity(job.command), hashes]).encode()).hexdigest()
+    found = {}
+    for precision in choices(job.command):
+        whole = json.dumps([identity(with_precision(job.command, precision)), hashes])
+        found[hashlib.sha256(whole.encode()).hexdigest()] = precision
+    return found
 
 
-def _claim(work: Path, fingerprint: str, log: Path) -> None:
-    """Empty the checkpoint folder unless its checkpoints are of the same command and inputs."""
+def _claim(work: Path, fingerprints: Mapping[str, Precision], log: Path) -> Precision:
+    """Empty the checkpoint folder unless its checkpoints are of the same command and inputs; return their precision."""
     mark = work / "fingerprint"
-    if mark.is_file() and mark.read_text() == fingerprint:
-        return
+    if mark.is_file() and (begun := fingerprints.get(mark.read_text())):
+        return begun
     if work.exists():
         print(f"{work.parent}: settings or inputs have changed, starting over", file=sys.stderr)
         shutil.rmtree(work)
     log.unlink(missing_ok=True)
+    fingerprint, precision = next(iter(fingerprints.items()))
     with write_text(mark) as stream:
         stream.write(fingerprint)
+    return precision
 
 
 def _resume_point(work: Path) -> dict[str, float] | None:

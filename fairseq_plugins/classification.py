@@ -28,6 +28,7 @@ from csr.switching.settings import LABELLED, Labelled
 from fairseq_plugins.datasets import NoisyDataset
 from fairseq_plugins.encoder import CsrBert
 from fairseq_plugins.fields import read_fields, settings_fields
+from fairseq_plugins.layers import lighten
 from fairseq_plugins.precision import allow_bf16
 
 logger = logging.getLogger(__name__)
@@ -211,6 +212,7 @@ class ClassificationTask(FairseqTask):
         model = Classifier.build_model(cfg, self)
         if self.cfg.max_length > model.max_positions():
             raise ConfigError(f"--max-length: expected at most {model.max_positions()} positions of the encoder")
+        lighten(model)
         model.head = Head(cfg.encoder_embed_dim, len(self.labels), cfg.dropout, self.pooled)
         return model
 

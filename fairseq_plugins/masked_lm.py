@@ -8,7 +8,6 @@ from typing import Optional
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from fairseq import metrics, utils
 from fairseq.criterions import FairseqCriterion, register_criterion
 from fairseq.data import Dictionary, data_utils
@@ -32,6 +31,8 @@ from csr.switching.symbols import piece_roles
 from csr.text.stopwords import listed_or_none
 from fairseq_plugins.datasets import NoisyDataset
 from fairseq_plugins.fields import read_fields, settings_fields
+from fairseq_plugins.layers import lighten
+from fairseq_plugins.loss import smoothed_losses
 from fairseq_plugins.precision import allow_bf16
 from fairseq_plugins.shares import counts_of, log_shares
 
@@ -209,6 +210,7 @@ class CsrMaskedLmTask(FairseqTask):
                 f"--tokens-per-sample: expected at most the model's {model.max_positions()} positions, found "
                 f"{self.cfg.tokens_per_sample}"
             )
+        lighten(model)
         return model
 
     def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs: object) -> None:
@@ -295,12 +297,12 @@ class CsrMaskedLmCriterion(FairseqCriterion):
     def forward(self, model, sample, reduce=True):  # type: ignore[no-untyped-def]
         """The summed loss, the number of pieces to predict, and what to log."""
         predicted = sample["target"].ne(self.padding_idx)
-        logits = model(**sample["net_input"], masked_tokens=predicted)[0].float()
+        scores = model(**sample["net_input"], masked_tokens=predicted)[0]
         target = sample["target"][predicted]
-        loss = F.cross_entropy(logits, target, reduction="sum")
+        loss, _ = smoothed_losses(scores, target)
         log = {
             "loss": loss.data,
-            "n_correct": (logits.argmax(-1) == target).sum().data,
+            "n_correct": (scores.argmax(-1) == target).sum().data,
             "sample_size": target.numel(),
             "ntokens": sample["ntokens"],
             "nsentences": sample["nsentences"],

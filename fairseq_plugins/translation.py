@@ -10,12 +10,13 @@ from typing import Any, Optional
 import numpy as np
 import torch
 from fairseq import metrics, utils
+from fairseq.criterions import FairseqCriterion, label_smoothed_cross_entropy
 from fairseq.data import Dictionary, data_utils
 from fairseq.models import BaseFairseqModel
 from fairseq.sequence_generator import SequenceGenerator
 from fairseq.tasks import register_task
 from fairseq.tasks.translation import TranslationConfig, TranslationTask
-from omegaconf import II
+from omegaconf import II, DictConfig
 from sacrebleu.metrics import BLEU
 
 from csr.backbone.checkpoints import check_start, dictionary_hash
@@ -29,6 +30,8 @@ from csr.switching.settings import WORDS, Noise
 from csr.switching.symbols import Unit, piece_roles
 from fairseq_plugins.datasets import Side, Symbols, TranslationDataset
 from fairseq_plugins.fields import read_fields, settings_fields
+from fairseq_plugins.layers import lighten
+from fairseq_plugins.loss import LabelSmoothedCrossEntropyCriterion
 from fairseq_plugins.precision import allow_bf16
 
 
@@ -131,10 +134,18 @@ class CsrTranslationTask(TranslationTask):
         if not from_checkpoint and (start := self._start()):
             check_start(start, vars(cfg), self.tgt_dict.symbols, self.n_pieces, self.preset)
         model = super().build_model(cfg, from_checkpoint)
+        lighten(model)
         if self.cfg.freeze_embeddings:
             for side in (model.encoder, model.decoder):
                 side.embed_tokens.weight.requires_grad_(False)
         return model
+
+    def build_criterion(self, cfg: DictConfig, from_checkpoint: bool = False) -> FairseqCriterion:
+        """Build fairseq's criterion; that with label smoothing is counted in fewer passes."""
+        found = super().build_criterion(cfg, from_checkpoint)
+        if type(found) is label_smoothed_cross_entropy.LabelSmoothedCrossEntropyCriterion:
+            return LabelSmoothedCrossEntropyCriterion.build_criterion(cfg, self)
+        return found
 
     def _start(self) -> Path | None:
         """The checkpoint that fairseq will read: one to go on from, else one to finetune."""

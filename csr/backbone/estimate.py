@@ -14,6 +14,7 @@ from typing import Literal
 Precision = Literal["fp32", "fp16", "bf16"]
 MASKED = 0.15  # share of the pieces that an encoder predicts (Devlin et al. 2019)
 _FLOAT = 4  # bytes
+_ROWS = 2 << 20  # bytes of the rows of scores that the loss looks at together, on a processor
 
 
 @dataclass(frozen=True)
@@ -119,16 +120,16 @@ def estimate(sizes: Sizes, setup: Setup, tokens: int, length: int) -> Memory:
     layers, again = sizes.layers * encoder + sizes.decoder * decoder, (0, 0)
     if setup.checkpoint_activations:  # the input of each layer; one layer at a time is computed again
         layers, again = (sizes.layers + sizes.decoder) * number * tokens * sizes.dim, (encoder, decoder)
-    # The loss is in fp32 whatever the precision: log-probabilities, their gradient and that of the logits.
-    log_probs = _FLOAT * sizes.predicted(tokens) * sizes.vocabulary
+    # The loss is counted in fp32 whatever the precision, a few rows at a time; scores and their gradient stay.
+    scores = number * sizes.predicted(tokens) * sizes.vocabulary
 
     embedding = 0 if setup.freeze_embeddings else number * sizes.embedding
     largest = _largest(sizes, setup)
     moments = (
-        # the loss has been computed, its gradient goes back to the logits
-        layers + ends + 3 * log_probs,
-        # the output projection: gradient of the logits and of the embedding
-        layers + ends + again[1] + log_probs * number // _FLOAT + embedding,
+        # the loss has been computed, its gradient goes back to the scores
+        layers + ends + 2 * scores + _ROWS,
+        # the output projection: gradient of the scores and of the embedding
+        layers + ends + again[1] + scores + embedding,
         # the decoder's embedding: the gradients of two uses of one tensor are added to a third
         layers // 2 + (gradients - embedding) // 2 + 3 * embedding if sizes.decoder else 0,
         # the first layer, and the encoder's embedding
@@ -140,7 +141,7 @@ def estimate(sizes: Sizes, setup: Setup, tokens: int, length: int) -> Memory:
         weights=weights,
         gradients=gradients + gradient_copies,
         optimizer=optimizer,
-        activations=layers + ends + log_probs,
+        activations=layers + ends + scores,
         peak=weights + gradient_copies + optimizer + max(moments),
     )
 
@@ -164,10 +165,10 @@ def layer_bytes(sizes: Sizes, half: bool, length: int) -> tuple[int, int]:
     """The numbers that an encoder and a decoder layer keep of each token for the backward pass.
 
     Counted in what autograd saves: inputs of norms and linear maps, queries, keys and values, masks of dropout; of
-    attention softmax, mask of dropout and their product. In half precision GELU and self-attention stay in fp32.
+    attention softmax, mask of dropout and their product. In half precision GELU stays in fp32.
     """
     units = (sizes.dim, sizes.ffn, sizes.heads * length, 1)
-    encoder, decoder = ((26, 6, 12, 8), (40, 6, 20, 12)) if half else ((40, 8, 12, 16), (68, 8, 24, 24))
+    encoder, decoder = ((20, 6, 6, 9), (34, 6, 12, 13)) if half else ((40, 8, 12, 17), (68, 8, 24, 25))
     return sum(map(operator.mul, encoder, units)), sum(map(operator.mul, decoder, units))
 
 

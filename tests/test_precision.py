@@ -19,7 +19,7 @@ from csr.experiments import translation
 from csr.files import sha256
 from csr.running import fairseq, precision
 from csr.running.fairseq import Job
-from csr.settings import build
+from csr.settings import as_mapping, build
 
 AMD = "processor\t: 0\nflags\t\t: fpu avx512f avx512_bf16 clzero\n"
 
@@ -79,6 +79,16 @@ def test_the_default_leaves_the_steps_of_older_runs_as_they_are():
     assert settings() == settings(precision="auto")
     assert len({settings(**{"precision": name}) for name in ("auto", "fp32", "fp16", "bf16")}) == 4
     assert settings(memory_efficient=True) != settings()
+
+
+def test_settings_that_older_runs_have_written_down_are_read():
+    """All of them, fp32 also for a backbone that is not trained there."""
+    given = {"checkpoint": "m.pt", "dictionary": "d.txt", "sentencepiece": "s.model", "langs": ["de", "en"]}
+    old = as_mapping(build({**WHOLE["translation"], "backbone": given}, translation.Config))
+    for section in (old["restore"], old["finetune"], old["backbone"]["train"]):
+        section["precision"] = "fp32"
+    read = build(old, translation.Config)
+    assert (read.finetune.precision, read.backbone.train) == ("fp32", type(read.backbone).train)
 
 
 def test_a_training_goes_on_in_what_it_began_in(tmp_path, monkeypatch):

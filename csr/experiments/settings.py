@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -229,6 +229,9 @@ class Backbone:
     max_words: int = setting(250, low=1, help="longer lines of the texts are left out")
 
     def __post_init__(self) -> None:
+        # Older runs have written down fp32, which was the default, also for a training that there is none of.
+        if self.checkpoint and not self.texts and self.train == replace(type(self).train, precision="fp32"):
+            object.__setattr__(self, "train", type(self).train)
         if (self.preset or self.family == "encoder") and self.folder:
             for name, file in (
                 ("checkpoint", CHECKPOINT),

@@ -46,7 +46,7 @@ class Beam:
     """Beam search with a model that is ``usable``; ``beam_of`` makes one for all texts that a model is given.
 
     Args:
-        beam: translations searched and returned.
+        beam: translations searched.
         threads: of the processor.
     """
 
@@ -62,14 +62,20 @@ class Beam:
             spec.save(folder)
             self._translator = ctranslate2.Translator(folder, device="cpu", inter_threads=1, intra_threads=threads)
 
-    def search(self, rows: Sequence[torch.Tensor], max_length: int | None = None) -> list[list[dict[str, Any]]]:
-        """What is found for each row of ids with language id, as fairseq's generator returns it, best first."""
+    def search(
+        self, rows: Sequence[torch.Tensor], max_length: int | None = None, wanted: int | None = None
+    ) -> list[list[dict[str, Any]]]:
+        """What is found for each row of ids with language id, as fairseq's generator returns it, best first.
+
+        Args:
+            wanted: how much of the beam, by default all of it.
+        """
         sources = [[self._symbols[i] for i in row.tolist()] for row in rows]
         longest = max_length or 2 * max(map(len, sources)) + 10
         found = self._translator.translate_batch(
             sources,
             beam_size=self._beam,
-            num_hypotheses=self._beam,
+            num_hypotheses=wanted or self._beam,
             length_penalty=1,
             max_decoding_length=min(longest, self._positions - 1),
             return_scores=True,

@@ -1,76 +1,149 @@
-"""Beam search by CTranslate2 beside fairseq's, with the model of a run on its test set: processor time and outputs.
+"""Beam search by CTranslate2 beside fairseq's: processor time and outputs, of a run's model and of a larger one.
 
-    python scripts/bench_decoding.py RUN [--arm csr] [--seed 1] [--sentences 1000] [--repeat 3] [--json FILE]
+    python scripts/bench_decoding.py [RUN] [--arm csr] [--sentences 1000] [--repeat 3] [--small] [--json FILE]
 
-Both search the same batches in turns, with one thread; reading the model into CTranslate2 counts. Ratios are medians.
+*search*: both search the same batches of the run's test set in turns, with one thread; reading the model into
+CTranslate2 counts. *step*: the whole process, ``csr generate`` as ``csr run`` starts it and the fairseq-generate whose
+place it takes. *random*: a model of mBART's layers whose weights are random (6 + 6 layers of 512, 32,000 pieces; with
+--small 2 + 2 of 64), which writes as much as it may, 25 pieces. Without RUN that alone is measured. Ratios are medians.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import statistics
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
+import numpy as np
 import torch
+from bench_common import arguments_of, csr_command, measured, paired, write_results
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from csr.evaluation.translation import score
-from csr.experiments.trained import trained
-from csr.files import read_lines, write_json
+from csr.experiments.kinds import writing_kind_of
+from csr.experiments.settings import Backbone
+from csr.experiments.trained import Trained, trained
+from csr.files import read_lines
+from csr.running.fairseq import MEMORY
 from fairseq_plugins import ctranslate, outputs
-from fairseq_plugins.models import read_model
+from fairseq_plugins.datasets import Side
+from fairseq_plugins.models import Model, read_model
+
+WRITTEN = 25  # pieces of an output of the random model
 
 
-def main() -> None:
-    """Print and write what both take and find."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("run", type=Path)
-    add("--arm")
-    add("--seed", type=int)
-    add("--sentences", type=int, default=1000)
-    add("--repeat", type=int, default=3)
-    add("--json", type=Path)
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
+@dataclass(frozen=True)
+class Random(Model):
+    """A model with random weights, for lines that are ids."""
+
+    def text_side(self, lines: Sequence[str], language: str, pieces: object) -> Side:
+        """The ids of the lines."""
+        rows = [torch.tensor([*map(int, line.split()), self.task.symbols.eos]) for line in lines]
+        return Side(rows, np.array(list(map(len, rows))), self.task.language_id(language))
+
+
+def random_model(sizes: Backbone, pieces: int) -> Random:
+    """A model of the layers of mBART-cc25 and its task."""
+    from fairseq import options
+    from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+    from fairseq.tasks import setup_task
+
+    from csr.experiments.commands import architecture
+
+    with tempfile.TemporaryDirectory() as folder:
+        for lang in ("xx", "yy"):
+            Path(folder, f"dict.{lang}.txt").write_text("".join(f"▁{i} 1\n" for i in range(pieces)))
+        command = [folder, "--task", "csr_translation", "--source-lang", "xx", "--target-lang", "yy"]
+        arguments = options.parse_args_and_arch(options.get_training_parser(), [*command, *architecture(sizes)])
+        config = convert_namespace_to_omegaconf(arguments)
+        task = setup_task(config.task)
+    torch.manual_seed(1)
+    model = task.build_model(config.model).eval()
+    return Random(model, task, torch.device("cpu"), "csr_translation", 0, None)
+
+
+def search(
+    model: Model, lines: Sequence[str], language: str, pieces: Any, beam: int, repeat: int, longest: int | None = None
+) -> tuple[dict[str, Any], list[list[str]]]:
+    """Processor seconds of both and the share of equal outputs; and what CTranslate2 and fairseq write."""
+    found: dict[bool, list[str]] = {}
+
+    def seconds(fast: bool) -> float:
+        ctranslate.beam_of.cache_clear()
+        start = time.process_time()
+        with mock.patch.object(ctranslate, "usable", return_value=fast):
+            found[fast] = outputs.translate(model, lines, language, pieces, beam, longest)
+        return time.process_time() - start
+
+    ours, theirs, ratio = paired(lambda: seconds(True), lambda: seconds(False), repeat)
+    equal = statistics.fmean(a == b for a, b in zip(found[True], found[False], strict=True))
+    figures = {"sentences": len(lines), "beam": beam, "seconds_ctranslate2": ours, "seconds_fairseq": theirs}
+    return {**figures, "ratio": ratio, "equal": equal}, [found[True], found[False]]
+
+
+def of_run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Search alone, and the whole step, with the model of a run."""
     found = trained(arguments.run, ["translation"], arguments.arm, arguments.seed)
     model = read_model(found.checkpoint, found.data, found.pieces, device="cpu")
     if not ctranslate.usable(model):
-        parser.error("CTranslate2 is not installed, or has not the layers of this model")
+        raise SystemExit("CTranslate2 is not installed, or has not the layers of this model")
     data, beam = found.config.data, found.config.generate.beam
     src, ref = (
         list(read_lines(arguments.run / f"data/text/test.{lang}"))[: arguments.sentences]
         for lang in (data.source_lang, data.target_lang)
     )
+    figures, texts = search(model, src, data.source_lang, found.pieces, beam, arguments.repeat)
+    figures["bleu"] = [score("bleu", lines, ref, data.target_lang).value for lines in texts]
+    return {"search": figures, "step": whole_step(found, arguments.repeat)}
 
-    def search(fast: bool) -> tuple[float, list[str]]:
-        ctranslate.beam_of.cache_clear()
-        start = time.process_time()
-        with mock.patch.object(ctranslate, "usable", return_value=fast):
-            texts = outputs.translate(model, src, data.source_lang, found.pieces, beam)
-        return time.process_time() - start, texts
 
-    runs = [(search(True), search(False)) for _ in range(arguments.repeat)]
-    (_, ours), (_, theirs) = runs[0]
-    result = {
-        "sentences": len(src),
-        "beam": beam,
-        "seconds_ctranslate2": statistics.median(a for (a, _), _ in runs),
-        "seconds_fairseq": statistics.median(b for _, (b, _) in runs),
-        "ratio": statistics.median(b / a for (a, _), (b, _) in runs),
-        "equal": sum(a == b for a, b in zip(ours, theirs, strict=True)) / len(src),
-        "bleu": [score("bleu", texts, ref, data.target_lang).value for texts in (ours, theirs)],
-        "versions": {name: importlib.metadata.version(name) for name in ("ctranslate2", "fairseq-fixed", "torch")},
-    }
-    for name, value in result.items():
-        print(f"{name}: {value}")
-    if arguments.json:
-        write_json(arguments.json, result)
+def whole_step(found: Trained, repeat: int) -> dict[str, Any]:
+    """Processor seconds of ``csr generate`` and of fairseq-generate, in a copy of the run of links."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = found.checkpoint.parent.relative_to(found.run)
+        Path(name, folder).mkdir(parents=True)
+        for file in ("config.yaml", "data", folder / "model.pt"):
+            Path(name, file).symlink_to((found.run / file).resolve())
+        theirs = writing_kind_of(found.config).generate_command(found.config, found.arm, found.seed, Path(name))
+        commands = (
+            csr_command("generate", name, "--arm", found.arm, "--seed", str(found.seed)),
+            [sys.executable, "-m", "fairseq_cli.generate", *theirs[1:]],
+        )
+        environment = MEMORY | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        fast, slow, ratio = paired(*(lambda c=c: measured(c, environment, name).cpu for c in commands), repeat)
+    return {"seconds_csr_generate": fast, "seconds_fairseq_generate": slow, "ratio": ratio}
+
+
+def main() -> None:
+    """Print and write what both take and find."""
+    parser = arguments_of(__doc__)
+    add = parser.add_argument
+    add("run", type=Path, nargs="?")
+    add("--arm")
+    add("--seed", type=int)
+    add("--sentences", type=int, default=1000)
+    add("--repeat", type=int, default=3)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    small = Backbone(layers=2, dim=64, ffn=256, heads=4), 2000, 100
+    large = Backbone(layers=6, dim=512, ffn=2048, heads=8), 32000, 60
+    sizes, pieces, n = small if arguments.small else large
+    model, draw = random_model(sizes, pieces), np.random.default_rng(1)
+    lines = [" ".join(map(str, draw.integers(4, pieces, 15 + i % 10))) for i in range(n)]
+    found = {"random": search(model, lines, "xx", None, 5, arguments.repeat, WRITTEN)[0]}
+    if arguments.run:
+        found |= of_run(arguments)
+    for name, figures in found.items():
+        print(f"{name}: {figures}")
+    write_results(arguments.json, "decoding", found)
 
 
 if __name__ == "__main__":

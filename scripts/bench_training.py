@@ -32,9 +32,8 @@ from fairseq.data.indexed_dataset import MMapIndexedDatasetBuilder
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from csr.running import precision
+from csr.running.fairseq import MEMORY
 
-# As csr.running.fairseq starts fairseq-train.
-_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
 _PLUGIN = Path(__file__).parents[1] / "fairseq_plugins"
 
 
@@ -206,8 +205,8 @@ def main() -> None:
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--steps", type=int, default=20, help="of each (default: %(default)s)")
     arguments = parser.parse_args()
-    if not _MEMORY.items() <= os.environ.items():
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **_MEMORY})
+    if not MEMORY.items() <= os.environ.items():  # as fairseq-train is started
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **MEMORY})
     shapes, steps = (["quickstart"], 6) if arguments.small else (arguments.shapes, arguments.steps)
     logging.disable(logging.INFO)
     torch.set_num_threads(1)

@@ -24,6 +24,9 @@ from csr.files import read_object, sha256, write_json, write_text
 from csr.process import die_with, locked
 from csr.running.precision import UNSAID, choices, with_precision
 
+# Left alone, glibc maps and unmaps the large tensors of every update: up to a fifth of a small model's time.
+MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _SLURM = ("SLURM_STEP_NODELIST", "SLURM_JOB_NODELIST")
 
 
@@ -244,9 +247,6 @@ def disk_full(folder: Path) -> bool:
 def _run(command: Sequence[str], run: Path, threads: int, log: Path, stdout: IO[str], lock: int | None = None) -> None:
     """Run a fairseq command in the run folder, its output in ``log``; it ends when this process does."""
     module = {"fairseq-train": "fairseq_cli.train", "fairseq-generate": "fairseq_cli.generate"}[command[0]]
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    # Left alone, glibc maps and unmaps the large tensors of every update: up to a fifth of a small model's time.
-    memory = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
     # Within a job of Slurm, fairseq would start as many processes as the job has tasks.
     ours = {name: value for name, value in os.environ.items() if name not in _SLURM}
     ours.setdefault("WANDB_NAME", os.path.relpath(log.parent, run.resolve().parent))
@@ -254,7 +254,7 @@ def _run(command: Sequence[str], run: Path, threads: int, log: Path, stdout: IO[
     status = subprocess.run(
         [sys.executable, "-m", "csr.running.launch", module, *command[1:]],
         cwd=run,
-        env=memory | ours | dict.fromkeys(names, str(threads)),
+        env=MEMORY | ours | dict.fromkeys(_THREADS, str(threads)),
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=subprocess.STDOUT,

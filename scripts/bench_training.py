@@ -18,7 +18,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -74,7 +74,7 @@ WAYS = {
 class Training:
     """A training that goes on by a step at each call."""
 
-    def __init__(self, folder: Path, shape: Shape, way: Way) -> None:
+    def __init__(self, folder: Path, shape: Shape, way: Way, card: bool = False, more: Sequence[str] = ()) -> None:
         from fairseq import options
         from fairseq.dataclass.utils import convert_namespace_to_omegaconf
         from fairseq.tasks import setup_task
@@ -84,19 +84,20 @@ class Training:
         import_user_module(argparse.Namespace(user_dir=str(_PLUGIN)))
         command = [str(folder), "--user-dir", str(_PLUGIN), *_model(shape)]
         command += ["--optimizer", way.optimizer, "--adam-betas", "(0.9, 0.98)", "--adam-eps", "1e-6", "--lr", "3e-4"]
-        command += ["--max-tokens", str(shape.max_tokens), "--cpu", "--seed", "1", "--num-workers", "0"]
+        command += ["--max-tokens", str(shape.max_tokens), "--seed", "1", "--num-workers", "2" if card else "0"]
         command += ["--dropout", "0.1", "--attention-dropout", "0.1", "--no-progress-bar", "--log-format", "none"]
         command += precision.with_precision(precision.flags(precision.resolved(way.numbers)), "fp32")
+        command += [*([] if card else ["--cpu"]), *more]
         config = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), command))
         task = setup_task(config.task)
         task.load_dataset("train")
         torch.manual_seed(1)
         with fairseqs() if way.fairseq else contextlib.nullcontext():
             model = task.build_model(config.model)
-            self._trainer = Trainer(config, task, model, task.build_criterion(config.criterion))
+            self.trainer = Trainer(config, task, model, task.build_criterion(config.criterion))
         self._plain = way.fairseq
-        self._batches = self._trainer.get_train_iterator(1, load_dataset=False).next_epoch_itr(shuffle=True)
-        self._trainer.begin_epoch(1)
+        self.batches = self.trainer.get_train_iterator(1, load_dataset=False).next_epoch_itr(shuffle=True)
+        self.trainer.begin_epoch(1)
         self.losses: list[float] = []
         self.tokens = 0
 
@@ -104,8 +105,8 @@ class Training:
         """The processor seconds of a step."""
         with fairseqs() if self._plain else contextlib.nullcontext():
             began = time.process_time()
-            batch = next(self._batches)
-            log = self._trainer.train_step([batch])
+            batch = next(self.batches)
+            log = self.trainer.train_step([batch])
             seconds = time.process_time() - began
         self.losses.append(float(log["loss"]))
         self.tokens += int(batch["ntokens"])
@@ -161,7 +162,7 @@ def write_text(folder: Path, shape: Shape, n: int) -> None:
     dictionary = Dictionary()
     special = ("<mask>",) if shape.encoder else ("[xx]", "[yy]", "<mask>")
     for number in range(shape.pieces - 4 - len(special)):
-        dictionary.add_symbol(f"▁{number}")
+        dictionary.add_symbol(f"w{number}")
     # Those of the task come last; the dictionary of an encoder has none of its own.
     for symbol in () if shape.encoder else special:
         dictionary.add_symbol(symbol)

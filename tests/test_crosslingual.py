@@ -22,7 +22,7 @@ from csr.files import read_json
 
 NOUNS = "river mountain village bridge garden market window teacher doctor farmer".split()
 NAMES = "Anna Berlin Nairobi Joseph Kampala Maria".split()
-VERBS = {"good": ("loved", "liked"), "bad": ("hated", "feared")}
+VERBS = {"good": ("loves", "praises", "admires", "trusts"), "bad": ("hates", "blames", "insults", "fears")}
 
 
 def test_a_test_over_one_seed_is_that_over_examples() -> None:
@@ -101,7 +101,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("crosslingual")
     encoder = folder / "encoder"
     encoder.mkdir()
-    train, dev = _texts(96, 1), _texts(20, 2)
+    train, dev = _texts(192, 1), _texts(20, 2)
     lines = [" ".join(words) for words, _ in train] + [" ".join(_translated(words)) for words, _ in train]
     subwords.train([lines * 5], 150, encoder / "sentence.bpe.model")
     model = subwords.load(encoder / "sentence.bpe.model")
@@ -141,7 +141,7 @@ arms: [zero_shot, switched_originals]
 
 @pytest.mark.slow
 def test_switched_words_teach_a_language_that_the_encoder_does_not_know(finished: Path) -> None:
-    """Two verbs of each label in a language that is not in the text: only the lexicon says which is which."""
+    """Four verbs of each label in a language that is not in the text: only the lexicon says which is which."""
     results = read_json(finished / "results.json")
     scores = {(row["arm"], row["test"]): row["score"] for row in results["scores"]}
     assert scores["zero_shot", "dev"] == scores["switched_originals", "dev"] == 1.0

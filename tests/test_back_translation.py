@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from preprocessed import preprocess
+from tiny_training import epochs
 
 from csr.errors import ConfigError, DataError
 from csr.experiments import commands
@@ -213,8 +214,7 @@ def test_batches_do_not_depend_on_the_workers(data):
         iterator = task.get_batch_iterator(
             task.datasets["train"], max_tokens=40, max_positions=(1024, 1024), seed=3, num_workers=workers
         )
-        epochs = [b for _ in range(3) for b in iterator.next_epoch_itr(shuffle=True)]
-        return [[b["id"].tolist(), *b["net_input"]["src_tokens"].tolist()] for b in epochs]
+        return [[b["id"].tolist(), *b["net_input"]["src_tokens"].tolist()] for b in epochs(iterator, 3)]
 
     expected = batches(0)
     assert batches(2) == expected

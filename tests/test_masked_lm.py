@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_training import epochs
 
 from csr.data.blocks import pack
 from csr.data.mixture import mixture
@@ -289,7 +290,7 @@ def batches(task, split="train", **options) -> list:
     )
     return [
         [batch["id"].tolist(), batch["net_input"]["src_tokens"].tolist(), batch["target"].tolist()]
-        for batch in found.next_epoch_itr(shuffle=True)
+        for batch in epochs(found)
     ]
 
 

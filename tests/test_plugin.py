@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from preprocessed import preprocess
+from tiny_training import epochs
 
 from csr.data.examples import LanguageIds
 from csr.errors import ConfigError, DataError
@@ -77,12 +78,12 @@ def task_of(data: Path, name: str = "csr_restore", **settings: object):
     return task
 
 
-def batches(task, epochs: int = 2, **options) -> list:
+def batches(task, n_epochs: int = 2, **options) -> list:
     """The batches of some epochs, as plain values."""
     iterator = task.get_batch_iterator(
         task.datasets["train"], max_tokens=60, max_positions=(1024, 1024), seed=3, **options
     )
-    return [plain(batch) for _ in range(epochs) for batch in iterator.next_epoch_itr(shuffle=True) if batch]
+    return [plain(batch) for batch in epochs(iterator, n_epochs) if batch]
 
 
 def plain(batch) -> list:
@@ -113,7 +114,7 @@ def test_each_epoch_draws_anew_and_a_seed_repeats_itself(data):
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"schedule": "linear", "rate_end": 1.0, "schedule_updates": 50}])
 def test_resuming_in_the_middle_of_an_epoch_gives_the_same_batches(data, options):
-    expected = batches(task_of(data, **options), epochs=3)
+    expected = batches(task_of(data, **options), 3)
     task = task_of(data, **options)
     iterator = task.get_batch_iterator(task.datasets["train"], max_tokens=60, max_positions=(1024, 1024), seed=3)
     seen = [plain(b) for b in iterator.next_epoch_itr(shuffle=True)]
@@ -135,8 +136,8 @@ def test_resuming_in_the_middle_of_an_epoch_gives_the_same_batches(data, options
 @pytest.mark.slow
 def test_shards_share_the_batches_of_one_process(data):
     for epoch in (1, 2):
-        alone = batches(task_of(data), epochs=1, epoch=epoch)
-        shards = [batches(task_of(data), epochs=1, epoch=epoch, num_shards=2, shard_id=rank) for rank in (0, 1)]
+        alone = batches(task_of(data), 1, epoch=epoch)
+        shards = [batches(task_of(data), 1, epoch=epoch, num_shards=2, shard_id=rank) for rank in (0, 1)]
         assert sorted(shards[0] + shards[1]) == sorted(alone)
         assert min(map(len, shards)) >= len(alone) // 2
 
@@ -145,7 +146,7 @@ def test_shards_share_the_batches_of_one_process(data):
 def test_each_epoch_forms_batches_anew(data, name):
     """Each example once an epoch, as many batches of the same shapes, but few of them with the same examples."""
     task = task_of(data, name)
-    both = [[sorted(batch[0]) for batch in batches(task, epochs=1, epoch=epoch)] for epoch in (1, 2)]
+    both = [[sorted(batch[0]) for batch in batches(task, 1, epoch=epoch)] for epoch in (1, 2)]
     for epoch in both:
         assert sorted(i for batch in epoch for i in batch) == list(range(len(task.datasets["train"])))
     assert sorted(map(len, both[0])) == sorted(map(len, both[1]))
@@ -348,8 +349,8 @@ def test_the_rate_follows_the_updates_whatever_the_workers_and_processes(data):
     """Linear from 0 to 1: ceil(0.25 k) of three words in update k, two batches an update in epoch 1 and one after."""
     options = {"schedule": "linear", "rate": 0.0, "rate_end": 1.0, "schedule_updates": 20}
 
-    def drawn(update_freq: list[int], epochs: int = 2, **iterator: object) -> list:
-        return batches(task_of(data, update_freq=update_freq, **options), epochs, **iterator)
+    def drawn(update_freq: list[int], **iterator: object) -> list:
+        return batches(task_of(data, update_freq=update_freq, **options), **iterator)
 
     alone = drawn([2, 1])
     n = len(alone) // 2

@@ -30,6 +30,14 @@ def setup(data: Path, *options: str):
     return config, setup_task(config.task)
 
 
+def epochs(iterator, n: int = 1) -> list:
+    """The batches of some epochs of fairseq's iterator, one after the other."""
+    found = [batch for _ in range(n) for batch in iterator.next_epoch_itr(shuffle=True)]
+    # Its workers end with it: those of a loader that the garbage collector finds are waited for, five seconds each.
+    iterator.dataloader = iterator._cur_epoch_itr._itr = None
+    return found
+
+
 def fit(config, task, updates: int, lr: float = 3e-3, max_tokens: int = 4000, split: str = "train"):
     """Train a model on a split, the learning rate falling to 0; return it in evaluation mode."""
     torch.set_num_threads(1)

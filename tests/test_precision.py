@@ -190,6 +190,7 @@ def test_every_task_trains_and_validates_in_bf16_on_a_processor(task, data):
     import fairseq_plugins  # noqa: F401
 
     optimizer = "--optimizer csr_adam --lr 0.005 --max-tokens 300 --cpu --dropout 0.1 --attention-dropout 0.1".split()
+    optimizer += ["--num-workers", "0"]  # the garbage collector waits for others, five seconds each
     torch.set_num_threads(1)
     losses = {}
     for numbers in ("fp32", "bf16"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import multiprocessing
 import os
 import struct
 from collections import deque
@@ -35,7 +36,7 @@ class Vocabulary:
     """
 
     def __init__(self, sentencepiece_model: PathLike, pieces: Sequence[str] | None = None) -> None:
-        self._file, self._model = sentencepiece_model, load(sentencepiece_model)
+        self._model = load(sentencepiece_model)
         self.pieces = model_pieces(self._model) if pieces is None else pieces
         self._names = [self._model.id_to_piece(i) for i in range(len(self._model))]
         index = {piece: i for i, piece in enumerate(self.pieces, FIRST)}
@@ -129,8 +130,9 @@ class Vocabulary:
             for batch in batches:
                 yield self.encode(batch, language)
             return
-        start = self._file, self.pieces, language
-        with ProcessPoolExecutor(workers, initializer=_start, initargs=start) as pool:
+        # Forked, they have this vocabulary without reading it.
+        fork = multiprocessing.get_context("fork")
+        with ProcessPoolExecutor(workers, fork, initializer=_start, initargs=(self, language)) as pool:
             waiting: deque[Future[_Encoded]] = deque()
             for batch in batches:
                 waiting.append(pool.submit(_encode, batch))
@@ -143,9 +145,9 @@ class Vocabulary:
 _worker: tuple[Vocabulary, str | None]
 
 
-def _start(sentencepiece_model: PathLike, pieces: Sequence[str], language: str | None) -> None:
+def _start(vocabulary: Vocabulary, language: str | None) -> None:
     global _worker
-    _worker = Vocabulary(sentencepiece_model, pieces), language
+    _worker = vocabulary, language
 
 
 def _encode(lines: Sequence[str]) -> _Encoded:

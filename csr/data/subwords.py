@@ -7,6 +7,7 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +38,7 @@ CONTROL = ("<unk>", "<s>", "</s>")
 _SPECIAL = {*CONTROL, "<pad>", "<mask>"}
 EOS = CONTROL[2]
 _CACHE = 500_000  # words whose marks are remembered
-_HASH_BITS = 20
-_AROUND = ' .,;:!?()"'  # what belongs to no word at its ends, nor to an address
+_AROUND = '.,;:!?()"'
 _UNKNOWN_SIGN = "▅"
 _PARTS = re.compile(r".{1,1000}(?=\s|$)|.{1000}", re.DOTALL)
 
@@ -247,7 +247,7 @@ class Marker:
     """``piece_marks`` of many lines of a language.
 
     What stands between two spaces has its marks whatever is around it, unless a segmenter cuts the line into words or
-    the model rewrites it; they are remembered.
+    the model rewrites it; those that take a look at the text are remembered.
 
     Args:
         model: what cut the lines into pieces.
@@ -259,16 +259,9 @@ class Marker:
         self._segmented = language is not None and needs_segmenter(language)
         self._spaced = np.array([name.startswith(MARK) for name in names], bool)
         self._lengths = np.array(list(map(len, names)), np.int64)
-        self._forget()
-
-    def _forget(self) -> None:
-        """Begin without any word."""
-        self._known: dict[bytes, np.ndarray] = {}  # marks, by pieces
-        # The same words one after the other, and a table of their numbers by hash, in which a word may have taken the
-        # place of another.
-        self._table = np.zeros(1 << _HASH_BITS, np.int32)
-        self._starts, self._sizes = np.zeros(1, np.int64), np.zeros(1, np.int64)  # the first is none
-        self._pieces, self._marks = np.zeros(1, np.int64), np.zeros(1, np.uint8)
+        self._kinds = np.full(len(names), _Kind.UNSEEN, np.uint8)
+        self._in_w = np.array([name.endswith("w") for name in names], bool)
+        self._known: dict[bytes, np.ndarray] = {}
 
     def __call__(self, lines: Sequence[str], pieces: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         """The marks of the pieces of normalized lines, one after the other, uint8 [n_pieces].
@@ -304,65 +297,60 @@ class Marker:
         )  # fmt: skip
 
     def _by_word(self, pieces: np.ndarray) -> np.ndarray:
-        """The marks of lines as they were written, each different word looked at once."""
-        starts = np.flatnonzero(self._spaced[pieces])
-        sizes = np.diff(starts, append=len(pieces))
-        within = np.arange(len(pieces)) - np.repeat(starts, sizes)
+        """The marks of lines as they were written: most words are letters with punctuation around them."""
+        if not len(pieces):
+            return np.zeros(0, np.uint8)
+        for piece in np.unique(pieces[self._kinds[pieces] == _Kind.UNSEEN]).tolist():
+            self._kinds[piece] = _kind(self._names[piece])
+        spaced, kinds = self._spaced[pieces], self._kinds[pieces]
+        letters = kinds == _Kind.LETTERS
+        begins = letters & ~_after(letters, spaced)
+        after_space = begins & _after(kinds == _Kind.SPACE, spaced)
+        marks = np.where(letters, np.where(begins & ~after_space, Mark.BEGIN, Mark.GO_ON), 0).astype(np.uint8)
+        marks[np.flatnonzero(after_space) - 1] = Mark.BEGIN  # the space sign alone belongs to the word that follows
+        # The others are looked at as text: other signs, letters in several places, www. that may begin an address.
+        starts = np.flatnonzero(spaced)
+        odd = (kinds == _Kind.OTHER) | ((kinds == _Kind.AROUND) & _after(self._in_w[pieces], spaced))
+        others = np.flatnonzero(
+            np.add.reduceat(odd, starts, dtype=np.int64) + np.add.reduceat(begins, starts, dtype=np.int64) // 2
+        )
+        ends = np.append(starts[1:], len(pieces))
         if len(self._known) > _CACHE:
-            self._forget()
-        places = _hashes(pieces, within, starts)
-        numbers = self._table[places]
-        found = self._sizes[numbers] == sizes
-        alike = np.where(np.repeat(found, sizes), np.repeat(self._starts[numbers], sizes) + within, 0)
-        marks = self._marks[alike]
-        found[np.repeat(np.arange(len(starts)), sizes)[self._pieces[alike] != pieces]] = False
-        new: list[int] = []
-        for i in np.flatnonzero(~found).tolist():
-            of_word = slice(starts[i], starts[i] + sizes[i])
-            word = pieces[of_word]
-            known = self._known.get(key := word.tobytes())
+            self._known.clear()
+        for start, end in zip(starts[others].tolist(), ends[others].tolist(), strict=True):
+            key = pieces[start:end].tobytes()
+            known = self._known.get(key)
             if known is None:
-                known = self._known[key] = self._of_word(word)
-                new.append(i)
-            marks[of_word] = known
-        self._table[places[new]] = len(self._sizes) + np.arange(len(new))
-        self._starts = np.concatenate([self._starts, len(self._pieces) + np.cumsum(sizes[new]) - sizes[new]])
-        self._sizes = np.concatenate([self._sizes, sizes[new]])
-        of_new = np.repeat(np.isin(np.arange(len(starts)), new), sizes)
-        self._pieces = np.concatenate([self._pieces, pieces[of_new]])
-        self._marks = np.concatenate([self._marks, marks[of_new]])
+                texts = [_text(self._names[piece]) for piece in pieces[start:end].tolist()]
+                known = self._known[key] = piece_marks(texts, self._language)
+            marks[start:end] = known
         return marks
 
-    def _of_word(self, pieces: np.ndarray) -> np.ndarray:
-        texts = [_text(self._names[piece]) for piece in pieces.tolist()]
-        word = "".join(texts).strip(_AROUND)
-        if not word.isalnum() or word.startswith("www"):  # which may begin an address
-            return piece_marks(texts, self._language)
-        # One word, with punctuation around it: as piece_marks, without cutting the text.
-        start = "".join(texts).index(word)
-        end = start + len(word)
-        marks = np.zeros(len(texts), np.uint8)
-        at, mark = 0, Mark.BEGIN
-        for i, text in enumerate(texts):
-            if at < end and at + len(text) > start:
-                if mark == Mark.BEGIN and i and texts[i - 1] == " ":
-                    marks[i - 1], mark = Mark.BEGIN, Mark.GO_ON
-                marks[i], mark = mark, Mark.GO_ON
-            at += len(text)
-        return marks
+
+class _Kind(IntEnum):
+    """What the text of a piece is, without the space before it."""
+
+    OTHER = 0
+    LETTERS = 1  # and digits: all of it is one word
+    AROUND = 2  # punctuation that belongs to no word at its ends
+    SPACE = 3  # nothing
+    UNSEEN = 4
+
+
+def _kind(piece: str) -> _Kind:
+    text = piece.removeprefix(MARK)
+    if not text:
+        return _Kind.SPACE
+    if text.isalnum():
+        return _Kind.LETTERS
+    return _Kind.OTHER if text.strip(_AROUND) else _Kind.AROUND
+
+
+def _after(found: np.ndarray, spaced: np.ndarray) -> np.ndarray:
+    """Where the piece before, of the same word, is one of those found."""
+    return np.concatenate([[False], found[:-1]]) & ~spaced
 
 
 def _text(piece: str) -> str:
     """The text that a piece stands for in a line that the model did not rewrite."""
     return "\n" if piece in CONTROL else piece.replace(MARK, " ")
-
-
-def _hashes(pieces: np.ndarray, within: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """A number below 2 ** _HASH_BITS for each word, the same for the same pieces, int64 [n_words]."""
-    mixed = (pieces.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    mixed ^= mixed >> np.uint64(29)
-    mixed *= np.uint64(2) * within.astype(np.uint64) + np.uint64(0xBF58476D1CE4E5B9)  # by its place
-    mixed ^= mixed >> np.uint64(32)
-    # Of no word none: reduceat wants one.
-    mixed = np.add.reduceat(mixed, starts) if len(starts) else mixed
-    return (mixed >> np.uint64(64 - _HASH_BITS)).astype(np.int64)

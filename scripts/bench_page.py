@@ -215,6 +215,30 @@ def pretraining(figures: Figures) -> Blocks:
     return [text, table(("masks of", "blocks", "blocks/s", "fairseq's", "ratio"), rows)]
 
 
+def decoding(figures: Figures) -> Blocks:
+    """Beam search by CTranslate2 beside fairseq's."""
+    text = """
+        On a processor `csr run` and `csr translate` search by [CTranslate2](https://github.com/OpenNMT/CTranslate2)
+        where it is installed (`pip install 'code-switching-training[fast]'`; the set-up script does) and the model
+        has the layers of mBART-cc25's family; otherwise, on a card, and for mBART-50's place of the language id, by
+        fairseq. `generate.log` beside the outputs says which. One thread; reading the model into CTranslate2 counts.
+        What differs are runaway repetitions, cut off at another length, and near ties.
+    """
+    names = {
+        "search": "search, a run's model and test set",
+        "step": "the same, whole processes: `csr generate`, fairseq-generate",
+        "random": "search, 6 + 6 layers of 512, 32,000 pieces, random weights",
+    }
+    head = ("what", "sentences", "CTranslate2, s", "fairseq, s", "ratio", "equal outputs", "BLEU")
+    rows = []
+    for name, row in figures.items():
+        both = [seconds(value) for part, value in row.items() if part.startswith("seconds_")]
+        equal = f"{row['equal']:.1%}" if "equal" in row else "–"
+        bleu = " and ".join(f"{score:.2f}" for score in row["bleu"]) if "bleu" in row else "–"
+        rows.append((names.get(name, name), str(row.get("sentences", "–")), *both, times(row, "ratio"), equal, bleu))
+    return [prose(text), table(head, rows)]
+
+
 def training(figures: Figures) -> Blocks:
     """A step of training."""
     text = """
@@ -272,6 +296,7 @@ SECTIONS: tuple[tuple[str, tuple[str, ...], Callable[..., Blocks]], ...] = (
     ("VecMap", ("vecmap",), vecmap),
     ("Switching", ("switching",), switching),
     ("Pretraining", ("pretraining",), pretraining),
+    ("Beam search", ("decoding",), decoding),
     ("A training step", ("training",), training),
     ("The collator of Hugging Face", ("hf",), hf),
     ("Evaluation", ("evaluation",), evaluation),

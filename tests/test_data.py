@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from preprocessed import preprocess

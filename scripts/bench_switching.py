@@ -229,12 +229,12 @@ class Training:
     def __init__(self, folder: Path, task: str, workers: int, lexicon: str, language: Language) -> None:
         from fairseq.trainer import Trainer
 
-        import fairseq_plugins.restore
+        import fairseq_plugins.lexicons
 
         # The invented words have no SentencePiece model.
-        fairseq_plugins.restore.word_encoder = lambda *_: language.encode
-        options = ["--num-workers", str(workers), "--mean-span", "3.5", "--lexicon", lexicon]
-        config, task_ = configured(task_arguments(folder, task, *options[: 2 if "translation" in task else 6]))
+        fairseq_plugins.lexicons.word_encoder = lambda *_: language.encode
+        options = ["--num-workers", str(workers), "--mean-span", "3.5", "--lexicon", lexicon, "--keep-identical"]
+        config, task_ = configured(task_arguments(folder, task, *options[: 2 if "translation" in task else None]))
         task_.load_dataset("train")
         model = task_.build_model(config.model)
         self._trainer = Trainer(config, task_, model, task_.build_criterion(config.criterion))

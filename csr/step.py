@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
             status = csr(command)
     except SystemExit as error:  # argparse
         status = error.code if isinstance(error.code, int) else 1
-    except Exception:
+    except Exception:  # what a command did not foresee: the log has all of it, and the status says that it failed
         traceback.print_exc()
     finally:
         sys.stdout.flush()

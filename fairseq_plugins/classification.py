@@ -1,5 +1,6 @@
 """Labels from a BERT encoder: the head, its loss, and what csr_tagging, csr_sentence_pair and csr_text share."""
 
+import abc
 import functools
 import itertools
 import logging
@@ -178,7 +179,7 @@ class ClassificationConfig(FairseqDataclass):
     seed: int = II("common.seed")
 
 
-class ClassificationTask(FairseqTask):
+class ClassificationTask(FairseqTask, abc.ABC):
     """Fine-tuning on labelled text that is read as it is; subclasses say what is labelled."""
 
     cfg: ClassificationConfig
@@ -252,18 +253,18 @@ class ClassificationTask(FairseqTask):
         """Examples as fairseq takes them."""
         return LabelDataset(examples, self.dictionary.pad(), self.cfg.seed, shuffle)
 
+    @abc.abstractmethod
     def rows(self, path: str) -> Sequence[Any]:
         """Read a file of labelled text; each row gives one example."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def encode(self, rows: Sequence[Any]) -> list[Example]:
         """The examples of rows."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def switched(self, row: Any, epoch: int, index: int) -> Any:
         """A row with words switched, its labels with them."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def texts_of(self, row: Any) -> Sequence[str]:
         """The texts of a row."""
-        raise NotImplementedError

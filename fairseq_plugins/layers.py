@@ -75,24 +75,13 @@ class Attention(MultiheadAttention):
         need_weights=True,
         static_kv=False,
         attn_mask=None,
-        before_softmax=False,
-        need_head_weights=False,
+        **rare,
     ):
         """Attend; arguments and results are fairseq's, ``query`` [length, sentences, dim]."""
         usual = self.training and query.device.type == "cpu" and incremental_state is None
-        if not usual or before_softmax or need_head_weights or self.bias_k is not None or self.add_zero_attn:
-            return super().forward(
-                query,
-                key,
-                value,
-                key_padding_mask,
-                incremental_state,
-                need_weights,
-                static_kv,
-                attn_mask,
-                before_softmax,
-                need_head_weights,
-            )
+        if not usual or any(rare.values()) or self.bias_k is not None or self.add_zero_attn:
+            masks = key_padding_mask, incremental_state, need_weights, static_kv, attn_mask
+            return super().forward(query, key, value, *masks, **rare)
         length, n_rows, dim = query.shape
 
         def heads(projected: Tensor) -> Tensor:

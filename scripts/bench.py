@@ -32,6 +32,8 @@ def main() -> int:
     parser.add_argument("--page", action="store_true", help="make docs/performance.md")
     arguments = parser.parse_args()
     if arguments.page:
+        if all(path.name.endswith(".small.json") for path in arguments.out.glob("*.json")):
+            parser.error(f"--page: expected the results of scripts/bench_full.sh in {arguments.out}, found none")
         with write_text(ROOT / "docs/performance.md") as stream:
             stream.write(page(arguments.out))
         return 0

@@ -11,7 +11,6 @@ import datetime
 import importlib.metadata
 import os
 import platform
-import re
 import resource
 import statistics
 import subprocess
@@ -23,6 +22,7 @@ from typing import Any, NamedTuple, TypeVar
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from csr.files import PathLike, write_json
+from csr.running.processor import described
 
 ROOT = Path(__file__).parents[1]
 T = TypeVar("T")
@@ -158,13 +158,11 @@ def write_results(path: PathLike | None, name: str, figures: Mapping[str, Any]) 
 
 def machine() -> dict[str, Any]:
     """The processor, those of its instructions that matter here, how many of its cores this process has, and memory."""
-    told = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
-    model = re.search(r"^model name\s*: (.*)$", told, re.MULTILINE)
-    flags = re.search(r"^flags\s*: (.*)$", told, re.MULTILINE)
+    flags = described("flags").split()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
-        "cpu": model[1] if model else platform.machine(),
-        "flags": [flag for flag in _FLAGS if flags and flag in flags[1].split()],
+        "cpu": described("model name") or platform.machine(),
+        "flags": [flag for flag in _FLAGS if flag in flags],
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(memory / 2**30, 1),
     }

@@ -6,13 +6,14 @@ import argparse
 import dataclasses
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from csr.commands.options import named, positive
 from csr.commands.run import guarded
 from csr.errors import ConfigError
 from csr.files import write_json
 from csr.options import add_options, read_options
+from csr.running.precision import Wanted
 from csr.switching.settings import LABELLED
 
 # Named here again, since importing csr.experiments.encoders loads numpy, which no --help should wait for.
@@ -48,7 +49,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("--warmup-ratio", type=float, default=0.25, help="share of the updates it rises in (default: %(default)s)")
     add("--weight-decay", type=float, default=0.01, help="(default: %(default)s)")
     add("--max-length", type=int, default=128, metavar="N", help="ids of an example (default: %(default)s)")
-    add("--precision", choices=("auto", "fp32", "fp16", "bf16"), default="auto", help="(default: %(default)s)")
+    add("--precision", choices=get_args(Wanted), default="auto", help="(default: %(default)s)")
     add("--types", default="LOC,ORG,PER", help="types of entities, for ner (default: %(default)s)")
     add("--examples", type=positive, metavar="N", help="train on the first so many examples (default: all)")
     add("--seed", type=int, default=1, help="of head, order and dropout (default: %(default)s)")

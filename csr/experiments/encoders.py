@@ -24,6 +24,7 @@ from csr.experiments.commands import flags
 from csr.experiments.settings import PRECISION
 from csr.files import PathLike
 from csr.running import fairseq, precision
+from csr.running.precision import Wanted
 from csr.running.steps import FilePath, Step
 from csr.settings import expect_unique, setting
 from csr.switching.settings import LABELLED, Labelled
@@ -48,7 +49,7 @@ class Finetuning:
     warmup_ratio: float = setting(0.25, low=0, high=1)
     weight_decay: float = setting(0.01, low=0)
     max_length: int = setting(128, low=8)
-    precision: Literal["fp32", "fp16", "bf16", "auto"] = setting("auto", help=PRECISION)
+    precision: Wanted = setting("auto", help=PRECISION)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -78,7 +79,7 @@ class Grid:
     warmup_ratio: float = setting(Finetuning.warmup_ratio, low=0, high=1)
     weight_decay: float = setting(Finetuning.weight_decay, low=0)
     max_length: int = setting(Finetuning.max_length, low=8)
-    precision: Literal["fp32", "fp16", "bf16", "auto"] = setting(Finetuning.precision, help=PRECISION)
+    precision: Wanted = setting(Finetuning.precision, help=PRECISION)
     keep_models: bool = setting(
         False, help="keep each fine-tuned model once it is scored, for csr classify and csr export-hf"
     )

@@ -16,6 +16,7 @@ from csr.experiments.stages import PREPARED, SENTENCEPIECE, Stage, lexicon_file,
 from csr.files import read_object, write_json
 from csr.running import precision
 from csr.running.fairseq import Job
+from csr.running.precision import Wanted
 from csr.running.steps import Step
 from csr.settings import expect_unique, setting
 from csr.switching.settings import Noise
@@ -71,7 +72,7 @@ class Classification:
     update_freq: int = setting(1, low=1)
     dropout: float = setting(0.3, low=0, high=1)
     attention_dropout: float = setting(0.1, low=0, high=1)
-    precision: Literal["fp32", "fp16", "bf16", "auto"] = setting("auto", help=PRECISION)
+    precision: Wanted = setting("auto", help=PRECISION)
 
     def check(self, prefix: str) -> None:
         """Raise ConfigError for a batch that cannot be made of equal parts."""

@@ -23,6 +23,7 @@ from csr.experiments.settings import PRECISION, StagedExperiment, Text
 from csr.experiments.stages import dictionary_step, stage_folder, train_step
 from csr.running import precision
 from csr.running.fairseq import Job
+from csr.running.precision import Wanted
 from csr.running.steps import Step
 from csr.settings import as_mapping, expect_default, expect_unique, setting
 from csr.switching.settings import PRETRAINING, Pretraining
@@ -119,7 +120,7 @@ class Pretrain:
     length: int = setting(128, low=8)
     dropout: float = setting(0.1, low=0, high=1)
     weight_decay: float = setting(0.01, low=0)
-    precision: Literal["fp32", "fp16", "bf16", "auto"] = setting("auto", help=PRECISION)
+    precision: Wanted = setting("auto", help=PRECISION)
     save_every: int | None = setting(
         None, low=1, help="updates between checkpoints (default: 10,000; 1,000 with start)"
     )

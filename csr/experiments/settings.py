@@ -10,6 +10,7 @@ from typing import Literal
 from csr.backbone.presets import CHECKPOINT, DICTIONARY, PRESETS, SENTENCEPIECE
 from csr.data.examples import language_symbol
 from csr.errors import ConfigError
+from csr.running.precision import Wanted
 from csr.settings import check_needs, expect_default, expect_unique, setting
 from csr.switching import settings as switching
 
@@ -130,7 +131,7 @@ class Training:
     attention_dropout: float = setting(0.1, low=0, high=1)
     label_smoothing: float = setting(0.2, low=0, high=1)
     save_every: int = setting(500, low=1, help="updates between checkpoints, each of which is validated")
-    precision: Literal["fp32", "fp16", "bf16", "auto"] = setting("auto", help=PRECISION)
+    precision: Wanted = setting("auto", help=PRECISION)
     memory_efficient: bool = setting(
         False, help="fp16 and bf16: no copy of the weights in fp32; updates that are small beside a weight are lost"
     )

@@ -25,6 +25,7 @@ from csr.files import sha256, write_json
 from csr.process import die_with, locked
 from csr.running.cards import cards, expect_cards
 from csr.running.fairseq import StepError, disk_full
+from csr.running.processor import described
 from csr.running.status import duration, training
 from csr.running.steps import EVENTS, STEPS, Step, as_config, targets
 from csr.settings import input_files, write_settings
@@ -248,14 +249,13 @@ def _write_environment(settings: Any, run: Path) -> None:
             },
             "command": sys.argv,
             "inputs": {str(file): sha256(file) for file in (file for _, file in input_files(settings))},
-            "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
+            "machine": {
+                "system": platform.platform(),
+                "processor": described("model name") or platform.machine(),
+                "cores": os.cpu_count(),
+            },
         },
     )
-
-
-def _processor() -> str:
-    found = re.search(r"^model name\s*: (.*)$", _read(Path("/proc/cpuinfo")), re.MULTILINE)
-    return found[1] if found else platform.machine()
 
 
 def _read(path: Path) -> str:

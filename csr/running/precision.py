@@ -9,16 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 from csr.backbone.estimate import Precision
+from csr.running.processor import CPUINFO, described
 
+Wanted = Literal["fp32", "fp16", "bf16", "auto"]
 _MARK = re.compile("precision=(auto|fp32)(,memory-efficient)?")
 # The default, which is no part of what a run is to do: one made when the default was fp32 is the same run.
 UNSAID = "precision=auto"
 
 
-def flags(wanted: str, memory_efficient: bool = False) -> list[str]:
+def flags(wanted: Wanted, memory_efficient: bool = False) -> list[str]:
     """The flags of fairseq-train for numbers, or the mark for ``auto`` and ``fp32``.
 
     >>> flags("bf16", memory_efficient=True), flags("auto")
@@ -49,16 +51,17 @@ def with_precision(command: Sequence[str], chosen: Precision) -> list[str]:
 
 def choices(command: Sequence[str]) -> Iterator[Precision]:
     """The numbers that a command may be run in, this machine's first; one where it names them."""
-    if {UNSAID, f"{UNSAID},memory-efficient"} & set(command):
+    marks = filter(None, map(_MARK.fullmatch, command))
+    if any(mark[1] == "auto" for mark in marks):
         yield (here := of_machine())
         yield from (other for other in get_args(Precision) if other != here)
     else:
         yield next((name for name in ("bf16", "fp16") if f"--{name}" in command), "fp32")
 
 
-def resolved(wanted: str) -> Precision:
+def resolved(wanted: Wanted) -> Precision:
     """The numbers that a training which asks for them begins in on this machine."""
-    return of_machine() if wanted == "auto" else wanted  # type: ignore[return-value]
+    return of_machine() if wanted == "auto" else wanted
 
 
 def of_machine() -> Precision:
@@ -71,8 +74,6 @@ def of_machine() -> Precision:
     return "bf16" if torch.backends.mkldnn.is_available() and processor_has_bf16() else "fp32"
 
 
-def processor_has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+def processor_has_bf16(cpuinfo: Path = CPUINFO) -> bool:
     """Tell whether a processor has instructions that multiply in bf16 (AVX-512 BF16 or AMX), by what Linux says."""
-    text = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.is_file() else ""
-    found = re.search(r"^flags\s*:(.*)$", text, re.MULTILINE)
-    return found is not None and not {"avx512_bf16", "amx_bf16"}.isdisjoint(found[1].split())
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(described("flags", cpuinfo).split())

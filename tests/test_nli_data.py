@@ -5,10 +5,11 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from csr.data.nli import LABELS, NliExample, read_nli, write_nli
@@ -97,10 +98,12 @@ texts = st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), min_size=1)
 
 
 @given(st.lists(st.builds(NliExample, texts, texts, st.sampled_from(LABELS)), min_size=1))
+@example([NliExample("\ufeffA man sleeps.", "\ufeffA man rests.", "entailment")])
 def test_what_is_written_is_read(tmp_path_factory, examples):
+    """All but a byte-order mark where a line begins, which is no part of the text (``csr.files.read_lines``)."""
     path = tmp_path_factory.mktemp("nli") / "examples.tsv.gz"
     write_nli(examples, path)
-    assert read_nli(path) == examples
+    assert read_nli(path) == [replace(one, premise=one.premise.removeprefix("\ufeff")) for one in examples]
 
 
 def test_real_files(tmp_path):

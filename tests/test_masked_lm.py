@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import importlib.util
+import importlib
 import itertools
 from dataclasses import replace
 from pathlib import Path
@@ -425,7 +425,7 @@ def test_bad_settings_and_data_are_named(data, tmp_path):
 
 
 @pytest.mark.slow
-def test_on_real_text_the_shares_and_the_candidates_are_as_asked_for(tmp_path):
+def test_on_real_text_the_shares_and_the_candidates_are_as_asked_for(tmp_path, monkeypatch):
     files = {"en": DATA / "mono/en.txt.gz", "de": DATA / "mono/de.txt.gz"}
     lexicon = DATA / "muse/en-de.0-5000.txt"
     if not lexicon.is_file():
@@ -435,11 +435,8 @@ def test_on_real_text_the_shares_and_the_candidates_are_as_asked_for(tmp_path):
             (tmp_path / language).write_text("".join(itertools.islice(stream, 1500)))
     sources = [Source(language, None, [tmp_path / language]) for language in files]
     mixture(sources, tmp_path / "mixture", held_out=5000, pieces=3000, vocabulary_bytes=80_000)
-    spec = importlib.util.spec_from_file_location(
-        "bench_pretraining", Path(__file__).parents[1] / "scripts/bench_pretraining.py"
-    )
-    bench = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(bench)
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "scripts")
+    bench = importlib.import_module("bench_pretraining")
     task = task_of(tmp_path, rate=0.03, gate=0.5, tokens_per_sample=128)
     found = bench.measure(task, str(lexicon), 80_000)
     # Half of the blocks that have a word to switch: five standard deviations of n coin tosses are 2.5 / sqrt(n).

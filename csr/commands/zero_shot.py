@@ -16,7 +16,7 @@ from csr.options import add_options, read_options
 from csr.running.precision import Wanted
 from csr.switching.settings import LABELLED
 
-# Named here again, since importing csr.experiments.encoders loads numpy, which no --help should wait for.
+# Where --epochs is not given.
 EPOCHS = {"nli": 4, "ner": 3, "text": 3}
 DESCRIPTION = "Fine-tune an encoder on one language and score it on others; score how it predicts masked pieces."
 

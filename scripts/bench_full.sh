@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # Runs the benchmarks whose figures are in benchmarks/, on real text, and makes docs/performance.md of them.
-#   scripts/bench_full.sh DATA EFLOMAL_ALIGN FAST_ALIGN VECMAP BEFORE [NAME ...]
+#   scripts/bench_full.sh DATA EFLOMAL_ALIGN FAST_ALIGN VECMAP BEFORE RUN [NAME ...]
 # DATA has folders of gzipped text (multi30k, tatoeba-de-en, ntrex, xnli, align-en-fr, align-ro-en); BEFORE is a checkout
-# of commit db6141f. With names, only these are run. It takes an hour or two on two cores; growth needs 16 GiB.
+# of commit db6141f; RUN is a finished run of a translation experiment, whose test set is decoded. With names, only these
+# are run. It takes an hour or two on two cores; growth needs 16 GiB.
 set -euo pipefail
-if [ $# -lt 5 ]; then
+if [ $# -lt 6 ]; then
     sed -n 's/^#   //p' "$0" >&2
     exit 2
 fi
-data=$1 eflomal=$2 fast_align=$3 vecmap=$4 before=$5
-shift 5
+data=$1 eflomal=$2 fast_align=$3 vecmap=$4 before=$5 run=$6
+shift 6
 only=" $* "
 cd "$(dirname "$0")/.."
 export PYTHONPATH=$PWD
@@ -36,7 +37,7 @@ bench ibm1 ibm1 $(pairs tatoeba-de-en de en) --pairs 50000 200000 --peer "$fast_
 OMP_NUM_THREADS=2 NUMBA_NUM_THREADS=2 bench vecmap vecmap --peer "$vecmap"
 bench switching switching
 bench pretraining pretraining
-bench decoding decoding
+bench decoding decoding "$run" --arm baseline
 bench training training
 bench hf hf
 bench evaluation evaluation

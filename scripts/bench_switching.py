@@ -39,21 +39,23 @@ from csr.switching.symbols import piece_roles
 from fairseq_plugins.datasets import RestoreDataset, Side, Symbols
 
 N_WORDS = 100_000  # of each language
+FEW_WORDS = 5000  # in the small form
 RATE, MEAN_SPAN = 0.35, 3.5
 
 
 class Language:
     """Invented words, their pieces in a vocabulary, and the dictionary."""
 
-    def __init__(self, n_pieces: int, seed: int = 1) -> None:
-        rng = np.random.default_rng(seed)
+    def __init__(self, n_pieces: int, n_words: int = N_WORDS) -> None:
+        rng = np.random.default_rng(1)
         syllables = [a + b + c for a in "bdfgklmnprst" for b in "aeiouyäöü" for c in ("", *"bdfgklmnprstvwxz")]
         syllables = syllables[: min(1900, n_pieces // 4 - 4)]
-        lengths = rng.choice([1, 2, 3, 4], 4 * N_WORDS, p=[0.05, 0.4, 0.35, 0.2])
+        lengths = rng.choice([1, 2, 3, 4], 4 * n_words, p=[0.05, 0.4, 0.35, 0.2])
         drawn = iter(rng.integers(0, len(syllables), lengths.sum()).tolist())
         spelled = (tuple(syllables[next(drawn)] for _ in range(n)) for n in lengths.tolist())
         words = {"".join(word): word for word in spelled}
-        self.words = list(words)[: 2 * N_WORDS]
+        self.words = list(words)[: 2 * n_words]
+        self.n_words = n_words
         self.dictionary = Dictionary()
         pieces = [p for s in syllables for p in (f"▁{s}", s, f"▁{s.title()}", s.title())]
         pieces += [p for word in self.words if len(words[word]) > 1 for p in (f"▁{word}", word)]
@@ -81,13 +83,13 @@ class Language:
 
     def lexicon(self, n_candidates: int = 10) -> Lexicon:
         """A lexicon from the first half of the words to the second."""
-        rng = np.random.default_rng(2)
-        rows = rng.integers(N_WORDS, 2 * N_WORDS, (N_WORDS, n_candidates))
-        weights = np.sort(rng.random((N_WORDS, n_candidates)))[:, ::-1] + 0.01
+        rng, n = np.random.default_rng(2), self.n_words
+        rows = rng.integers(n, 2 * n, (n, n_candidates))
+        weights = np.sort(rng.random((n, n_candidates)))[:, ::-1] + 0.01
         return Lexicon(
             {
                 self.words[i]: {self.words[j]: w for j, w in zip(rows[i].tolist(), weights[i].tolist(), strict=True)}
-                for i in range(N_WORDS)
+                for i in range(n)
             }
         )
 
@@ -95,8 +97,8 @@ class Language:
         """Encoded sentences that end in a full stop and ``</s>``."""
         rng = np.random.default_rng(seed)
         lengths = 1 + rng.poisson(15, n)
-        share = 1 / (np.arange(N_WORDS) + 10.0)
-        drawn = iter((rng.choice(N_WORDS, lengths.sum(), p=share / share.sum()) + first_word).tolist())
+        share = 1 / (np.arange(self.n_words) + 10.0)
+        drawn = iter((rng.choice(self.n_words, lengths.sum(), p=share / share.sum()) + first_word).tolist())
         end = [self.dictionary.index("."), self.dictionary.eos()]
         return [
             torch.tensor([p for _ in range(length) for p in self.pieces[next(drawn)]] + end, dtype=torch.int32)
@@ -118,7 +120,7 @@ def speed(small: bool) -> list[dict[str, Any]]:
     n = 1000 if small else 4000
     found = []
     for n_pieces in (8_000,) if small else (8_000, 250_000):
-        language = Language(n_pieces)
+        language = Language(n_pieces, FEW_WORDS if small else N_WORDS)
         with tempfile.TemporaryDirectory() as folder:
             data = write_mmap(Path(folder, "x"), language.sentences(n))
         dictionary = language.dictionary
@@ -186,8 +188,8 @@ def configured(arguments: list[str]) -> tuple[Any, Any]:
 def step(small: bool) -> list[dict[str, Any]]:
     """Compare training steps on the same clean batches, wall time: each sentence is its own translation there."""
     torch.set_num_threads(1)
-    language = Language(2_000)
-    sides = language.sentences(2500), language.sentences(2500, N_WORDS, seed=4)
+    language = Language(2_000, FEW_WORDS if small else N_WORDS)
+    sides = language.sentences(2500), language.sentences(2500, language.n_words, seed=4)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for data in ("restore", "translation"):

@@ -138,7 +138,8 @@ def main() -> None:
     sizes, pieces, n = small if arguments.small else large
     model, draw = random_model(sizes, pieces), np.random.default_rng(1)
     lines = [" ".join(map(str, draw.integers(4, pieces, 15 + i % 10))) for i in range(n)]
-    found = {"random": search(model, lines, "xx", None, 5, arguments.repeat, WRITTEN)[0]}
+    shape = f"{sizes.layers} + {sizes.layers} layers of {sizes.dim}, {pieces:,} pieces"
+    found = {"random": {"model": shape, **search(model, lines, "xx", None, 5, arguments.repeat, WRITTEN)[0]}}
     if arguments.run:
         found |= of_run(arguments)
     for name, figures in found.items():

@@ -2,8 +2,7 @@
 
 BLEU: 1,000 bootstrap samples on the same 3,000 sentences, both run as a user would, one process each, in turn. Vectors:
 a model of the Multi30k configuration's size with random weights on the CPU, with all cores, as a user runs it. For BLEU
-the medians of processor time count: both commands are single-threaded; for vectors the clock. Exits 1 if csr is slower
-than sacrebleu, or batches are less than five times faster than single sentences; not with ``--small``.
+the medians of processor time count: both commands are single-threaded; for vectors the clock.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ SAMPLES = 1000
 _SCORE = re.compile(r'(?:"score":|bleu\b\D*?)\s*(\d+\.\d+)', re.IGNORECASE)
 
 
-def main() -> int:
+def main() -> None:
     """Print both times and their ratio for each."""
     parser = arguments_of(__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="runs of each (default: %(default)s)")
@@ -42,8 +41,6 @@ def main() -> int:
     if arguments.only != "bleu":
         figures["vectors"] = _distance(arguments.sentences, arguments.single)
     write_results(arguments.json, "evaluation", figures)
-    slow = figures.get("bleu", {}).get("ratio", 1) < 1 or figures.get("vectors", {}).get("ratio", 5) < 5
-    return int(slow and not arguments.small)
 
 
 def _bleu(rounds: int) -> dict[str, Any]:
@@ -53,7 +50,7 @@ def _bleu(rounds: int) -> dict[str, Any]:
         _write(hyp, ref)
         commands = {
             "csr": ["csr", "evaluate", "bleu", "--hyp", hyp, "--ref", ref, "--samples", str(SAMPLES)],
-            "sacrebleu": ["sacrebleu", ref, "-i", hyp, "--confidence", "--confidence-n", str(SAMPLES)],
+            "sacrebleu": ["sacrebleu", ref, "-i", hyp, "--width", "2", "--confidence", "--confidence-n", str(SAMPLES)],
         }
         programs = {
             name: [Path(sys.executable).with_name(command[0]), *command[1:]] for name, command in commands.items()
@@ -145,4 +142,4 @@ def _write(hyp: Path, ref: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

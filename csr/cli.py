@@ -128,9 +128,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not argv:
         argv = ["--help"]
     # What libraries tell of their set-up belongs to the log of a training, which has a process of its own. An import
-    # of fairseq's opens the root logger, and then numba tells of each compilation.
-    for library in ("fairseq", "hydra", "numba", "jieba"):
-        logging.getLogger(library).setLevel(logging.WARNING)
+    # of fairseq's opens the root logger for all of them, but not where it is set up.
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
     if not sys.warnoptions:  # of what they will do otherwise some day
         warnings.simplefilter("ignore")
     try:

@@ -243,7 +243,9 @@ def training(figures: Figures) -> Blocks:
     """A step of training."""
     text = """
         A step as experiments make it beside fairseq's own, on the same batches, in turns, one thread; its losses are
-        those that fairseq logs.
+        those that fairseq logs. *ours* is in the numbers that `precision: auto` takes on the machine; what bf16 brings
+        on a processor that multiplies in it is in [backbones.md](backbones.md#memory-csr-estimate). On a card nothing
+        was measured: `scripts/bench_card.py` is ready.
     """
     head = ("model", "way", "numbers", "ms a step", "tokens/s", "ratio", "losses apart by")
     rows = []

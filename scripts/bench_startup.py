@@ -32,8 +32,8 @@ from csr.lexicon import Lexicon, write_lexicon
 
 # Settings with which the quickstart has every kind of step and hardly trains.
 _FEW = [
-    "seeds=[1]", "arms=[baseline,csr]", "backbone.train.updates=2", "restore.updates=2", "finetune.updates=2",
-    "finetune.save_every=1",
+    "seeds=[1]", "arms=[baseline,csr]", "finetune.save_every=1",
+    *(f"{stage}.{what}" for stage in ("backbone.train", "restore", "finetune") for what in ("updates=2", "warmup=1")),
 ]  # fmt: skip
 _DONE = re.compile(r"done training in ([\d.]+) seconds")
 _STEP = re.compile(r"^\[\d+/[\d?]+\] (.*): ((?:\d+ h )?(?:\d+ min )?[\d.]+ s|\d+ min|\d+ h(?: \d+ min)?)$")

@@ -1,6 +1,6 @@
 """A training step as experiments make it beside fairseq's own: processor time, losses on the same batches.
 
-    python scripts/bench_training.py [--shapes quickstart multi30k encoder] [--steps 20] [--small] [--json FILE]
+    python scripts/bench_training.py [--shapes quickstart multi30k encoder] [--steps 10] [--small] [--json FILE]
 
 *fairseq*: in fp32, with its ``adam``, modules and loss. *ours*: in the numbers that ``precision: auto`` takes here,
 with ``csr_adam`` and what our tasks put in the place of modules and loss; *ours in fp32*: the same without bf16. All
@@ -204,7 +204,7 @@ def main() -> None:
     """Measure the shapes, print a table, write the figures."""
     parser = arguments_of(__doc__)
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
-    parser.add_argument("--steps", type=int, default=20, help="of each (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=10, help="of each (default: %(default)s)")
     arguments = parser.parse_args()
     if not MEMORY.items() <= os.environ.items():  # as fairseq-train is started
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **MEMORY})

@@ -104,3 +104,15 @@ def test_help_and_switch_import_little(tmp_path: Path) -> None:
     for arguments, imported in (("--help", ""), (switch, "csr.commands")):
         done = subprocess.run([sys.executable, "-c", code, arguments], capture_output=True, text=True, check=True)
         assert done.stderr.splitlines()[-1] == imported, done.stderr
+
+
+def test_libraries_keep_their_set_up_to_themselves() -> None:
+    # One of fairseq's models sets the root logger to debug as it is imported.
+    code = (
+        "import contextlib, logging; from csr.cli import main\n"
+        "with contextlib.suppress(SystemExit): main(['--help'])\n"
+        "import fairseq_plugins\n"
+        "logging.getLogger('library').debug('loud'); logging.getLogger('library').warning('heard')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert [line for line in done.stderr.splitlines() if "loud" in line or "heard" in line] == ["heard"]

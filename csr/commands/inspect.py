@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 
 
 def _own_options() -> argparse.ArgumentParser:
@@ -33,7 +32,6 @@ def run(arguments: argparse.Namespace) -> None:
 
     # Ours are taken after DATA too; the rest is fairseq's to understand.
     arguments, task = _own_options().parse_known_args(arguments.task, arguments)
-    logging.getLogger("fairseq").setLevel(logging.WARNING)  # it says where each file lies
     for row in rows(arguments.data, task, arguments.split, arguments.epoch, arguments.rows):
         for name, text in row.items():
             print(f"{name:14} {text}")

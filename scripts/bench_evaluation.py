@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--only", choices=("bleu", "distance"), help="(default: both)")
     arguments = parser.parse_args()
     if arguments.small:
-        arguments.rounds, arguments.sentences, arguments.single = 3, 3000, 200
+        arguments.rounds, arguments.sentences, arguments.single = 1, 3000, 100
     figures: dict[str, Any] = {}
     if arguments.only != "distance":
         figures["bleu"] = _bleu(arguments.rounds)

@@ -49,7 +49,7 @@ def main() -> None:
     if arguments.loader:
         loader(arguments.loader, *arguments.languages)
         return
-    sizes = [1000, 10_000] if arguments.small else arguments.pairs
+    sizes = [1000, 4000] if arguments.small else arguments.pairs
     rows = []
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)

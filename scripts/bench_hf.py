@@ -92,7 +92,7 @@ def main() -> None:
     a = parser.parse_args()
     rounds = ROUNDS
     if a.small:
-        a.pairs, a.steps, rounds = 800, 10, 3
+        a.pairs, a.steps, rounds = 800, 5, 1
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         tokenizer, lexicon, rows = make_rows(Path(name), a.pairs, a.join)

@@ -22,6 +22,7 @@ def test_the_page_is_that_of_the_committed_results(monkeypatch):
     assert page(ROOT / "benchmarks") == (ROOT / "docs/performance.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_benchmark_runs_small_and_says_where(tmp_path):
     done = bench("--only", "startup", "--out", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -227,6 +227,7 @@ def decoding(figures: Figures) -> Blocks:
     names = {
         "search": "search, a run's model and test set",
         "step": "the same, whole processes: `csr generate`, fairseq-generate",
+        "random": f"search, {figures['random']['model']}, random weights",
     }
     head = ("what", "sentences", "CTranslate2, s", "fairseq, s", "ratio", "equal outputs", "BLEU")
     rows = []
@@ -234,8 +235,7 @@ def decoding(figures: Figures) -> Blocks:
         both = [seconds(value) for part, value in row.items() if part.startswith("seconds_")]
         equal = f"{row['equal']:.1%}" if "equal" in row else "–"
         bleu = " and ".join(f"{score:.2f}" for score in row["bleu"]) if "bleu" in row else "–"
-        what = names.get(name) or f"search, {row['model']}, random weights"
-        rows.append((what, str(row.get("sentences", "–")), *both, times(row, "ratio"), equal, bleu))
+        rows.append((names[name], str(row.get("sentences", "–")), *both, times(row, "ratio"), equal, bleu))
     return [prose(text), table(head, rows)]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import importlib
 import itertools
 from dataclasses import replace
 from pathlib import Path
@@ -436,7 +435,8 @@ def test_on_real_text_the_shares_and_the_candidates_are_as_asked_for(tmp_path, m
     sources = [Source(language, None, [tmp_path / language]) for language in files]
     mixture(sources, tmp_path / "mixture", held_out=5000, pieces=3000, vocabulary_bytes=80_000)
     monkeypatch.syspath_prepend(Path(__file__).parents[1] / "scripts")
-    bench = importlib.import_module("bench_pretraining")
+    import bench_pretraining as bench
+
     task = task_of(tmp_path, rate=0.03, gate=0.5, tokens_per_sample=128)
     found = bench.measure(task, str(lexicon), 80_000)
     # Half of the blocks that have a word to switch: five standard deviations of n coin tosses are 2.5 / sqrt(n).

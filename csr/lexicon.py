@@ -6,23 +6,17 @@ import contextlib
 import functools
 import logging
 import math
-import platform
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
 
-import csr
 from csr.errors import DataError
-from csr.files import PathLike, is_stream, read_json, read_lines, sha256, write_json, write_text
+from csr.files import PathLike, read_lines, write_text
+from csr.lexicon_record import Kind, Languages
 from csr.text.forms import CASES, LOOKUPS, folded, is_visible, normalized, spellings, upper
 
 logger = logging.getLogger(__name__)
 
-Kind = Literal["similarities", "probabilities", "dictionary"]
 Words = Collection[str] | None
-Languages = tuple[str | None, str | None]  # of the words and of their candidates, where they are known
-KINDS: tuple[Kind, ...] = ("similarities", "probabilities", "dictionary")
 
 
 @dataclass(frozen=True)
@@ -85,8 +79,9 @@ class Lexicon:
         stopwords and words shorter than four characters from translation". Stop words are folded (``text.forms``).
         """
         (source, target), target_stops = languages, target_stop_words
+        fold = functools.cache(functools.partial(folded, language=target))
         kept = {
-            word: {c: w for c, w in candidates.items() if w >= min_weight and folded(c, target) not in target_stops}
+            word: {c: w for c, w in candidates.items() if w >= min_weight and fold(c) not in target_stops}
             for word, candidates in self.entries.items()
             if len(word) >= min_length and folded(word, source) not in stop_words
         }
@@ -107,11 +102,13 @@ class Lexicon:
         >>> Lexicon({"hotel": {"Hotel": 1.0}, "bank": {"Bank": 0.9, "Ufer": 0.1}}).without_identical().entries
         {'bank': {'Ufer': 0.1}}
         """
-        kept = {
-            word: {c: w for c, w in candidates.items() if folded(c).casefold() != folded(word).casefold()}
-            for word, candidates in self.entries.items()
-        }
-        return Lexicon({word: candidates for word, candidates in kept.items() if candidates})
+        fold = functools.cache(lambda word: folded(word).casefold())
+        kept = {}
+        for word, candidates in self.entries.items():
+            own = fold(word)
+            if others := {c: w for c, w in candidates.items() if fold(c) != own}:
+                kept[word] = others
+        return Lexicon(kept)
 
     def inverted(self, frequencies: Mapping[str, float] | None = None, language: str | None = None) -> Lexicon:
         """Swap the sides; candidates end up best first.
@@ -137,12 +134,13 @@ class Lexicon:
         >>> Lexicon({"weg": {"Straße": 0.5, "Pfad": 0.3, "strasse": 0.2}}).distinct().entries
         {'weg': {'Straße': 0.7, 'Pfad': 0.3}}
         """
+        capitals = functools.cache(functools.partial(upper, language=language))
         entries: dict[str, dict[str, float]] = {}
         for word, candidates in self.entries.items():
             written: dict[str, str] = {}
             options = entries.setdefault(word, {})
             for candidate, weight in candidates.items():
-                form = written.setdefault(upper(candidate, language), candidate)
+                form = written.setdefault(capitals(candidate), candidate)
                 options[form] = options.get(form, 0.0) + weight
         return Lexicon(entries)
 
@@ -259,6 +257,7 @@ def read_lexicon(path: PathLike) -> Lexicon:
     """
     entries: dict[str, dict[str, float]] = {}
     n_invisible = 0
+    shown = functools.cache(_shown)  # words come again, as candidates of others
     for number, line in enumerate(read_lines(path), 1):
         if not line:
             continue
@@ -267,7 +266,7 @@ def read_lexicon(path: PathLike) -> Lexicon:
             raise DataError(f"{path}:{number}: expected source<TAB>target<TAB>weight, found {len(fields)} field(s)")
         if not all(field.strip(" ") for field in fields[:2]):
             raise DataError(f"{path}:{number}: expected a word on each side, found an empty one")
-        word, candidate = map(normalized, fields[:2])
+        word, candidate = map(shown, fields[:2])
         weight = 1.0
         if len(fields) == 3:
             try:
@@ -276,7 +275,7 @@ def read_lexicon(path: PathLike) -> Lexicon:
                 weight = math.nan
             if not 0 < weight < math.inf:
                 raise DataError(f"{path}:{number}: expected a positive weight, found {fields[2]!r}")
-        if not (is_visible(word) and is_visible(candidate)):
+        if word is None or candidate is None:
             n_invisible += 1
             continue
         candidates = entries.setdefault(word, {})
@@ -286,6 +285,12 @@ def read_lexicon(path: PathLike) -> Lexicon:
     if n_invisible:
         logger.warning(f"{path}: {n_invisible:,} entries left out, of whose words one shows nothing")
     return Lexicon(entries)
+
+
+def _shown(word: str) -> str | None:
+    """A word as it is compared; None if it shows nothing."""
+    word = normalized(word)
+    return word if is_visible(word) else None
 
 
 def write_lexicon(lexicon: Lexicon, path: PathLike) -> None:
@@ -327,74 +332,3 @@ def deduced_kind(lexicon: Lexicon) -> Kind:
     if all(sum(candidates.values()) <= 1.001 for candidates in lexicon.entries.values()):
         return "probabilities"
     return "similarities"
-
-
-def sidecar(path: PathLike) -> Path:
-    """The file with the record of how a lexicon was made: ``en-fr.tsv`` -> ``en-fr.tsv.json``."""
-    return Path(f"{path}.json")
-
-
-def write_sidecar(
-    path: PathLike,
-    source: str,
-    inputs: Iterable[PathLike],
-    options: Mapping[str, Any],
-    quality: Mapping[str, Any] | None = None,
-    *,
-    kind: Kind,
-    languages: Languages = (None, None),
-) -> None:
-    """Record how the lexicon at ``path`` was made: method, input hashes, options, versions, quality figures.
-
-    And what its weights are (``kind``) and its languages, from and to, by which switching chooses its defaults.
-    What is written through, such as standard output, gets no sidecar, and standard input no hash.
-    """
-    if is_stream(path):
-        return
-    import numpy as np  # here: a lexicon is read without it, in half the time
-
-    write_json(
-        sidecar(path),
-        {
-            "source": source,
-            "kind": kind,
-            "languages": list(languages),
-            "inputs": {str(name): None if str(name) == "-" else sha256(name) for name in inputs},
-            "options": dict(options),
-            "versions": {"csr": csr.__version__, "python": platform.python_version(), "numpy": np.__version__},
-            "quality": dict(quality or {}),
-        },
-    )
-
-
-@dataclass(frozen=True)
-class Record:
-    """What the sidecar of a lexicon says of it: the kind of its weights and its languages, None where it does not."""
-
-    kind: Kind | None = None
-    languages: Languages = (None, None)
-
-    @property
-    def reversed(self) -> Record:
-        """The record of the lexicon with its sides swapped."""
-        return Record(self.kind, (self.languages[1], self.languages[0]))
-
-
-def read_record(path: PathLike) -> Record:
-    """The record of the lexicon at ``path``; an empty one where no sidecar lies beside it.
-
-    Raises:
-        DataError: the sidecar is not what ``write_sidecar`` writes.
-    """
-    file = sidecar(path)
-    if not file.is_file():
-        return Record()
-    found = read_json(file)
-    if not isinstance(found, dict):
-        raise DataError(f"{file}: expected the record of a lexicon, found {type(found).__name__}")
-    kind, languages = found.get("kind"), found.get("languages") or [None, None]
-    if kind is not None and kind not in KINDS:
-        raise DataError(f"{file}: kind: expected {', '.join(KINDS[:-1])} or {KINDS[-1]}, found {kind!r}")
-    if not (isinstance(languages, list) and len(languages) == 2 and all(isinstance(x, str | None) for x in languages)):
-        raise DataError(f"{file}: languages: expected two, found {languages!r}")
-    return Record(kind, (languages[0], languages[1]))

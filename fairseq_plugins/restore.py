@@ -12,7 +12,7 @@ from omegaconf import II
 
 from csr.errors import ConfigError, DataError
 from csr.files import several
-from csr.lexicon import Languages
+from csr.lexicon_record import Languages
 from csr.switching.candidates import Source
 from csr.switching.compiled import STATS, Switcher
 from csr.switching.encoded import EncodedLexicon

@@ -18,6 +18,7 @@ FLOORS = (
     ("settings",),
     ("options",),
     ("text",),
+    ("lexicon_record",),
     ("lexicon",),
     ("switching",),
     ("data",),

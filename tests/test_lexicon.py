@@ -14,16 +14,8 @@ from hypothesis import strategies as st
 
 from csr.cli import main
 from csr.errors import DataError
-from csr.lexicon import (
-    Lexicon,
-    Record,
-    deduced_kind,
-    read_lexicon,
-    read_record,
-    sidecar,
-    write_lexicon,
-    write_sidecar,
-)
+from csr.lexicon import Lexicon, deduced_kind, read_lexicon, write_lexicon
+from csr.lexicon_record import Record, read_record, sidecar, write_sidecar
 from csr.text.forms import composed
 
 words = st.text(st.characters(categories=("L", "M", "N")), min_size=1, max_size=6).map(composed)

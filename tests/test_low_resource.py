@@ -13,7 +13,8 @@ from csr.errors import ConfigError, DataError
 from csr.evaluation import assets
 from csr.experiments import low_resource, translation
 from csr.experiments.translation import Config
-from csr.lexicon import Lexicon, write_lexicon, write_sidecar
+from csr.lexicon import Lexicon, write_lexicon
+from csr.lexicon_record import write_sidecar
 from csr.report import training
 from csr.settings import build
 

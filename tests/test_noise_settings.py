@@ -13,7 +13,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from csr.errors import ConfigError, DataError
-from csr.lexicon import KINDS, Lexicon
+from csr.lexicon import Lexicon
+from csr.lexicon_record import KINDS
 from csr.options import add_options, flags, plain_type, read_options
 from csr.settings import as_mapping, build
 from csr.switching.candidates import Source, drawable

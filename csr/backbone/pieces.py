@@ -23,7 +23,8 @@ from csr.data.vocabulary import word_encoder
 from csr.data.wordpiece import SYMBOLS
 from csr.errors import DataError
 from csr.files import PathLike, read_lines
-from csr.lexicon import deduced_kind, read_lexicon, read_record
+from csr.lexicon import deduced_kind, read_lexicon
+from csr.lexicon_record import read_record
 from csr.switching.candidates import drawable
 from csr.switching.encoded import encode_lexicon
 from csr.switching.settings import Noise

@@ -19,7 +19,8 @@ from csr.commands.lexicon_files import (
 )
 from csr.commands.options import add_languages, positive, positive_number
 from csr.errors import ConfigError
-from csr.lexicon import Record, deduced_kind
+from csr.lexicon import deduced_kind
+from csr.lexicon_record import Record
 
 Subparsers = argparse._SubParsersAction  # its type parameter exists for type checkers only
 

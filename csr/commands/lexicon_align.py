@@ -10,7 +10,7 @@ from csr.commands.options import positive, positive_number
 from csr.errors import ConfigError
 from csr.files import write_json
 from csr.induction.links import HEURISTICS, write_links
-from csr.lexicon import Record, sidecar
+from csr.lexicon_record import Record, sidecar
 
 OPTIONS = (
     "iterations", "alpha", "min_cooccurrence", "min_weight", "tokenized", "source_lang", "target_lang", "independent",

@@ -9,7 +9,8 @@ from csr.commands.lexicon_files import add_out, add_truecasing, options_of, reco
 from csr.commands.options import positive, positive_number
 from csr.errors import ConfigError
 from csr.induction import quality
-from csr.lexicon import Lexicon, Record, read_lexicon, read_record
+from csr.lexicon import Lexicon, read_lexicon
+from csr.lexicon_record import Record, read_record
 from csr.text.languages import base
 
 

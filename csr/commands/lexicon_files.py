@@ -9,7 +9,8 @@ from typing import Any
 from csr.commands.options import add_languages, positive, positive_number
 from csr.files import PathLike
 from csr.induction import quality
-from csr.lexicon import Lexicon, Record, deduced_kind, read_record, write_lexicon, write_sidecar
+from csr.lexicon import Lexicon, deduced_kind, write_lexicon
+from csr.lexicon_record import Record, read_record, write_sidecar
 from csr.text.forms import Case, folded, title
 from csr.text.truecase import capital_nouns, running_forms_of
 

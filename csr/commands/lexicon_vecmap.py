@@ -8,7 +8,8 @@ import sys
 from csr.commands.options import add_languages, positive
 from csr.errors import ConfigError
 from csr.induction import quality
-from csr.lexicon import read_lexicon, write_lexicon, write_sidecar
+from csr.lexicon import read_lexicon, write_lexicon
+from csr.lexicon_record import write_sidecar
 from csr.text.truecase import running_forms_of
 
 OPTIONS = (

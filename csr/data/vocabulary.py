@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from csr.data.subwords import load
 from csr.errors import ConfigError
 from csr.files import PathLike
@@ -38,13 +36,13 @@ def word_encoder(pieces: Sequence[str], unknown: int, sentencepiece_model: PathL
         return lambda words, spaced: [[index[word]] if spaced and word in index else [] for word in words]
 
     model = load(sentencepiece_model)
-    ids = np.array([index.get(model.id_to_piece(i), unknown) for i in range(len(model))])
-    if np.mean(ids != unknown) < 0.5:
+    ids = [index.get(model.id_to_piece(i), unknown) for i in range(len(model))]
+    if (lacking := ids.count(unknown)) > len(ids) / 2:
         raise ConfigError(
             f"{sentencepiece_model}: expected the SentencePiece model of the dictionary, found one of whose "
-            f"{len(ids):,} pieces the dictionary lacks {np.sum(ids == unknown):,}"
+            f"{len(ids):,} pieces the dictionary lacks {lacking:,}"
         )
-    return cutting_encoder(lambda texts: [ids[row].tolist() for row in model.encode(texts)], unknown)
+    return cutting_encoder(lambda texts: [[ids[i] for i in row] for row in model.encode(texts)], unknown)
 
 
 def cutting_encoder(cut: Callable[[list[str]], list[list[int]]], unknown: int) -> Encoder:

@@ -16,7 +16,7 @@ from csr.hf.labelled import SequenceLabels, TokenLabels
 from csr.hf.rows import Rows
 from csr.hf.tasks import Frame, MaskedLm, Restore, Task, Translation, WordTranslation
 from csr.hf.vocabulary import Vocabulary
-from csr.lexicon import Languages, read_record
+from csr.lexicon_record import Languages, read_record
 from csr.switching.candidates import Source
 from csr.switching.compiled import Sometimes, Switcher
 from csr.switching.compiled_masking import MaskingSwitcher

@@ -10,7 +10,8 @@ from typing import Any
 from csr.data.subwords import load
 from csr.files import read_object, read_parallel
 from csr.induction import quality
-from csr.lexicon import Lexicon, read_lexicon, sidecar
+from csr.lexicon import Lexicon, read_lexicon
+from csr.lexicon_record import sidecar
 from csr.settings import build
 from csr.switching.candidates import Source
 from csr.switching.lines import switch_line

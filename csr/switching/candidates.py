@@ -9,7 +9,8 @@ from typing import Any
 
 from csr.errors import ConfigError, DataError
 from csr.files import PathLike
-from csr.lexicon import Kind, Languages, Lexicon, Record, deduced_kind, read_lexicon, read_record
+from csr.lexicon import Lexicon, deduced_kind, read_lexicon
+from csr.lexicon_record import Kind, Languages, Record, read_record
 from csr.switching.settings import CANDIDATES, Noise
 from csr.text.languages import base
 from csr.text.stopwords import has_list, listed_or_none, stop_words

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from csr.lexicon import Languages, Lexicon
+from csr.lexicon import Lexicon
+from csr.lexicon_record import Languages
 from csr.switching.lines import SwitchedLine
 from csr.switching.noise import runs
 from csr.switching.streams import Stream

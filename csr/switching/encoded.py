@@ -19,7 +19,9 @@ import numpy as np
 
 from csr.errors import ConfigError, DataError
 from csr.files import PathLike, new_folder, sha256
-from csr.lexicon import Languages, Lexicon
+from csr.lexicon import Lexicon
+from csr.lexicon_record import Languages
+from csr.process import without_cycles
 from csr.switching.forms import build_slots
 from csr.text.forms import CASES, LOOKUPS, lower, spellings
 from csr.text.words import switchable
@@ -97,26 +99,31 @@ def encode_lexicon(lexicon: Lexicon, encode: Encoder, languages: Languages = (No
     for first in range(0, len(target_forms), 6):
         for kind in range(2, 6):
             target_forms[first + kind] = target_forms[first + kind] or target_forms[first + kind % 2]
-    kinds = [kind for kind in range(2) if any(encode(sources, bool(kind)))]
-    usable = [all(target_forms[w * 6 + kind] for kind in kinds) for w in range(len(targets))]
-    number = {word: w for w, word in enumerate(targets)}
+    kinds = [kind for kind in range(2) if any(target_forms[kind::6])]
+    usable = [bool(kinds) and all(target_forms[w * 6 + kind] for kind in kinds) for w in range(len(targets))]
+    number = {word: w for w, word in enumerate(targets) if usable[w]}
 
     entry_starts, kept = [0], []
     cumulative: list[float] = []
     candidate: list[int] = []
     for word in sources:
-        probs = {c: p for c, p in lexicon.probs(word).items() if usable[number[c]]}
+        probs = {number[c]: p for c, p in lexicon.probs(word).items() if c in number}
         if not probs:
             continue
         kept.append(word)
-        cumulative.extend(itertools.accumulate(p / sum(probs.values()) for p in probs.values()))
-        candidate.extend(number[c] for c in probs)
+        total = sum(probs.values())
+        cumulative.extend(itertools.accumulate(p / total for p in probs.values()))
+        candidate.extend(probs)
         entry_starts.append(len(candidate))
 
     forms, form_entry, form_kind = [], [], []
+    written: set[str] = set()
     seen: set[tuple[int, ...]] = set()
     for lookup, case in LOOKUPS:
-        entries, texts = zip(*spellings(kept, lookup, languages[0]), strict=True) if kept else ((), ())
+        # What is written as a form before it is that form.
+        new = [(entry, text) for entry, text in spellings(kept, lookup, languages[0]) if text not in written]
+        entries, texts = zip(*new, strict=True) if new else ((), ())
+        written.update(texts)
         for kind in (case * 2, case * 2 + 1):
             for entry, pieces in zip(entries, encode(texts, bool(kind % 2)), strict=True):
                 key = tuple(pieces)
@@ -164,7 +171,8 @@ def encoded_lexicon(
     folder = Path(f"{path}.encoded", key[:20])
     names = [field.name for field in fields(EncodedLexicon)][:-1]
     if not folder.is_dir():
-        made = make()
+        with without_cycles():
+            made = make()
         try:
             _write_arrays(folder, dict(zip(names, made.arrays(), strict=True)), made.n_unencodable)
         except OSError as error:
@@ -192,16 +200,28 @@ def _write_arrays(folder: Path, arrays: Mapping[str, np.ndarray], n_unencodable:
 
 def _encode_forms(words: Sequence[str], encode: Encoder, language: str | None) -> list[list[int]]:
     """The six forms of each word, word by word."""
-    columns = [encode([case(word, language) for word in words], spaced) for case in CASES for spaced in (False, True)]
+    columns = []
+    for case in CASES:
+        texts = [case(word, language) for word in words]
+        # Many words have no other case.
+        distinct = list(dict.fromkeys(texts))
+        for spaced in (False, True):
+            found = dict(zip(distinct, encode(distinct, spaced), strict=True))
+            columns.append([found[text] for text in texts])
     return [form for forms in zip(*columns, strict=True) for form in forms]
 
 
 def _encode_small(words: Sequence[str], encode: Encoder, language: str | None) -> list[list[int]]:
     """Two forms in small letters of each word that has capitals, and four or six empty ones."""
-    small = [lower(word, language) for word in words]
-    columns = [encode(small, spaced) for spaced in (False, True)]
-    rows = zip(words, small, *columns, strict=True)
-    return [form for word, other, *forms in rows for form in (*(forms if other != word else ([], [])), [], [], [], [])]
+    small = {word: other for word in words if (other := lower(word, language)) != word}
+    distinct = list(dict.fromkeys(small.values()))
+    bare, spaced = (dict(zip(distinct, encode(distinct, after), strict=True)) for after in (False, True))
+    none: list[list[int]] = [[]] * 6
+    return [
+        form
+        for word in words
+        for form in ((bare[small[word]], spaced[small[word]], *none[2:]) if word in small else none)
+    ]
 
 
 def _flatten(lists: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from csr.errors import ConfigError
-from csr.lexicon import Kind
+from csr.lexicon_record import Kind
 from csr.settings import check_needs, like, name_of, setting
 from csr.switching.noise import FixedSpans, IndependentWords, PoissonSpans, Policy, Schedule
 

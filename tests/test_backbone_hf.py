@@ -122,6 +122,7 @@ def talkative(path, data, language_ids):
     return checkpoint
 
 
+@pytest.mark.slow
 def test_ctranslate2_finds_what_fairseq_finds(tmp_path, monkeypatch):
     pytest.importorskip("ctranslate2")
     from fairseq_plugins import ctranslate, outputs

@@ -106,6 +106,7 @@ def test_help_and_switch_import_little(tmp_path: Path) -> None:
         assert done.stderr.splitlines()[-1] == imported, done.stderr
 
 
+@pytest.mark.slow
 def test_libraries_keep_their_set_up_to_themselves() -> None:
     # One of fairseq's models sets the root logger to debug as it is imported.
     code = (

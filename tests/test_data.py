@@ -347,6 +347,7 @@ def test_letters_and_digits_are_words() -> None:
     assert [c for c in characters if segments(c) != [(c, True)]] == []
 
 
+@pytest.mark.slow
 def test_words_are_counted_alike_with_and_without_a_search() -> None:
     """Whatever parts words to the pattern parts them to str.split, and characters without spaces are all found."""
     given = (c for c in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(c) not in ("Cn", "Co"))
@@ -360,6 +361,7 @@ def test_rules_are_of_all_characters_that_come_apart() -> None:
     assert max(apart) < composition._BEYOND
 
 
+@pytest.mark.slow
 def test_a_model_of_much_text_is_trained_on_counted_words(monkeypatch, tmp_path) -> None:
     """It has the same words to train on, so that it gives held-out text the same likelihood (here: within 1 %)."""
     lines = [side for pair in sentences(2000, seed=1)[0] for side in pair]

@@ -167,6 +167,7 @@ def test_a_sentence_longer_than_the_models_positions_keeps_its_ends(model: Model
     assert rows[0][-2:].tolist() == rows[1][-2:].tolist() == [model.task.symbols.eos, side.symbol]
 
 
+@pytest.mark.slow
 def test_a_model_of_another_task_needs_its_languages(data: Path, tmp_path: Path) -> None:
     foreign = make_checkpoint(tmp_path / "mbart.pt", data, task="translation")
     with pytest.raises(DataError, match="or to be told its languages, found one of translation"):

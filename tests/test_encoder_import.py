@@ -200,6 +200,7 @@ def test_hidden_states_and_logits_are_those_of_the_library(kind: Kind, tmp_path:
             torch.testing.assert_close(logits[..., ours_columns[1:]], wanted[..., columns[1:]], rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["bin", "parts", "bin in parts", "LayerNorm.gamma", "0_Transformer"])
 def test_all_the_ways_a_model_is_kept(tmp_path: Path, how: str) -> None:
     """Old names of weights are those of Google's conversion; sentence-transformers keeps an encoder in a folder."""

@@ -118,6 +118,7 @@ def test_the_estimate_is_what_is_allocated(tmp_path, sizes, batch, setup):
     assert estimated.peak < estimated.weights + estimated.gradients + estimated.optimizer + 3 * estimated.activations
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("side", ["encoder", "decoder"])
 def test_what_a_layer_keeps(tmp_path, side, dtype):

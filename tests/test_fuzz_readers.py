@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from test_report import make_run
 
-from csr import lexicon
+from csr import lexicon, lexicon_record
 from csr.analysis import dynamics
 from csr.backbone.checkpoints import architecture, read_checkpoint
 from csr.backbone.encoder_hf import import_encoder
@@ -169,7 +169,7 @@ def read_curves(path: Path) -> None:
 
 def use_lexicon(path: Path) -> None:
     read = lexicon.read_lexicon(path)
-    lexicon.read_record(path)
+    lexicon_record.read_record(path)
     for made in (read, read.inverted(), read.cased(), lexicon.Lexicon.merged([(read, 1.0), (read, 2.0)])):
         lexicon.write_lexicon(made, path.with_name("written"))
         lexicon.read_lexicon(path.with_name("written"))
@@ -401,6 +401,7 @@ def test_hugging_face_folders(folder: Path) -> None:
     safetensors()
 
 
+@pytest.mark.slow
 def test_run_folders(folder: Path) -> None:
     run = make_run(folder / "run", seeds=(1,), n=4)
     files = [path for path in sorted(run.rglob("*")) if path.suffix in (".json", ".yaml", ".log", ".tsv")]
@@ -424,6 +425,7 @@ def test_run_folders(folder: Path) -> None:
     reads()
 
 
+@pytest.mark.slow
 def test_values_too_deep_in_one_another(folder: Path) -> None:
     (folder / "deep.json").write_text("[" * DEEP + "]" * DEEP)
     (folder / "deep.yaml").write_text("data: " + "[" * DEEP + "]" * DEEP)

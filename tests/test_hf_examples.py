@@ -75,6 +75,7 @@ def test_translation_in_two_stages(tmp_path, kind, monkeypatch):
     assert whole[0] != whole[4]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["nli", "ner"])
 def test_zero_shot_classification(tmp_path, task):
     write_lexicon(tmp_path / "de-en.tsv")

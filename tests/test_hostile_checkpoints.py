@@ -183,6 +183,7 @@ def test_parts_that_are_missing_or_do_not_fit_are_one_line(
     assert len(err.splitlines()) == 1, err
 
 
+@pytest.mark.slow
 def test_fairseq_generate_says_so_in_one_line(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The settings of another program's checkpoint, a damaged file, and weights that do not fit."""
     from fairseq_cli import generate

@@ -50,6 +50,7 @@ def test_each_update_is_measured_once_from_the_start_on(run: Path) -> None:
     assert ["bleu" in point for point in points] == [False, True, True]  # restoring is not translating
 
 
+@pytest.mark.slow
 def test_without_checkpoints_there_is_the_model_or_an_error(run: Path, tmp_path: Path) -> None:
     restored = measure_checkpoints(run / "seed-1/restore", run / "data/bin", sentences=3)
     assert [point["updates"] for point in restored] == [5]

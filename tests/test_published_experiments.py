@@ -42,6 +42,7 @@ def parse():
     return read
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_fairseq_takes_every_stage(path, parse):
     config = read_config(path)

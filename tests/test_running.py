@@ -96,6 +96,7 @@ def test_a_step_of_two_cards_waits_for_both(tmp_path: Path, monkeypatch: pytest.
             assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"
 
 
+@pytest.mark.slow
 def test_more_cards_than_there_are_is_said_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

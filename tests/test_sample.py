@@ -59,6 +59,7 @@ def test_the_seed_decides_every_byte(tmp_path) -> None:
     assert len(read_lexicon(tmp_path / "a" / "lexicon.qaa-qab.tsv")) > 50
 
 
+@pytest.mark.slow
 def test_unpaired_text_has_no_pair_and_no_sentence_of_dev_and_test(tmp_path) -> None:
     sizes = {"train": 100, "dev": 100, "test": 100}
     assert sample.write_sample(tmp_path / "a", 1, 100, 100, n_unpaired=3000) == {**sizes, "mono": 3000}
@@ -111,6 +112,7 @@ def test_sentences_look_like_text(corpus: tuple[Pairs, Lexicon]) -> None:
         assert qab[0] == qab[0].upper()
 
 
+@pytest.mark.slow
 def test_gold_lexicon_is_what_the_text_does() -> None:
     pairs, gold = sample.sentences(3000, seed=1)
     together: Counter[tuple[str, str]] = Counter()

@@ -141,6 +141,7 @@ def test_it_is_trained(made: Path, data: Path, task: list[str]) -> None:
     assert losses[-1] < losses[0] / 2
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_it_goes_out_as_a_bart(made: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Equal logits; an encoder that normalises otherwise than BART is refused."""

@@ -223,7 +223,9 @@ def shown(settings: Any) -> list[Any]:
     return as_config(step for step in kind_of(settings).steps(settings) if step.name != "report")["steps"]
 
 
-@pytest.mark.parametrize("kind", EXPERIMENTS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.slow) if kind == "translation" else kind for kind in EXPERIMENTS]
+)
 def test_every_setting_that_is_accepted_does_something(kind):
     """Each leaf of each variant is changed: the change is refused with its name, or some step changes."""
     whole = {"experiment": kind, **WHOLE[kind]}

@@ -15,6 +15,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -42,6 +43,12 @@ class Usage(NamedTuple):
     seconds: float  # by the clock
     cpu: float  # processor seconds, user and system, of all its threads and processes
     mib: float  # peak memory of its largest process
+
+
+def _busy() -> float:
+    """Seconds that all cores of the machine together have been at work since it was started."""
+    user, nice, system, _, _, irq, softirq = map(int, Path("/proc/stat").read_text(encoding="ascii").split()[1:8])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
 # A process inherits the peak memory of the one it was forked from, so a small one stands between.
@@ -105,6 +112,9 @@ def _cpu() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
+_BEGAN = time.perf_counter(), _busy() - _cpu()
+
+
 def peak_mib() -> float:
     """The peak memory of this process until now."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -142,12 +152,15 @@ def write_results(path: PathLike | None, name: str, figures: Mapping[str, Any]) 
     """Write the figures of a benchmark, with date, machine and versions; without a path nothing is written.
 
     Returns:
-        What the file has: ``name``, ``date``, ``machine``, ``versions`` and ``figures``.
+        What the file has: ``name``, ``date``, ``machine``, ``others`` (how many cores other programs kept busy
+        meanwhile, on average), ``versions`` and ``figures``.
     """
+    clock, others = _BEGAN
     result = {
         "name": name,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "machine": machine(),
+        "others": round(max(0.0, _busy() - _cpu() - others) / (time.perf_counter() - clock), 2),
         "versions": versions(),
         "figures": figures,
     }

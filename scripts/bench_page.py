@@ -308,16 +308,17 @@ NAMES = [name for _, names, _ in SECTIONS for name in names]
 
 def machines(results: Mapping[str, Figures | None]) -> str:
     """Which machine and versions each file is of, those with the same ones together."""
-    groups: dict[tuple[str, str, str], list[str]] = {}
+    groups: dict[tuple[str, str, str, str], list[str]] = {}
     for name, result in results.items():
         if result:
             machine = result["machine"]
             where = f"{machine['cpu']} ({', '.join(machine['flags'])})"
             where += f", {machine['cores']} cores, {machine['memory_gib']} GiB"
             with_ = ", ".join(f"{package} {version}" for package, version in result["versions"].items())
-            groups.setdefault((result["date"], where, with_), []).append(name)
+            others = f"{result['others']:.1f}" if "others" in result else "not recorded"
+            groups.setdefault((result["date"], where, others, with_), []).append(name)
     rows = [(", ".join(names), *told) for told, names in sorted(groups.items())]
-    return table(("figures", "date", "machine", "versions"), rows)
+    return table(("figures", "date", "machine", "cores that other programs kept busy", "versions"), rows)
 
 
 def prose(text: str) -> str:

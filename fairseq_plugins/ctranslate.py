@@ -47,7 +47,7 @@ class Beam:
 
     Args:
         beam: translations searched.
-        threads: of the processor.
+        threads: of the processor, each of which searches a part of a batch.
     """
 
     def __init__(self, model: Model, beam: int, threads: int) -> None:
@@ -55,12 +55,12 @@ class Beam:
 
         self._symbols = list(model.task.target_dictionary.symbols)
         self._index, self._beam = model.task.target_dictionary.index, beam
-        self._positions = model.model.max_positions()[1]
+        self._positions, self._threads = model.model.max_positions()[1], threads
         language = self._symbols[model.task.language_id(model.task.cfg.target_lang)]
         spec = _spec(model, self._symbols, language)
         with tempfile.TemporaryDirectory() as folder:
             spec.save(folder)
-            self._translator = ctranslate2.Translator(folder, device="cpu", inter_threads=1, intra_threads=threads)
+            self._translator = ctranslate2.Translator(folder, device="cpu", inter_threads=threads, intra_threads=1)
 
     def search(
         self, rows: Sequence[torch.Tensor], max_length: int | None = None, wanted: int | None = None
@@ -74,6 +74,7 @@ class Beam:
         longest = max_length or 2 * max(map(len, sources)) + 10
         found = self._translator.translate_batch(
             sources,
+            max_batch_size=-(-len(sources) // self._threads),
             beam_size=self._beam,
             num_hypotheses=wanted or self._beam,
             length_penalty=1,

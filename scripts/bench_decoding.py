@@ -1,11 +1,12 @@
-"""Beam search by CTranslate2 beside fairseq's: processor time and outputs, of a run's model and of a larger one.
+"""Beam search by CTranslate2 beside fairseq's: time and outputs, of a run's model and of a larger one.
 
     python scripts/bench_decoding.py [RUN] [--arm csr] [--sentences 1000] [--repeat 3] [--small] [--json FILE]
 
-*search*: both search the same batches of the run's test set in turns, with one thread; reading the model into
-CTranslate2 counts. *step*: the whole process, ``csr generate`` as ``csr run`` starts it and the fairseq-generate whose
-place it takes. *random*: a model of mBART's layers whose weights are random (6 + 6 layers of 512, 32,000 pieces; with
---small 2 + 2 of 64), which writes as much as it may, 25 pieces. Without RUN that alone is measured. Ratios are medians.
+*search*: both search the same batches of the run's test set in turns, with one thread and with two, by the clock;
+reading the model into CTranslate2 counts. *step*: the whole process, ``csr generate`` as ``csr run`` starts it and the
+fairseq-generate whose place it takes, with one thread, processor seconds. *random*: a model of mBART's layers whose
+weights are random (6 + 6 layers of 512, 32,000 pieces; with --small 2 + 2 of 64), which writes as much as it may, 25
+pieces. Without RUN that alone is measured. Ratios are medians.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from fairseq_plugins import ctranslate, outputs
 from fairseq_plugins.datasets import Side
 from fairseq_plugins.models import Model, read_model
 
+THREADS = (1, 2)
 WRITTEN = 25  # pieces of an output of the random model
 
 
@@ -71,21 +73,36 @@ def random_model(sizes: Backbone, pieces: int) -> Random:
 
 
 def search(
-    model: Model, lines: Sequence[str], language: str, pieces: Any, beam: int, repeat: int, longest: int | None = None
+    model: Model,
+    lines: Sequence[str],
+    language: str,
+    pieces: Any,
+    beam: int,
+    repeat: int,
+    threads: int,
+    longest: int | None = None,
 ) -> tuple[dict[str, Any], list[list[str]]]:
-    """Processor seconds of both and the share of equal outputs; and what CTranslate2 and fairseq write."""
+    """Seconds of both by the clock and the share of equal outputs; and what CTranslate2 and fairseq write."""
     found: dict[bool, list[str]] = {}
 
     def seconds(fast: bool) -> float:
         ctranslate.beam_of.cache_clear()
-        start = time.process_time()
+        start = time.perf_counter()
         with mock.patch.object(ctranslate, "usable", return_value=fast):
             found[fast] = outputs.translate(model, lines, language, pieces, beam, longest)
-        return time.process_time() - start
+        return time.perf_counter() - start
 
+    torch.set_num_threads(threads)
     ours, theirs, ratio = paired(lambda: seconds(True), lambda: seconds(False), repeat)
+    torch.set_num_threads(1)
     equal = statistics.fmean(a == b for a, b in zip(found[True], found[False], strict=True))
-    figures = {"sentences": len(lines), "beam": beam, "seconds_ctranslate2": ours, "seconds_fairseq": theirs}
+    figures = {
+        "threads": threads,
+        "sentences": len(lines),
+        "beam": beam,
+        "seconds_ctranslate2": ours,
+        "seconds_fairseq": theirs,
+    }
     return {**figures, "ratio": ratio, "equal": equal}, [found[True], found[False]]
 
 
@@ -100,9 +117,12 @@ def of_run(arguments: argparse.Namespace) -> dict[str, Any]:
         list(read_lines(arguments.run / f"data/text/test.{lang}"))[: arguments.sentences]
         for lang in (data.source_lang, data.target_lang)
     )
-    figures, texts = search(model, src, data.source_lang, found.pieces, beam, arguments.repeat)
-    figures["bleu"] = [score("bleu", lines, ref, data.target_lang).value for lines in texts]
-    return {"search": figures, "step": whole_step(found, arguments.repeat)}
+    made: dict[str, Any] = {}
+    for threads in THREADS:
+        figures, texts = search(model, src, data.source_lang, found.pieces, beam, arguments.repeat, threads)
+        figures["bleu"] = [score("bleu", lines, ref, data.target_lang).value for lines in texts]
+        made[f"search {threads}"] = figures
+    return made | {"step": whole_step(found, arguments.repeat)}
 
 
 def whole_step(found: Trained, repeat: int) -> dict[str, Any]:
@@ -119,7 +139,7 @@ def whole_step(found: Trained, repeat: int) -> dict[str, Any]:
         )
         environment = MEMORY | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         fast, slow, ratio = paired(*(lambda c=c: measured(c, environment, name).cpu for c in commands), repeat)
-    return {"seconds_csr_generate": fast, "seconds_fairseq_generate": slow, "ratio": ratio}
+    return {"threads": 1, "seconds_csr_generate": fast, "seconds_fairseq_generate": slow, "ratio": ratio}
 
 
 def main() -> None:
@@ -139,7 +159,10 @@ def main() -> None:
     model, draw = random_model(sizes, pieces), np.random.default_rng(1)
     lines = [" ".join(map(str, draw.integers(4, pieces, 15 + i % 10))) for i in range(n)]
     shape = f"{sizes.layers} + {sizes.layers} layers of {sizes.dim}, {pieces:,} pieces"
-    found = {"random": {"model": shape, **search(model, lines, "xx", None, 5, arguments.repeat, WRITTEN)[0]}}
+    found: dict[str, Any] = {}
+    for threads in THREADS:
+        figures = search(model, lines, "xx", None, 5, arguments.repeat, threads, WRITTEN)[0]
+        found[f"random {threads}"] = {"model": shape, **figures}
     if arguments.run:
         found |= of_run(arguments)
     for name, figures in found.items():

@@ -221,21 +221,23 @@ def decoding(figures: Figures) -> Blocks:
         On a processor `csr run` and `csr translate` search by [CTranslate2](https://github.com/OpenNMT/CTranslate2)
         where it is installed (`pip install 'code-switching-training[fast]'`; the set-up script does) and the model
         has the layers of mBART-cc25's family; otherwise, on a card, and for mBART-50's place of the language id, by
-        fairseq. `generate.log` beside the outputs says which. One thread; reading the model into CTranslate2 counts.
-        What differs are runaway repetitions, cut off at another length, and near ties.
+        fairseq. `generate.log` beside the outputs says which. By the clock, whole processes by the processor; reading
+        the model into CTranslate2 counts. What differs are runaway repetitions, cut off at another length, and near
+        ties.
     """
     names = {
         "search": "search, a run's model and test set",
         "step": "the same, whole processes: `csr generate`, fairseq-generate",
-        "random": f"search, {figures['random']['model']}, random weights",
+        "random": f"search, {figures['random 1']['model']}, random weights",
     }
-    head = ("what", "sentences", "CTranslate2, s", "fairseq, s", "ratio", "equal outputs", "BLEU")
+    head = ("what", "threads", "sentences", "CTranslate2, s", "fairseq, s", "ratio", "equal outputs", "BLEU")
     rows = []
     for name, row in figures.items():
         both = [seconds(value) for part, value in row.items() if part.startswith("seconds_")]
         equal = f"{row['equal']:.1%}" if "equal" in row else "–"
         bleu = " and ".join(f"{score:.2f}" for score in row["bleu"]) if "bleu" in row else "–"
-        rows.append((names[name], str(row.get("sentences", "–")), *both, times(row, "ratio"), equal, bleu))
+        what = names[name.split()[0]], str(row["threads"]), str(row.get("sentences", "–"))
+        rows.append((*what, *both, times(row, "ratio"), equal, bleu))
     return [prose(text), table(head, rows)]
 
 

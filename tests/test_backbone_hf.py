@@ -131,7 +131,8 @@ def test_ctranslate2_finds_what_fairseq_finds(tmp_path, monkeypatch):
     data = make_data(tmp_path)
     model = read_model(talkative(tmp_path / "model.pt", data, "append"), data / "bin", device="cpu")
     assert ctranslate.usable(model)
-    for beam in (1, 3):
+    for beam, threads in ((1, 1), (3, 1), (3, 2)):
+        torch.set_num_threads(threads)
         found = outputs.hypotheses(model, SENTENCES, "xx", data / "spm.model", beam)
         with monkeypatch.context() as patch:
             patch.setattr(ctranslate, "usable", lambda model: False)

@@ -14,6 +14,7 @@ shift 6
 only=" $* "
 cd "$(dirname "$0")/.."
 export PYTHONPATH=$PWD
+unset PYTHONDONTWRITEBYTECODE # users have compiled modules
 mkdir -p benchmarks
 bench() { # NAME SCRIPT ARGUMENTS...
     local name=$1 script=$2

@@ -200,6 +200,7 @@ def test_wrong_requests_are_named(data: Path, model: Model, prepending: Model) -
         read_model(data / "model.pt", data)
 
 
+@pytest.mark.slow
 def test_the_command_on_one_model_and_on_several(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -228,6 +228,7 @@ def test_all_the_ways_a_model_is_kept(tmp_path: Path, how: str) -> None:
         assert torch.equal(ours[name].sort(0)[0], weight.sort(0)[0])  # rows stand in another order
 
 
+@pytest.mark.slow
 def test_what_cannot_be_taken_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "hf"
 

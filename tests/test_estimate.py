@@ -207,6 +207,7 @@ def test_operations_are_those_that_pytorch_counts(tmp_path):
 SMALL = Sizes(vocabulary=60, layers=2, dim=16, ffn=32, heads=2)
 
 
+@pytest.mark.slow
 def test_activations_computed_again_change_nothing(tmp_path):
     weights = []
     for setup in (Setup(), Setup(checkpoint_activations=True)):

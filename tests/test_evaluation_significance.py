@@ -15,6 +15,7 @@ from csr.evaluation import significance, translation
 TESTS = [(significance.paired_bootstrap, "bs", 1000), (significance.paired_approximate_randomization, "ar", 500)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("test", "name", "samples"), TESTS)
 def test_p_values_are_those_of_sacrebleu(test, name, samples):
     baseline, system = outputs(0.2, 1), outputs(0.17, 2)

@@ -272,6 +272,7 @@ def test_readers_of_text_and_tables(name: str, folder: Path) -> None:
     reads()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_settings_of_experiments(path: Path, folder: Path) -> None:
     whole, at = yaml.safe_load(path.read_text()), folder / "changed.yaml"

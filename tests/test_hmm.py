@@ -164,6 +164,7 @@ def test_the_training_is_the_plain_one(folder: Path, pairs: Pairs, alpha: float 
             assert row == {f: pytest.approx(counts[e, f] / totals[e], abs=0.02) for f in row}
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=20)
 @given(pairs=corpora)
 def test_the_likelihood_never_falls_in_em(folder: Path, pairs: Pairs) -> None:

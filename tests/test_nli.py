@@ -93,6 +93,7 @@ def test_a_batch_as_text(data, placement, encoder, decoder):
     assert read["src_tokens"][0].eq(task.symbols.eos).sum() == 2
 
 
+@pytest.mark.slow
 def test_training_pairs_are_switched_anew_each_epoch_and_keep_their_labels(data):
     """All words that the lexicon has, in half of the pairs; a pair goes into one language; validation stays clean."""
     words = [("en-de.tsv", dict(zip(NOUNS["en"], NOUNS["de"], strict=True)))]
@@ -186,6 +187,7 @@ def test_stage_one_restores_premises_and_hypotheses_switched_into_several_langua
     assert {"mann", "hund"} <= switched
 
 
+@pytest.mark.slow
 def test_a_backbone_restores_masks_in_several_languages(data):
     _, task = restore(data / "texts", "--monolingual=en,de", "--replace=mask")
     task.load_dataset("train")

@@ -179,9 +179,8 @@ TASKS = {
 }
 
 
-@pytest.mark.parametrize(
-    "task", [task if task == "csr_restore" else pytest.param(task, marks=pytest.mark.slow) for task in TASKS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("task", TASKS)
 def test_every_task_trains_and_validates_in_bf16_on_a_processor(task, data):
     """As in fp32, within what bf16 rounds; and the loss falls."""
     from fairseq import options

@@ -512,6 +512,7 @@ def test_a_run_that_only_has_its_settings_gives_a_page(tmp_path: Path) -> None:
     outline((tmp_path / "report.html").read_text())
 
 
+@pytest.mark.slow
 def test_every_table_is_written_in_every_format(run_folder: Path) -> None:
     (run,) = write_report([run_folder], run_folder / "report.html")
     for table in (*tables.run_tables(run), *published([run])):

@@ -125,6 +125,7 @@ def test_the_weights_need_not_be_there(read, tmp_path, monkeypatch, capsys):
     assert "full vocabulary: 250,027 embeddings, 610,851,840 parameters" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_parts_that_are_timed_make_an_update(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Their operations in place of their seconds, which depend on the machine: in all, those of a step of fairseq."""
 

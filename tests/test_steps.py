@@ -224,7 +224,11 @@ def shown(settings: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=pytest.mark.slow) if kind == "translation" else kind for kind in EXPERIMENTS]
+    "kind",
+    [
+        pytest.param(kind, marks=pytest.mark.slow) if kind in ("translation", "summarization") else kind
+        for kind in EXPERIMENTS
+    ],
 )
 def test_every_setting_that_is_accepted_does_something(kind):
     """Each leaf of each variant is changed: the change is refused with its name, or some step changes."""

@@ -180,6 +180,7 @@ def test_learning_ends_where_a_step_changes_nothing():
     assert value == pytest.approx(objective, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_map():
     # Unrelated sides: there are many maps to end in.
     src, tgt = (Embeddings([f"w{i}" for i in range(120)], random(seed, 120, 10)) for seed in (1, 2))
@@ -215,6 +216,7 @@ def test_auto_keeps_the_start_that_parallel_text_favors():
     assert induced.warning is None
 
 
+@pytest.mark.slow
 def test_a_degenerate_map_is_told_in_plain_words():
     words = [f"w{i}" for i in range(300)]
     src, tgt = (Embeddings(words, random(seed, 300, 10)) for seed in (1, 2))

@@ -224,6 +224,7 @@ def test_kill_in_stage_two_costs_no_finished_work_and_changes_nothing(experiment
     assert (folder / "test.hyp").read_bytes() == hyps
 
 
+@pytest.mark.slow
 def test_second_run_in_the_same_folder_is_refused(experiment, tmp_path, capsys):
     with locked(tmp_path):
         assert main(["run", str(experiment / "tiny.yaml"), "--out", str(tmp_path)]) == 2

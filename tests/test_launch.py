@@ -17,6 +17,26 @@ assert f1_score([1, 0], [1, 0]) == 1.0 and abs(pearsonr([1, 2, 4], [1, 2, 4])[0]
 from sklearn.metrics import f1_score as real
 assert real([1], [1]) == 1.0
 """
+_UPDATE = """
+import sys
+import torch
+from csr.running.launch import without_compiler
+without_compiler()
+weight = torch.nn.Parameter(torch.ones(3))
+optimizer = torch.optim.AdamW([weight], lr=0.1, weight_decay=0.0)
+weight.sum().backward()
+optimizer.step()
+optimizer.load_state_dict(optimizer.state_dict())
+optimizer.zero_grad()
+assert torch.allclose(weight, torch.full((3,), 0.9)) and weight.grad is None and weight.requires_grad
+assert "torch._dynamo" not in sys.modules
+"""
+
+
+@pytest.mark.slow
+def test_an_update_without_the_compiler_is_adams():
+    """The first: each weight moves by the rate."""
+    subprocess.run([sys.executable, "-W", "error::FutureWarning", "-c", _UPDATE], check=True)
 
 
 @pytest.mark.slow

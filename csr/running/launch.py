@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+import inspect
 import sys
 from collections.abc import Iterator, Sequence
 from types import ModuleType
@@ -50,10 +51,24 @@ def unused_later(names: Sequence[str] = _UNUSED) -> Iterator[None]:
             del sys.modules[name]
 
 
+def without_compiler() -> None:
+    """Let torch's optimizers work without ``torch._dynamo``, which takes as long to import as torch itself.
+
+    They import it to keep their methods out of what it compiles. Nothing is compiled here.
+    """
+    from torch import no_grad
+    from torch.optim import Adam, Optimizer
+
+    for name in ("add_param_group", "load_state_dict", "state_dict", "zero_grad"):
+        setattr(Optimizer, name, inspect.unwrap(getattr(Optimizer, name)))
+    setattr(Adam, "step", no_grad()(inspect.unwrap(Adam.step)))  # noqa: B010
+
+
 def main(arguments: Sequence[str]) -> None:
     """Run one of fairseq's programs."""
     with unused_later():
         program = importlib.import_module(arguments[0])
+    without_compiler()
     sys.argv = list(arguments)
     program.cli_main()
 

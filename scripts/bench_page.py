@@ -246,15 +246,17 @@ def training(figures: Figures) -> Blocks:
     text = """
         A step as experiments make it beside fairseq's own, on the same batches, in turns, one thread; its losses are
         those that fairseq logs. *ours* is in the numbers that `precision: auto` takes on the machine; what bf16 brings
-        on a processor that multiplies in it is in [backbones.md](backbones.md#memory-csr-estimate). On a card nothing
-        was measured: `scripts/bench_card.py` is ready.
+        on a processor that multiplies in it is in [backbones.md](backbones.md#memory-csr-estimate). *Products* is the
+        share of matrix products, which run at the speed of the processor and which no way of writing a step makes
+        faster. On a card nothing was measured: `scripts/bench_card.py` is ready.
     """
-    head = ("model", "way", "numbers", "ms a step", "tokens/s", "ratio", "losses apart by")
+    head = ("model", "way", "numbers", "ms a step", "tokens/s", "ratio", "products", "losses apart by")
     rows = []
     for shape, ways in figures.items():
         for way, row in ways.items():
             speed = f"{row['seconds'] * 1e3:,.0f}", f"{row['tokens_a_second']:,.0f}", times(row, "ratio")
-            rows.append((shape, way, row["numbers"], *speed, f"{row['largest_difference_of_losses']:.1e}"))
+            products = f"{row['products']:.0%}"
+            rows.append((shape, way, row["numbers"], *speed, products, f"{row['largest_difference_of_losses']:.1e}"))
     return [prose(text), table(head, rows)]
 
 

@@ -247,8 +247,8 @@ def training(figures: Figures) -> Blocks:
         A step as experiments make it beside fairseq's own, on the same batches, in turns, one thread; its losses are
         those that fairseq logs. *ours* is in the numbers that `precision: auto` takes on the machine; what bf16 brings
         on a processor that multiplies in it is in [backbones.md](backbones.md#memory-csr-estimate). *Products* is the
-        share of matrix products, which run at the speed of the processor and which no way of writing a step makes
-        faster. On a card nothing was measured: `scripts/bench_card.py` is ready.
+        share of matrix products, which run at the speed of the processor: in the same numbers no way of writing a step
+        is faster than 1 over fairseq's share. On a card nothing was measured: `scripts/bench_card.py` is ready.
     """
     head = ("model", "way", "numbers", "ms a step", "tokens/s", "ratio", "products", "losses apart by")
     rows = []

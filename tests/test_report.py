@@ -503,6 +503,14 @@ def test_unfinished_arms_are_named_and_shown_as_missing(tmp_path: Path, capsys: 
     outline(text)
 
 
+def test_seeds_that_a_run_had_before_do_not_count(tmp_path: Path) -> None:
+    before, after = make_run(tmp_path / "run", seeds=(1, 2), n=4), tmp_path / "run/config.yaml"
+    after.write_text(after.read_text().replace("seeds:\n- 1\n- 2\n", "seeds:\n- 2\n"))
+    run = collected(before)
+    assert run["seeds"] == [2]
+    assert {of["seed"] for of in (*run["scores"], *run["logs"], *run["checkpoints"])} == {2}
+
+
 def test_a_run_that_only_has_its_settings_gives_a_page(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "new", seeds=(1,), unfinished=tuple(f"seed-1/{arm}" for arm in ARMS))
     for part in ("seed-1", "data", "lexicon"):

@@ -45,7 +45,7 @@ def collect(folder: Path) -> Run:
     """
     config = _config(folder / "config.yaml")
     arms, seeds = list(config["arms"]), list(config["seeds"])
-    scores = [_score(path) for path in sorted(folder.glob("seed-*/*/scores.json"))]
+    scores = [_score(path) for path in _of_seeds(folder, seeds, "*/scores.json")]
     finished = {(score["seed"], score["arm"]) for score in scores}
     return {
         "name": folder.resolve().name,
@@ -53,7 +53,7 @@ def collect(folder: Path) -> Run:
         "seeds": seeds,
         "missing": [f"seed-{seed}/{arm}" for seed in seeds for arm in arms if (seed, arm) not in finished],
         "scores": scores,
-        "logs": [_log(path) for path in sorted(folder.glob("seed-*/*/train.log"))],
+        "logs": [_log(path) for path in _of_seeds(folder, seeds, "*/train.log")],
         "data": _optional(folder / "data" / "prepare.json"),
         "environment": _optional(folder / "environment.json"),
         "config": config,
@@ -74,7 +74,8 @@ def collect_translation(folder: Path) -> Run:
         path = folder / "config.yaml"
         raise DataError(f"{path}: expected data with source_lang and target_lang, as translation has it") from None
     each, over_seeds = comparisons(folder, arms, seeds, tgt)
-    backbones = sorted(folder.glob("seed-*/backbone/distance.json"))
+    backbones = _of_seeds(folder, seeds, "backbone/distance.json")
+    dynamics = _of_seeds(folder, seeds, "*/dynamics.json")
     return run | {
         "src": src,
         "tgt": tgt,
@@ -83,7 +84,7 @@ def collect_translation(folder: Path) -> Run:
         "over_seeds": over_seeds,
         "word_groups": word_groups(folder, arms, seeds, src, tgt),
         "cases": case_studies(folder, "csr", seeds[0], src, tgt),
-        "checkpoints": [_place(path) | read_object(path) for path in sorted(folder.glob("seed-*/*/dynamics.json"))],
+        "checkpoints": [_place(path) | read_object(path) for path in dynamics],
         "domain": _optional(folder / "domain.json"),
         "lexicons": {
             f"{a}-{b}": found for a, b in ((src, tgt), (tgt, src)) if (found := describe(folder, a, b, config))
@@ -103,12 +104,14 @@ def _config(path: Path) -> dict[str, Any]:
     return config
 
 
+def _of_seeds(folder: Path, seeds: Sequence[int], name: str) -> list[Path]:
+    """The files of the seeds of a run; a folder may have more, of seeds that it had before."""
+    return [path for seed in seeds for path in sorted(folder.glob(f"seed-{seed}/{name}"))]
+
+
 def _place(path: Path) -> dict[str, Any]:
     """The seed and the arm or stage that a file in ``seed-1/csr/`` belongs to."""
-    try:
-        return {"seed": int(path.parent.parent.name.removeprefix("seed-")), "arm": path.parent.name}
-    except ValueError:
-        raise DataError(f"{path}: expected a folder named seed-NUMBER, found {path.parent.parent.name}") from None
+    return {"seed": int(path.parent.parent.name.removeprefix("seed-")), "arm": path.parent.name}
 
 
 def _score(path: Path) -> dict[str, Any]:

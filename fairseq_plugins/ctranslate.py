@@ -60,7 +60,9 @@ class Beam:
         spec = _spec(model, self._symbols, language)
         with tempfile.TemporaryDirectory() as folder:
             spec.save(folder)
+            before = torch.get_num_threads()
             self._translator = ctranslate2.Translator(folder, device="cpu", inter_threads=threads, intra_threads=1)
+            torch.set_num_threads(before)  # of which it has made one
 
     def search(
         self, rows: Sequence[torch.Tensor], max_length: int | None = None, wanted: int | None = None

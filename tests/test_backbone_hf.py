@@ -134,6 +134,7 @@ def test_ctranslate2_finds_what_fairseq_finds(tmp_path, monkeypatch):
     for beam, threads in ((1, 1), (3, 1), (3, 2)):
         torch.set_num_threads(threads)
         found = outputs.hypotheses(model, SENTENCES, "xx", data / "spm.model", beam)
+        assert torch.get_num_threads() == threads
         with monkeypatch.context() as patch:
             patch.setattr(ctranslate, "usable", lambda model: False)
             wanted = outputs.hypotheses(model, SENTENCES, "xx", data / "spm.model", beam)

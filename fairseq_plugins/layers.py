@@ -1,4 +1,4 @@
-"""Dropout and attention on a processor: what fairseq's modules compute, with fewer passes over memory."""
+"""Dropout and attention of training on a processor: what fairseq's modules compute, with fewer passes over memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _VALUES = 1 << 16  # of a draw
 
 
 def lighten(model: nn.Module) -> None:
-    """Let the modules of a model compute as those here do; weights and what a checkpoint holds stay as they are."""
+    """Let the modules of a model train as those here do; weights and what a checkpoint holds stay as they are."""
     for module in model.modules():
         if type(module) is FairseqDropout:
             module.__class__ = Dropout
@@ -78,7 +78,7 @@ class Attention(MultiheadAttention):
         **rare,
     ):
         """Attend; arguments and results are fairseq's, ``query`` [length, sentences, dim]."""
-        usual = query.device.type == "cpu" and incremental_state is None
+        usual = self.training and query.device.type == "cpu" and incremental_state is None
         if not usual or any(rare.values()) or self.bias_k is not None or self.add_zero_attn:
             masks = key_padding_mask, incremental_state, need_weights, static_kv, attn_mask
             return super().forward(query, key, value, *masks, **rare)
@@ -97,7 +97,6 @@ class Attention(MultiheadAttention):
             # Of a row that is all pads the weights are numbers too.
             apart.masked_fill_(key_padding_mask.to(torch.bool)[:, None, None], torch.finfo(scores.dtype).min)
         weights = scores.softmax(-1)
-        kept = dropout(weights, self.dropout_module.p) if self.training else weights
-        found = torch.bmm(kept, heads(self.v_proj(value)))
+        found = torch.bmm(dropout(weights, self.dropout_module.p), heads(self.v_proj(value)))
         found = self.out_proj(found.transpose(0, 1).reshape(length, n_rows, dim))
         return found, weights.view(n_rows, self.num_heads, length, -1).mean(1) if need_weights else None

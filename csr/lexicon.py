@@ -303,18 +303,19 @@ def write_lexicon(lexicon: Lexicon, path: PathLike) -> None:
         DataError: nothing is left, or a weight is too large for a number.
     """
     n_written = n_invisible = 0
+    shown = functools.cache(_shown)
     with write_text(path) as stream:
         for word, candidates in lexicon.entries.items():
-            source = normalized(word)
+            source = shown(word)
             for candidate, weight in candidates.items():
-                target = normalized(candidate)
+                target = shown(candidate)
                 if weight == math.inf:
-                    raise DataError(f"{path}: expected weights that are numbers, found infinity for {source}")
-                if is_visible(source) and is_visible(target):
+                    raise DataError(f"{path}: expected weights that are numbers, found infinity for {normalized(word)}")
+                if source is None or target is None:
+                    n_invisible += 1
+                else:
                     stream.write(f"{source}\t{target}\t{weight:.6g}\n")
                     n_written += 1
-                else:
-                    n_invisible += 1
         if not n_written:
             raise DataError(f"{path}: expected words to write, found {n_invisible:,} entries of which none shows any")
     if n_invisible:

@@ -45,12 +45,6 @@ class Usage(NamedTuple):
     mib: float  # peak memory of its largest process
 
 
-def _busy() -> float:
-    """Seconds that all cores of the machine together have been at work since it was started."""
-    user, nice, system, _, _, irq, softirq = map(int, Path("/proc/stat").read_text(encoding="ascii").split()[1:8])
-    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
-
-
 # A process inherits the peak memory of the one it was forked from, so a small one stands between.
 _MEASURE = """
 import os, subprocess, sys, time
@@ -110,6 +104,12 @@ def cpu_seconds(work: Callable[[], object]) -> float:
 def _cpu() -> float:
     usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def _busy() -> float:
+    """Seconds that all cores of the machine together have been at work since it was started."""
+    user, nice, system, _, _, irq, softirq = map(int, Path("/proc/stat").read_text(encoding="ascii").split()[1:8])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
 _BEGAN = time.perf_counter(), _busy() - _cpu()

@@ -198,18 +198,17 @@ def measure(shape: Shape, steps: int) -> dict[str, Any]:
         write_text(Path(name), shape, (steps + 6) * shape.max_tokens // 14)
         trainings = {way: Training(Path(name), shape, WAYS[way]) for way in WAYS}
         seconds = {way: found[2:] for way, found in in_turns(trainings, steps + 2).items()}
-        tokens = {way: training.tokens for way, training in trainings.items()}
         products = {way: share_of_products(training) for way, training in trainings.items()}
     theirs = trainings["fairseq"]
     return {
         way: {
             "seconds": statistics.median(seconds[way]),
-            "tokens_a_second": tokens[way] / (steps + 2) / statistics.median(seconds[way]),
+            "tokens_a_second": training.tokens / len(training.losses) / statistics.median(seconds[way]),
             "ratio": ratio(seconds[way], seconds["fairseq"]),
             "products": products[way],
             "numbers": precision.resolved(WAYS[way].numbers),
             "largest_difference_of_losses": max(
-                abs(a - b) / a for a, b in zip(theirs.losses, training.losses[: steps + 2], strict=False)
+                abs(a - b) / a for a, b in zip(theirs.losses, training.losses, strict=True)
             ),
         }
         for way, training in trainings.items()

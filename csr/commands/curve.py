@@ -73,12 +73,10 @@ def _write(config: object, sizes: list[int], out: Path, metric: str) -> None:
     from csr.experiments.curve import size_name
     from csr.files import read_object, write_json, write_text
     from csr.report import curve
+    from csr.report.collect import files_of_seeds
 
     arms, seeds, data = list(config.arms), config.seeds, config.data  # type: ignore[attr-defined]
-    files = {
-        size: [path for seed in seeds for path in sorted((out / size_name(size)).glob(f"seed-{seed}/*/scores.json"))]
-        for size in sizes
-    }
+    files = {size: files_of_seeds(out / size_name(size), seeds, "*/scores.json") for size in sizes}
     scores = curve.read_scores({size: [read_object(path) for path in paths] for size, paths in files.items()}, metric)
     direction = f"{data.source_lang}→{data.target_lang}"
     text = "\n".join(table.markdown() for table in curve.tables(scores, arms, metric, direction))

@@ -45,7 +45,7 @@ def collect(folder: Path) -> Run:
     """
     config = _config(folder / "config.yaml")
     arms, seeds = list(config["arms"]), list(config["seeds"])
-    scores = [_score(path) for path in _of_seeds(folder, seeds, "*/scores.json")]
+    scores = [_score(path) for path in files_of_seeds(folder, seeds, "*/scores.json")]
     finished = {(score["seed"], score["arm"]) for score in scores}
     return {
         "name": folder.resolve().name,
@@ -53,7 +53,7 @@ def collect(folder: Path) -> Run:
         "seeds": seeds,
         "missing": [f"seed-{seed}/{arm}" for seed in seeds for arm in arms if (seed, arm) not in finished],
         "scores": scores,
-        "logs": [_log(path) for path in _of_seeds(folder, seeds, "*/train.log")],
+        "logs": [_log(path) for path in files_of_seeds(folder, seeds, "*/train.log")],
         "data": _optional(folder / "data" / "prepare.json"),
         "environment": _optional(folder / "environment.json"),
         "config": config,
@@ -74,8 +74,8 @@ def collect_translation(folder: Path) -> Run:
         path = folder / "config.yaml"
         raise DataError(f"{path}: expected data with source_lang and target_lang, as translation has it") from None
     each, over_seeds = comparisons(folder, arms, seeds, tgt)
-    backbones = _of_seeds(folder, seeds, "backbone/distance.json")
-    dynamics = _of_seeds(folder, seeds, "*/dynamics.json")
+    backbones = files_of_seeds(folder, seeds, "backbone/distance.json")
+    dynamics = files_of_seeds(folder, seeds, "*/dynamics.json")
     return run | {
         "src": src,
         "tgt": tgt,
@@ -104,7 +104,7 @@ def _config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _of_seeds(folder: Path, seeds: Sequence[int], name: str) -> list[Path]:
+def files_of_seeds(folder: Path, seeds: Sequence[int], name: str) -> list[Path]:
     """The files of the seeds of a run; a folder may have more, of seeds that it had before."""
     return [path for seed in seeds for path in sorted(folder.glob(f"seed-{seed}/{name}"))]
 

@@ -14,8 +14,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from csr.backbone import calibration
 from csr.backbone.estimate import Setup, Sizes
 from csr.cli import main
-from csr.experiments import plan, schedule
+from csr.commands.run import forecast
+from csr.experiments import plan, schedule, translation
 from csr.experiments.kinds import read_config
+from csr.running.status import duration
 from csr.settings import write_settings
 
 LINE = "abcdefghi " * 4 + "x\n"  # 41 characters: ten pieces of 4.1 characters, and two tokens that frame them
@@ -108,6 +110,21 @@ def test_the_forecast_adds_up(read, monkeypatch, tmp_path, capsys):
     assert "baseline      600     600" in shown
     assert f"{2 * 1700 * weights // 10**6 // 60} min" in shown
     assert "with 2 seeds, from the speed just measured on a processor" in shown
+    # Of a run, what is still to do: here both seeds without their backbones, and one csr.
+    steps, run = list(translation.steps(config)), tmp_path / "run"
+    forecast(config, steps, run, "backbone seed 1")
+    shown = capsys.readouterr().err
+    assert "backbone" in shown
+    assert "baseline" not in shown
+    assert "with 2 seeds" not in shown
+    for done in ("seed-1/backbone", "seed-2/backbone", "seed-1/restore", "seed-1/csr"):
+        (run / done).mkdir(parents=True)
+        (run / done / "model.pt").touch()
+    forecast(config, steps, run)
+    shown = capsys.readouterr().err
+    assert "backbone" not in shown
+    assert "baseline" in shown
+    assert f": {duration(1800 * weights * 1e-6)} in all, 4 trainings, from" in shown
 
 
 def test_the_weights_need_not_be_there(read, tmp_path, monkeypatch, capsys):

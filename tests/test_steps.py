@@ -21,7 +21,7 @@ from fairseq import options as fairseq_options
 from csr.errors import ConfigError
 from csr.experiments import translation
 from csr.experiments.kinds import EXPERIMENTS, check_packages, kind_of, training_job
-from csr.running.steps import Step, as_config, from_config, selected, targets
+from csr.running.steps import Step, as_config, from_config, leading_to, selected, targets
 from csr.settings import as_mapping, build
 
 STEPS = [
@@ -41,6 +41,13 @@ def test_until_selects_by_the_first_words_of_a_name():
         selected(STEPS, "prepar")
     with pytest.raises(ConfigError, match="found ''"):
         selected(STEPS, "")
+
+
+def test_steps_lead_to_a_target_through_all_that_they_read():
+    assert sorted(step.name for step in leading_to(STEPS, "score csr seed 2")) == [
+        *["csr seed 2", "prepare", "score csr seed 2"]
+    ]
+    assert {step.name for step in leading_to(STEPS, "report")} == {step.name for step in STEPS}
 
 
 def test_targets_are_what_is_made_and_what_it_is_made_of():

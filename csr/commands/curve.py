@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> None:
                 print(f"{folder.name}: {name}: {reason}")
         else:
             print(f"{folder}:", flush=True)
-            forecast(settings, steps, folder)
+            forecast(settings, steps, folder, until)
             run_steps(steps, settings, folder, arguments.cores, until, share_cards(arguments.steps_per_gpu))
     if not arguments.dry_run:
         _write(config, sizes, out, arguments.metric)

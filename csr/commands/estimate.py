@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from csr.backbone.estimate import Setup
@@ -77,11 +77,18 @@ def estimate(arguments: argparse.Namespace) -> None:
             print(f"{'*' if plan.chosen else ' '} {_described(plan.setup):36}{numbers}")
 
 
-def described(config: Any) -> Iterator[str]:
-    """Yield the lines that say what the stages of a translation experiment will take, as it is set."""
+def described(config: Any, trainings: Mapping[str, int] | None = None) -> Iterator[str]:
+    """Yield the lines that say what the stages of a translation experiment will take, as it is set.
+
+    Args:
+        trainings: how many of each stage are still to do (default: one of each for every seed).
+    """
     from csr.experiments.plan import forecasts, peak
 
     stages, speed = forecasts(config)
+    n = len(config.seeds)
+    left = {one.stage: n for one in stages} if trainings is None else trainings
+    stages = [one for one in stages if one.stage in left]
     rows = [("stage", "updates", "epochs", "dev set every", "time")]
     for one in stages:
         epochs = "?" if one.epochs is None else f"{one.epochs:,.0f}" if one.epochs >= 10 else f"{one.epochs:.1f}"
@@ -92,10 +99,10 @@ def described(config: Any) -> Iterator[str]:
         yield "  ".join(
             [name.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))]
         )
-    known = [one.seconds for one in stages if one.seconds is not None]
+    known = [left[one.stage] * one.seconds for one in stages if one.seconds is not None]
     if speed and known:
-        n = len(config.seeds)
-        total = f"{duration(n * sum(known))} in all" + (f", with {n} seeds" if n > 1 else "")
+        many = f"with {n} seeds" if set(left.values()) == {n} else f"{sum(left.values())} trainings"
+        total = f"{duration(sum(known))} in all" + (f", {many}" if max(left.values()) > 1 else "")
         yield f"time of training: {total}, from the speed just measured on {speed.where}"
         yield "not counted: validation, translation, waiting for other programs"
     if bytes_ := peak(config):

@@ -6,6 +6,7 @@ import argparse
 import os
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from csr.running.cards import share_cards
 from csr.running.engine import Batch, planned_steps, run_steps
 from csr.running.fairseq import StepError
 from csr.running.precision import choices, with_precision
-from csr.running.steps import Step
+from csr.running.steps import Step, leading_to
 from csr.settings import hint
 
 
@@ -101,24 +102,26 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.jobs and not (arguments.executor or arguments.profile):
         raise ConfigError("--jobs: expected with --executor or --profile; on this machine --cores says how many")
     gpus = share_cards(arguments.steps_per_gpu)
-    forecast(config, steps, folder)
+    forecast(config, steps, folder, arguments.until)
     run_steps(steps, config, folder, arguments.cores, arguments.until, gpus, batch)
     if arguments.until == "report":
         print((folder / "table.md").read_text(encoding="utf-8"))
         print(f"{folder / 'report.html'}: the report")
 
 
-def forecast(config: Any, steps: Sequence[Step], folder: Path) -> None:
-    """Say what the trainings of a translation experiment will take, if one is still to do."""
+def forecast(config: Any, steps: Sequence[Step], folder: Path, until: str = "report") -> None:
+    """Say what the trainings of a translation experiment that are still to do will take."""
     from csr.commands.estimate import described
     from csr.experiments.translation import Config
 
-    models = [folder / file for step in steps for file in step.outputs if Path(file).name == "model.pt"]
-    if isinstance(config, Config) and not all(model.exists() for model in models):
+    outputs = (Path(file) for step in leading_to(steps, until) for file in step.outputs)
+    models = [file for file in outputs if file.name == "model.pt" and not (folder / file).exists()]
+    if isinstance(config, Config) and models:
         if folder.is_dir():
             with locked(folder):  # if another command works there, better stop now
                 pass
-        print("\n".join(described(config)), file=sys.stderr, flush=True)
+        trainings = Counter(model.parent.name for model in models)
+        print("\n".join(described(config, trainings)), file=sys.stderr, flush=True)
 
 
 def args(arguments: argparse.Namespace) -> None:

@@ -89,6 +89,18 @@ def selected(steps: Sequence[Step], until: str) -> list[Step]:
     return found
 
 
+def leading_to(steps: Sequence[Step], until: str) -> list[Step]:
+    """The selected steps and those that they are made of."""
+    makers = {str(file): step for step in steps for file in step.outputs}
+    found, left = {}, selected(steps, until)
+    while left:
+        step = left.pop()
+        if step.name not in found:
+            found[step.name] = step
+            left += [makers[str(file)] for file in step.inputs if str(file) in makers]
+    return list(found.values())
+
+
 def targets(steps: Sequence[Step], until: str) -> list[str]:
     """The files to make so that the selected steps are done, and what they are made of.
 

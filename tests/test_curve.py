@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -17,9 +19,40 @@ from csr.experiments.translation import Config
 from csr.report import curve, plots
 from csr.settings import build
 
-SCORES = {
-    300: {"baseline": {1: 10.0, 2: 12.0}, "csr": {1: 12.0, 2: 14.5}, "wbt": {1: 13.0}},
-    3000: {"baseline": {1: 20.0, 2: 21.0}, "csr": {1: 18.0, 2: 19.0}, "wbt": {1: 21.0}},
+
+def outcome(arm: str, against: str, difference: float, low: float, high: float, p: float) -> dict[str, Any]:
+    """A test over the seeds as ``results.json`` has it."""
+    shown = {"arm": arm, "against": against, "metric": "bleu", "seeds": [1, 2], "difference": difference}
+    return shown | {"low": low, "high": high, "p_value": p, "signature": "bs:1000|seed:12345|seeds:2"}
+
+
+def run_of(scores: dict[str, dict[int, float]], tests: list[dict[str, Any]]) -> dict[str, Any]:
+    """What is read of ``results.json``; chrF is twice BLEU, and the backbone has no score."""
+    listed: list[dict[str, Any]] = [
+        {"arm": arm, "seed": seed, "bleu": {"value": value}, "chrf": {"value": 2 * value}}
+        for arm, of in scores.items()
+        for seed, value in of.items()
+    ]
+    return {"scores": [*listed, {"arm": "backbone", "seed": 1, "distance": {}}], "over_seeds": tests}
+
+
+RUNS = {
+    3000: run_of(
+        {"baseline": {1: 20.0, 2: 21.0}, "csr": {1: 18.0, 2: 19.0}, "wbt": {1: 21.0}},
+        [
+            outcome("wbt", "baseline", 1.0, -0.4, 2.1, 0.08),
+            outcome("csr", "baseline", -2.0, -3.0, -1.0, 0.001),
+            outcome("wbt", "csr", 3.0, 1.0, 5.0, 0.001),  # of no interest
+        ],
+    ),
+    300: run_of(
+        {"baseline": {1: 10.0, 2: 12.0}, "csr": {1: 12.0, 2: 14.5}, "wbt": {1: 13.0}},
+        [
+            outcome("wbt", "baseline", 3.0, 2.0, 4.0, 0.001),
+            outcome("csr", "baseline", 2.25, -0.01, 4.0, 0.04),
+            outcome("csr", "placebo", 0.5, 0.1, 0.9, 0.02),
+        ],
+    ),
 }
 
 
@@ -92,28 +125,46 @@ def test_sizes_share_a_backbone_of_texts(config, tmp_path):
 
 
 def test_the_crossing_is_interpolated_on_the_logarithm_of_sizes():
-    gained = curve.gains(SCORES, "csr")
-    assert gained == {300: [2.0, 2.5], 3000: [-2.0, -2.0]}
-    end = curve.crossing(gained)  # 2.25 / (2.25 + 2) of the way from log 300 to log 3000
+    end = curve.crossing({3000: -2.0, 300: 2.25})  # 2.25 / (2.25 + 2) of the way from log 300 to log 3000
     assert end.size == pytest.approx(300 * 10 ** (2.25 / 4.25))
     assert end.text == "about 1,000 pairs (between 300 and 3,000)"
-    assert curve.crossing(curve.gains(SCORES, "wbt")).text == "none seen: above standard finetuning up to 3,000 pairs"
-    assert curve.crossing({300: [-1.0], 900: [0.0]}).text.startswith("none seen: never above")
-    assert curve.crossing({300: [-1.0], 900: [1.0]}).text.startswith("none seen: above standard finetuning at 900")
-    assert curve.crossing({300: [1.0], 900: [-1.0], 2700: [1.0], 8100: [-1.0]}).size == pytest.approx(2700 * 3**0.5)
+    assert curve.crossing({300: 3.0, 3000: 1.0}).text == "none seen: above up to 3,000 pairs"
+    assert curve.crossing({300: -1.0, 900: 0.0}).text == "none seen: never above, from 300 pairs on"
+    assert curve.crossing({300: -1.0, 900: 1.0}).text.startswith("none seen: above at 900 pairs, but not at all")
+    assert curve.crossing({300: 1.0, 900: -1.0, 2700: 1.0, 8100: -1.0}).size == pytest.approx(2700 * 3**0.5)
+    assert curve.crossing({}).text == "not measured"
+
+
+def test_results_are_read_by_size():
+    scores, tests = curve.read_scores(RUNS, "bleu"), curve.read_tests(RUNS, "bleu")
+    assert list(scores) == [300, 3000]
+    assert scores[300] == {"baseline": {1: 10.0, 2: 12.0}, "csr": {1: 12.0, 2: 14.5}, "wbt": {1: 13.0}}
+    assert curve.read_scores(RUNS, "chrf")[3000]["csr"] == {1: 36.0, 2: 38.0}
+    assert {pair: list(of) for pair, of in tests.items()} == {
+        ("csr", "baseline"): [300, 3000],
+        ("csr", "placebo"): [300],
+        ("wbt", "baseline"): [300, 3000],
+    }
+    assert list(tests) == sorted(tests)  # CSR first, against standard finetuning first
+    assert curve.read_tests(RUNS, "chrf") == {}
 
 
 def test_table_and_picture_of_the_curve(tmp_path):
     arms = ["baseline", "csr", "wbt"]
-    scores, gains = curve.tables(SCORES, arms, "bleu", "de→en")
+    read, tests = curve.read_scores(RUNS, "bleu"), curve.read_tests(RUNS, "bleu")
+    scores, differences = curve.tables(read, tests, arms, "bleu", "de→en")
     assert "| Standard finetuning | 11.0 ± 1.4 | 20.5 ± 0.7 |" in scores.markdown()
-    # Student's t for 2 seeds: 12.706 * 0.3536 / sqrt(2) = 3.177 around 2.25; two equal differences leave no interval.
-    assert (
-        "| CSR | +2.2 [−0.9, +5.4] | **−2.0 [−2.0, −2.0]** | about 1,000 pairs (between 300 and 3,000) |"
-        in gains.markdown()
-    )
-    assert "| +3.0 | +1.0 | none seen" in gains.markdown()
-    curve.picture(SCORES, arms, "bleu", "de→en", tmp_path / "c.svg")
+    assert differences.markdown().splitlines()[4:7] == [
+        # Below 0.05, but 0 is within the interval: not bold.
+        "| CSR − standard finetuning | +2.2 (−0.0 to +4.0, p = 0.040) | **−2.0** (−3.0 to −1.0, p = 0.001) "
+        "| about 1,000 pairs (between 300 and 3,000) |",
+        "| CSR − the placebo lexicon | **+0.5** (+0.1 to +0.9, p = 0.020) | – | none seen: above up to 300 pairs |",
+        "| Word-for-word back-translation − standard finetuning | **+3.0** (+2.0 to +4.0, p = 0.001) "
+        "| +1.0 (−0.4 to +2.1, p = 0.080) | none seen: above up to 3,000 pairs |",
+    ]
+    assert "(bs:1000|seed:12345|seeds:2)" in differences.note
+    assert [table.name for table in curve.tables(read, {}, arms, "bleu", "de→en")] == ["curve"]
+    curve.picture(read, arms, "bleu", "de→en", tmp_path / "c.svg")
     tree = ElementTree.fromstring((tmp_path / "c.svg").read_text())
     texts = [one.text for one in tree.iter("{http://www.w3.org/2000/svg}text")]
     assert texts[0] == "de→en: BLEU over the size of the bitext"
@@ -130,9 +181,9 @@ def test_table_and_picture_of_the_curve(tmp_path):
     assert plots.bands([plots.Band("arm-csr", "CSR", [(n, 1.0, 0.0, 2.0) for n in (10, 100, 1000)])], "t", "x").count(
         'text x="240.0"'
     )
-    assert curve.as_dict(SCORES, arms, "bleu")["crossings"]["wbt"]["size"] is None
-
-
-def test_scores_are_read_by_size_arm_and_seed():
-    score = {"arm": "csr", "seed": 2, "bleu": {"value": 20.0}, "chrf": {"value": 40.0}}
-    assert curve.read_scores({300: [score]}, "chrf") == {300: {"csr": {2: 40.0}}}
+    shown = json.loads(json.dumps(curve.as_dict(read, tests, "bleu")))
+    assert shown["scores"]["300"]["wbt"] == {"1": 13.0}
+    assert {"size": 300, **RUNS[300]["over_seeds"][2]} in shown["differences"]
+    assert {"arm": "csr", "against": "placebo", "size": None, "text": "none seen: above up to 300 pairs"} in shown[
+        "crossings"
+    ]

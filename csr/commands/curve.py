@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from csr.commands.options import positive
 from csr.commands.run import add_config, guarded
 from csr.errors import ConfigError
+
+if TYPE_CHECKING:
+    from csr.experiments.translation import Config
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -69,21 +73,19 @@ def run(arguments: argparse.Namespace) -> None:
         _write(config, sizes, out, arguments.metric)
 
 
-def _write(config: object, sizes: list[int], out: Path, metric: str) -> None:
+def _write(config: Config, sizes: list[int], out: Path, metric: str) -> None:
     from csr.experiments.curve import size_name
     from csr.files import read_object, write_json, write_text
     from csr.report import curve
-    from csr.report.collect import files_of_seeds
 
-    arms, seeds, data = list(config.arms), config.seeds, config.data  # type: ignore[attr-defined]
-    files = {size: files_of_seeds(out / size_name(size), seeds, "*/scores.json") for size in sizes}
-    scores = curve.read_scores({size: [read_object(path) for path in paths] for size, paths in files.items()}, metric)
-    direction = f"{data.source_lang}→{data.target_lang}"
-    text = "\n".join(table.markdown() for table in curve.tables(scores, arms, metric, direction))
+    runs = {size: read_object(out / size_name(size) / "results.json") for size in sizes}
+    scores, tests = curve.read_scores(runs, metric), curve.read_tests(runs, metric)
+    direction = f"{config.data.source_lang}→{config.data.target_lang}"
+    text = "\n".join(table.markdown() for table in curve.tables(scores, tests, config.arms, metric, direction))
     with write_text(out / "curve.md") as stream:
         stream.write(text)
-    write_json(out / "curve.json", curve.as_dict(scores, arms, metric))
-    curve.picture(scores, arms, metric, direction, out / "curve.svg")
+    write_json(out / "curve.json", curve.as_dict(scores, tests, metric))
+    curve.picture(scores, config.arms, metric, direction, out / "curve.svg")
     print(text)
     print(f"{out / 'curve.svg'}: the picture; curve.md and curve.json: the numbers")
 

@@ -56,14 +56,19 @@ def verdicts(run: Run) -> list[Verdict]:
     p < 0.05 in the other direction.
     """
     found = {(test["arm"], test["against"], test["metric"]): test for test in run["over_seeds"]}
-    pairs = list(dict.fromkeys((arm, against) for arm, against, metric in found if metric == "bleu"))
-    of_interest = [pair for pair in pairs if pair[0] == "csr" or pair[1] in (BASELINE, "bt")]
-    ordered = sorted(of_interest, key=lambda pair: (pair[0] != "csr", REFERENCES.index(pair[1])))
+    ordered = of_interest(run["over_seeds"], "bleu")
     outcomes = {pair: _outcome(run, found, *pair) for pair in ordered}
     return [
         Verdict(*pair, outcomes[pair], *_told(run, found, *pair, outcomes[pair]), _next(run, found, pair, outcomes))
         for pair in ordered
     ]
+
+
+def of_interest(tests: Sequence[Mapping[str, Any]], metric: str) -> list[tuple[str, str]]:
+    """The pairs of arms to tell of: CSR against all that it was tested against, then what others gain."""
+    pairs = dict.fromkeys((test["arm"], test["against"]) for test in tests if test["metric"] == metric)
+    wanted = [pair for pair in pairs if pair[0] == "csr" or pair[1] in (BASELINE, "bt")]
+    return sorted(wanted, key=lambda pair: (pair[0] != "csr", REFERENCES.index(pair[1])))
 
 
 def accuracy(metric: str, difference: float) -> int | None:

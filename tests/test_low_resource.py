@@ -253,6 +253,7 @@ def test_patience_ends_training_and_is_the_same_for_every_arm():
 
 @pytest.mark.parametrize("rule", ["loss", "bleu", "chrf", "last"])
 def test_every_arm_is_validated_by_bleu_and_chosen_by_the_rule(rule):
+    assert build({"data": DATA, "finetune": {"updates": 7, "warmup": 1}}, Config).finetune.select == "bleu"
     config = build({"data": DATA, "finetune": {"select": rule}}, Config)
     command = translation.job(config, "csr", 1).command
     assert "--eval-bleu" in command
@@ -266,10 +267,29 @@ def test_every_arm_is_validated_by_bleu_and_chosen_by_the_rule(rule):
 def test_a_rising_dev_loss_is_a_warning():
     def run(*losses: float) -> dict:
         points = [(100 * (i + 1), loss) for i, loss in enumerate(losses)]
-        return {"arms": ["baseline", "csr"], "logs": [{"arm": "csr", "seed": 1, "valid": {"loss": points}}]}
+        logs = [{"arm": "csr", "seed": 1, "valid": {"loss": points}}]
+        return {"arms": ["baseline", "csr"], "logs": logs, "config": {"finetune": {"select": "loss"}}}
 
     (warning,) = training.warnings(run(3.0, 2.0, 2.5))
     assert warning.startswith(
         "CSR: the dev loss rises after its best, 2.000 at update 200, to 2.500 at 300 (in 1 of 1 seeds)"
     )
     assert training.warnings(run(3.0, 2.0, 2.01)) == []
+
+
+def test_a_checkpoint_that_the_dev_loss_takes_too_early_is_a_warning():
+    """The losses of standard finetuning on 100 pairs, and what it translates."""
+
+    def warnings(rule: str, *scores: float) -> list[str]:
+        losses = [(50, 6.04), (100, 6.05), (150, 6.06)]
+        valid = {"loss": losses, "bleu": [(update, score) for (update, _), score in zip(losses, scores, strict=True)]}
+        log = {"arm": "baseline", "seed": 1, "valid": valid}
+        return training.warnings({"arms": ["baseline"], "logs": [log], "config": {"finetune": {"select": rule}}})
+
+    (warning,) = warnings("loss", 8.43, 10.09, 10.48)
+    assert warning.startswith(
+        "Standard finetuning: the checkpoint with the lowest dev loss, update 50, has 8.4 BLEU on the dev set, update "
+        "150 has 10.5 (in 1 of 1 seeds)"
+    )
+    assert warnings("loss", 10.0, 10.2, 10.4) == []
+    assert warnings("bleu", 8.43, 10.09, 10.48) == []

@@ -114,7 +114,7 @@ class Config(StagedExperiment):
     backbone: Backbone = Backbone()
     restore: Restoring = Restoring()
     synthetic: Synthetic = Synthetic()
-    finetune: FinalTraining = FinalTraining()
+    finetune: FinalTraining = FinalTraining(select="bleu")
     generate: Generate = Generate()
     distance: Distance = Distance()
     dynamics: Dynamics = Dynamics()

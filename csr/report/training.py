@@ -77,10 +77,34 @@ def dynamics(run: Run) -> Table:
 RISE = 1.01  # of the dev loss over its best is more than the noise of a checkpoint
 
 
+LOST = 0.5  # BLEU on the dev set between two checkpoints is more than the noise of a checkpoint
+
+
 def warnings(run: Run) -> list[str]:
-    """What is to be said of the training of the arms: where the dev loss rises after its best."""
-    found = {arm: _overfitted(run, arm) for arm in run["arms"]}
-    return [f"{arm_name(arm)}: {warning}" for arm, warning in found.items() if warning]
+    """What is to be said of the training of the arms: where the dev loss rises, or has taken a poor checkpoint."""
+    by_loss = run["config"].get("finetune", {}).get("select") == "loss"
+    found = [(arm, [_overfitted(run, arm), _taken_too_early(run, arm) if by_loss else ""]) for arm in run["arms"]]
+    return [f"{arm_name(arm)}: {warning}" for arm, told in found for warning in told if warning]
+
+
+def _taken_too_early(run: Run, arm: str) -> str:
+    """A warning where the checkpoint with the lowest dev loss is not that with the best dev BLEU; else nothing."""
+    lost = []
+    for log in logs(run, arm):
+        losses, scores = log["valid"].get("loss", []), dict(log["valid"].get("bleu", []))
+        if losses and scores:
+            chosen, _ = min(losses, key=lambda point: point[1])
+            best = max(scores, key=lambda update: scores[update])
+            lost.append((scores[best] - scores.get(chosen, scores[best]), chosen, best, scores))
+    if not lost or max(lost, key=lambda one: one[0])[0] < LOST:
+        return ""
+    _, chosen, best, scores = max(lost, key=lambda one: one[0])
+    n = sum(one[0] >= LOST for one in lost)
+    return (
+        f"the checkpoint with the lowest dev loss, update {chosen:,.0f}, has {scores[chosen]:.1f} BLEU on the dev set, "
+        f"update {best:,.0f} has {scores[best]:.1f} (in {n} of {len(lost)} seeds): with finetune.select: bleu the arms "
+        "may compare otherwise."
+    )
 
 
 def _overfitted(run: Run, arm: str) -> str:

@@ -157,12 +157,16 @@ def test_table_and_picture_of_the_curve(tmp_path):
     assert differences.markdown().splitlines()[4:7] == [
         # Below 0.05, but 0 is within the interval: not bold.
         "| CSR − standard finetuning | +2.2 (−0.0 to +4.0, p = 0.040) | **−2.0** (−3.0 to −1.0, p = 0.001) "
-        "| about 1,000 pairs (between 300 and 3,000) |",
+        "| none seen: no gain is told apart |",
         "| CSR − the placebo lexicon | **+0.5** (+0.1 to +0.9, p = 0.020) | – | none seen: above up to 300 pairs |",
         "| Word-for-word back-translation − standard finetuning | **+3.0** (+2.0 to +4.0, p = 0.001) "
         "| +1.0 (−0.4 to +2.1, p = 0.080) | none seen: above up to 3,000 pairs |",
     ]
     assert "(bs:1000|seed:12345|seeds:2)" in differences.note
+    gained = {("csr", "baseline"): {**tests["csr", "baseline"], 300: outcome("csr", "baseline", 2.25, 0.01, 4.0, 0.04)}}
+    _, differences = curve.tables(read, gained, arms, "bleu", "de→en")
+    assert "**+2.2** (+0.0 to +4.0, p = 0.040)" in differences.markdown()
+    assert "| about 1,000 pairs (between 300 and 3,000) |" in differences.markdown()
     assert [table.name for table in curve.tables(read, {}, arms, "bleu", "de→en")] == ["curve"]
     curve.picture(read, arms, "bleu", "de→en", tmp_path / "c.svg")
     tree = ElementTree.fromstring((tmp_path / "c.svg").read_text())

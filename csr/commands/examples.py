@@ -12,7 +12,7 @@ EXAMPLES = {
     "score": "csr score runs/multi30k --arm csr --seed 1",
     "status": "csr status runs/multi30k",
     "back-translate": "csr back-translate runs/multi30k --seed 1",
-    "curve": "csr curve configs/low-resource/multi30k_2000_de_en.yaml --sizes 300,1000,2000",
+    "curve": "csr curve configs/low-resource/multi30k_de_en.yaml --sizes 300,1000,3000",
     "check": "csr check --text en=mono.en --test en=test.en --known de=train.de --known en=train.en",
     "report": "csr report runs/de-en runs/it-en --out report.html",
     "translate": "csr translate runs/multi30k < new.de > new.en",

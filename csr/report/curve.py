@@ -81,7 +81,13 @@ def crossing(gains: Mapping[int, float]) -> Crossing:
 
 
 def _crossing(tests: Mapping[int, dict[str, Any]]) -> Crossing:
-    return crossing({size: test["difference"] for size, test in tests.items()})
+    found = crossing({size: test["difference"] for size, test in tests.items()})
+    gained = any(_told_apart(test) and test["difference"] > 0 for test in tests.values())
+    return Crossing(None, "none seen: no gain is told apart") if found.size is not None and not gained else found
+
+
+def _told_apart(test: Mapping[str, Any]) -> bool:
+    return test["p_value"] < ALPHA and (test["low"] > 0 or test["high"] < 0)
 
 
 def tables(scores: Scores, tests: Tests, arms: Sequence[str], metric: str, direction: str) -> list[Table]:
@@ -104,7 +110,7 @@ def tables(scores: Scores, tests: Tests, arms: Sequence[str], metric: str, direc
     signatures = sorted({test["signature"] for of in tests.values() for test in of.values()})
     note = "Mean difference over seeds, 95 % interval and p of a paired bootstrap over sentences and seeds "
     note += f"({', '.join(signatures)}); in bold, where p < {ALPHA} and the interval leaves out 0. Stops paying: where "
-    note += "the mean falls to 0 and stays below, interpolated."
+    note += "the mean falls to 0 and stays below, interpolated, if there was a gain before."
     if rows:
         found.append(Table("differences", f"{direction}: differences in {label}", columns, rows, note))
     return found
@@ -114,7 +120,7 @@ def _difference(test: Mapping[str, Any] | None) -> str:
     if test is None:
         return "–"
     value, low, high = (f"{test[name]:+.1f}" for name in ("difference", "low", "high"))
-    if test["p_value"] < ALPHA and (test["low"] > 0 or test["high"] < 0):
+    if _told_apart(test):
         value = f"**{value}**"
     return f"{value} ({low} to {high}, p = {test['p_value']:.3f})".replace("-", "−")
 

@@ -14,7 +14,7 @@ from csr.report import plots
 from csr.report.collect import Run
 from csr.report.measures import arm_name, bleu, chrf
 from csr.report.table import SPREAD, Cell, Column, Number, Table
-from csr.report.verdict import ALPHA, of_interest
+from csr.report.verdict import ALPHA, includes_zero, of_interest
 
 METRICS = {"bleu": ("BLEU", bleu), "chrf": ("chrF", chrf)}
 
@@ -27,7 +27,7 @@ class Crossing:
     """Where the gain of an arm over another ends.
 
     Attributes:
-        size: the interpolated size; None where the gain has one sign at all sizes.
+        size: the interpolated size; None where the gain has one sign at all sizes, or is not told apart at any.
         text: in words.
     """
 
@@ -50,12 +50,13 @@ def read_scores(runs: Mapping[int, Run], metric: str) -> Scores:
 def read_tests(runs: Mapping[int, Run], metric: str) -> Tests:
     """The tests over seeds in each size's ``results.json``, of the pairs that the verdicts of a report compare."""
     pairs = of_interest([test for run in runs.values() for test in run["over_seeds"]], metric)
-    found: dict[tuple[str, str], dict[int, dict[str, Any]]] = {pair: {} for pair in pairs}
-    for size, run in sorted(runs.items()):
-        for test in run["over_seeds"]:
-            if test["metric"] == metric and (test["arm"], test["against"]) in found:
-                found[test["arm"], test["against"]][size] = test
-    return found
+    tests = {
+        (size, test["arm"], test["against"]): test
+        for size, run in sorted(runs.items())
+        for test in run["over_seeds"]
+        if test["metric"] == metric
+    }
+    return {pair: {size: test for (size, *of), test in tests.items() if tuple(of) == pair} for pair in pairs}
 
 
 def crossing(gains: Mapping[int, float]) -> Crossing:
@@ -87,7 +88,7 @@ def _crossing(tests: Mapping[int, dict[str, Any]]) -> Crossing:
 
 
 def _told_apart(test: Mapping[str, Any]) -> bool:
-    return test["p_value"] < ALPHA and (test["low"] > 0 or test["high"] < 0)
+    return test["p_value"] < ALPHA and not includes_zero(test)
 
 
 def tables(scores: Scores, tests: Tests, arms: Sequence[str], metric: str, direction: str) -> list[Table]:

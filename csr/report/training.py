@@ -75,8 +75,6 @@ def dynamics(run: Run) -> Table:
 
 
 RISE = 1.01  # of the dev loss over its best is more than the noise of a checkpoint
-
-
 LOST = 0.5  # BLEU on the dev set between two checkpoints is more than the noise of a checkpoint
 
 
@@ -95,14 +93,15 @@ def _taken_too_early(run: Run, arm: str) -> str:
         if losses and scores:
             chosen, _ = min(losses, key=lambda point: point[1])
             best = max(scores, key=lambda update: scores[update])
-            lost.append((scores[best] - scores.get(chosen, scores[best]), chosen, best, scores))
-    if not lost or max(lost, key=lambda one: one[0])[0] < LOST:
+            at_chosen = scores.get(chosen, scores[best])
+            lost.append((scores[best] - at_chosen, chosen, at_chosen, best, scores[best]))
+    if not lost or max(lost)[0] < LOST:
         return ""
-    _, chosen, best, scores = max(lost, key=lambda one: one[0])
-    n = sum(one[0] >= LOST for one in lost)
+    _, chosen, at_chosen, best, at_best = max(lost)
+    n = sum(difference >= LOST for difference, *_ in lost)
     return (
-        f"the checkpoint with the lowest dev loss, update {chosen:,.0f}, has {scores[chosen]:.1f} BLEU on the dev set, "
-        f"update {best:,.0f} has {scores[best]:.1f} (in {n} of {len(lost)} seeds): with finetune.select: bleu the arms "
+        f"the checkpoint with the lowest dev loss, update {chosen:,.0f}, has {at_chosen:.1f} BLEU on the dev set, "
+        f"update {best:,.0f} has {at_best:.1f} (in {n} of {len(lost)} seeds): with finetune.select: bleu the arms "
         "may compare otherwise."
     )
 

@@ -71,6 +71,14 @@ def of_interest(tests: Sequence[Mapping[str, Any]], metric: str) -> list[tuple[s
     return sorted(wanted, key=lambda pair: (pair[0] != "csr", REFERENCES.index(pair[1])))
 
 
+def includes_zero(test: Mapping[str, Any]) -> bool:
+    """Whether the interval of a difference has 0 within it, as it may at the edge although p is below ``ALPHA``.
+
+    p comes from samples shifted to no difference, the interval from the samples as they are.
+    """
+    return bool(test["low"] <= 0 <= test["high"])
+
+
 def accuracy(metric: str, difference: float) -> int | None:
     """In how many of 100 pairs of systems people side with a difference as large, rounded down; None below a coin toss.
 
@@ -96,8 +104,7 @@ def _doubt(run: Run, found: Mapping[tuple[str, str, str], dict[str, Any]], arm: 
     """What speaks against a difference besides p; empty if nothing does."""
     if len({value > 0 for value in _each(run, arm, against, "bleu")}) > 1:
         return "the seeds point both ways"
-    # p comes from samples shifted to no difference, the interval from the samples as they are: at the edge they part.
-    if found[arm, against, "bleu"]["low"] <= 0 <= found[arm, against, "bleu"]["high"]:
+    if includes_zero(found[arm, against, "bleu"]):
         return "0 is within the interval"
     up = found[arm, against, "bleu"]["difference"] > 0
     for metric in ("chrf", "comet"):

@@ -48,6 +48,11 @@ def test_a_colon_alone_is_no_language(tmp_path: Path) -> None:
     assert sentences[0].tokens == ("de:facto", "ruler")
 
 
+def test_numbers_among_the_tokens_are_tokens(tmp_path: Path) -> None:
+    sentences, _ = read_ner(write(tmp_path, "1998 CD O\n\nAnna NN B-PER\nwon VB O\n3 CD O\n"))
+    assert [sentence.tokens for sentence in sentences] == [("1998",), ("Anna", "won", "3")]
+
+
 def test_types_that_a_head_lacks_are_refused_or_read_as_none(tmp_path: Path) -> None:
     path = write(tmp_path, "May\tB-DATE\n5\tI-DATE\nAnna\tB-PER\n")
     with pytest.raises(DataError, match=r"ner\.txt:1: expected an entity of type LOC, PER, found B-DATE"):
@@ -68,6 +73,10 @@ def test_types_that_a_head_lacks_are_refused_or_read_as_none(tmp_path: Path) -> 
         ("so\tO\n" * 1001, r"ner\.txt:1001: expected an empty line after each sentence, found more than 1,000 tokens"),
         ("\n\n-DOCSTART- O\n", r"ner\.txt: expected at least one sentence, found none"),
         ("", "found none"),
+        ("1\tAnna\tB-PER\tO\n2\tlives\tO\tO\n\n1\tso\tO\tO\n", r"ner\.txt: .* the numbers of rows \(1, 2, \.\.\.\)"),
+        ("0\tAnna\tB-PER\n1\tlives\tO\n\n0\tso\tO\n", r"the numbers of rows \(0, 1, \.\.\.\)"),
+        ("7 Anna B-PER\n8 lives O\n\n9 so O\n", r"the numbers of rows \(7, 8, \.\.\.\)"),
+        ("1 So O\n2 is O\n3 Anna B-PER\n\n1-2 vom O\n1 von O\n", r"the numbers of rows \(1, 2, 3, \.\.\.\)"),
     ],
 )
 def test_broken_lines_are_named(tmp_path: Path, text: str, message: str) -> None:

@@ -77,8 +77,9 @@ def read_ner(
         found.pop()
     if not found:
         raise DataError(f"{path}: expected at least one sentence, found none")
-    if has_others and len(numbers) > 1 and all(_counts(tokens) for tokens, _ in found):
-        raise DataError(f"{path}: expected tokens in the first column, found the numbers of rows (1, 2, ...)")
+    if has_others and 2 * sum(len(tokens) for tokens, _ in found if _counts(tokens)) > max(len(numbers), 2):
+        rows = ", ".join(found[0][0][:3])
+        raise DataError(f"{path}: expected tokens in the first column, found the numbers of rows ({rows}, ...)")
     cut = _language_width(path, [token for tokens, _ in found for token in tokens], numbers)
     sentences = [
         # A token that is nothing but the language stays: it stands for itself.
@@ -189,7 +190,9 @@ def windows(sizes: Sequence[int], limit: int) -> list[tuple[int, int, int, int]]
 
 
 def _counts(tokens: Sequence[str]) -> bool:
-    return list(tokens) == [str(i) for i in range(1, len(tokens) + 1)]
+    """Whether they are whole numbers that rise by one, from 0, from 1 or from where the last sentence ended."""
+    first = int(tokens[0]) if re.fullmatch("[0-9]{1,9}", tokens[0]) else -1
+    return list(tokens) == [str(i) for i in range(first, first + len(tokens))]
 
 
 def _language_width(path: PathLike, tokens: Sequence[str], numbers: Sequence[int]) -> int:

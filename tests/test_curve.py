@@ -156,7 +156,7 @@ def test_table_and_picture_of_the_curve(tmp_path):
     assert "| Standard finetuning | 11.0 ± 1.4 | 20.5 ± 0.7 |" in scores.markdown()
     assert differences.markdown().splitlines()[4:7] == [
         # Below 0.05, but 0 is within the interval: not bold.
-        "| CSR − standard finetuning | +2.2 (−0.0 to +4.0, p = 0.040) | **−2.0** (−3.0 to −1.0, p = 0.001) "
+        "| CSR − standard finetuning | +2.2 (+0.0 to +4.0, p = 0.040) | **−2.0** (−3.0 to −1.0, p = 0.001) "
         "| none seen: no gain is told apart |",
         "| CSR − the placebo lexicon | **+0.5** (+0.1 to +0.9, p = 0.020) | – | none seen: above up to 300 pairs |",
         "| Word-for-word back-translation − standard finetuning | **+3.0** (+2.0 to +4.0, p = 0.001) "

@@ -13,7 +13,7 @@ from csr.files import PathLike, write_text
 from csr.report import plots
 from csr.report.collect import Run
 from csr.report.measures import arm_name, bleu, chrf
-from csr.report.table import SPREAD, Cell, Column, Number, Table
+from csr.report.table import SPREAD, Cell, Column, Number, Table, printed
 from csr.report.verdict import ALPHA, includes_zero, of_interest
 
 METRICS = {"bleu": ("BLEU", bleu), "chrf": ("chrF", chrf)}
@@ -120,10 +120,10 @@ def tables(scores: Scores, tests: Tests, arms: Sequence[str], metric: str, direc
 def _difference(test: Mapping[str, Any] | None) -> str:
     if test is None:
         return "–"
-    value, low, high = (f"{test[name]:+.1f}" for name in ("difference", "low", "high"))
+    value, low, high = (printed(test[name], 1, signed=True) for name in ("difference", "low", "high"))
     if _told_apart(test):
         value = f"**{value}**"
-    return f"{value} ({low} to {high}, p = {test['p_value']:.3f})".replace("-", "−")
+    return f"{value} ({low} to {high}, p = {test['p_value']:.3f})"
 
 
 def as_dict(scores: Scores, tests: Tests, metric: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from importlib import resources
 from statistics import fmean
 from typing import Any
 
-from csr.report.table import Number
+from csr.report.table import Number, printed
 
 WIDTH, HEIGHT = 460, 280
 LEFT, RIGHT, TOP, BOTTOM = 42, 438, 10, 240  # the frame of the data, in units of the view box
@@ -288,7 +288,7 @@ def _path(points: Points, x_scale: Callable[[float], float], y_scale: Callable[[
 def _axis_y(y_ticks: Sequence[float], y_scale: Callable[[float], float]) -> str:
     grid = "".join(f"M{LEFT} {y_scale(y):.1f}H{RIGHT}" for y in y_ticks)
     digits = max(0, -math.floor(math.log10(y_ticks[1] - y_ticks[0])))
-    labels = "".join(_label(LEFT - 7, y_scale(y) + 4, f"{y:,.{digits}f}".replace("-", "−"), "end") for y in y_ticks)
+    labels = "".join(_label(LEFT - 7, y_scale(y) + 4, printed(y, digits), "end") for y in y_ticks)
     return f'<path class="grid" d="{grid}"/>{labels}'
 
 

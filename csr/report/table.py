@@ -34,13 +34,20 @@ class Number:
 
     def shown(self) -> tuple[str, str]:
         """The mean and the deviation as printed, each empty if there is none."""
-        return _printed(self.mean, self.digits, "+" if self.signed else ""), _printed(self.sd, self.digits)
+        mean, sd = self.mean, self.sd
+        return (
+            "" if mean is None else printed(mean, self.digits, self.signed),
+            "" if sd is None else printed(sd, self.digits),
+        )
 
 
-def _printed(value: float | None, digits: int, sign: str = "") -> str:
-    if value is None:
-        return ""
-    return f"{round(value, digits) + 0.0:{sign},.{digits}f}".replace("-", "−")  # + 0.0: no minus before zero
+def printed(value: float, digits: int, signed: bool = False) -> str:
+    """A number as reports write it: thousands parted, a true minus sign, none before zero.
+
+    >>> printed(-1234.56, 1), printed(-0.04, 1, signed=True)
+    ('−1,234.6', '+0.0')
+    """
+    return f"{round(value, digits) + 0.0:{'+' if signed else ''},.{digits}f}".replace("-", "−")
 
 
 Cell = str | Number

@@ -28,7 +28,7 @@ from csr.report.measures import (
 )
 from csr.report.outputs import BASELINE, CONTROLS
 from csr.report.switching import lexicon_starts, lexicons, switching
-from csr.report.table import SPREAD, Cell, Column, Number, Table
+from csr.report.table import SPREAD, Cell, Column, Number, Table, printed
 from csr.report.training import checkpoints, cost, dynamics
 
 WORSE = "↓"
@@ -190,8 +190,8 @@ def controls(run: Run) -> Table:
                 if (test["arm"], test["against"], test["metric"]) == ("csr", against, metric)
             ]
             cells.append(Number(tuple(test["difference"] for test in tests), digits, signed=True))
-            shown = [f"{test['difference']:+.1f}{mark(test['p_value'])}" for test in tests]  # the sign says which way
-            cells.append(", ".join(shown).replace("-", "−") or "–")
+            shown = [printed(test["difference"], 1, signed=True) + mark(test["p_value"]) for test in tests]
+            cells.append(", ".join(shown) or "–")
         if any(isinstance(cell, Number) and cell.values for cell in cells):
             rows.append([arm_name(against), *cells])
     labels = ("CSR against", "BLEU", "each seed", "chrF", "each seed")

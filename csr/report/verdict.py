@@ -9,7 +9,7 @@ from typing import Any, Literal
 from csr.evaluation.significance import seed_interval
 from csr.report.measures import Run, arm_name
 from csr.report.outputs import BASELINE, CONTROLS, REFERENCES
-from csr.report.table import Number
+from csr.report.table import printed
 
 # Kocmi, Zouhar, Federmann, Post: Navigating the Metrics Maze, ACL 2024, Table 2: from which difference on people side
 # with the metric in such a share of the pairs of systems. COMET is of the model wmt22-comet-da, in points of 100.
@@ -213,4 +213,4 @@ def _each(run: Run, arm: str, against: str, metric: str) -> tuple[float, ...]:
 
 
 def _signed(value: float, digits: int = 2) -> str:
-    return Number((value,), digits, signed=True).shown()[0]
+    return printed(value, digits, signed=True)

@@ -66,6 +66,22 @@ def small(full: Path) -> Path:
     return full.parent / "small"
 
 
+def test_tables_of_text_and_labels_keep_the_pieces_of_the_text(full: Path, tmp_path: Path) -> None:
+    """Tagged tokens are cut one by one, as the task cuts them; a second column begins a word."""
+    (tmp_path / "tagged").write_text("".join(f"{word}\tO\n" for line in TEXT for word in line.split()))
+    (tmp_path / "pairs").write_text("a\tb\tlabel\n" + "\t".join([*OTHER, "neutral"]) + "\n")
+    trim(full, tmp_path / "small", Use([tmp_path / "tagged", tmp_path / "pairs"]))
+    tokens, sentences = [[word] for line in TEXT for word in line.split()], [[line] for line in OTHER]
+    for texts in (*tokens, *sentences):
+        cut = []
+        for folder in (full, tmp_path / "small"):
+            symbols = Task(folder / "dict.txt").source_dictionary.symbols
+            rows = Pieces(subwords.model_file(folder), folder / "dict.txt")(texts)
+            cut.append([symbols[i] for i in rows[0]])
+        assert cut[0] == cut[1]
+    assert len(symbols) < len(Task(full / "dict.txt").source_dictionary.symbols)
+
+
 @torch.inference_mode()
 def test_states_and_logits_stay(full: Path, small: Path) -> None:
     """The checkpoint's mark of its vocabulary is the small one's, or ``load_state_dict`` would refuse it."""

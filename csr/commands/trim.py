@@ -25,7 +25,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "of Hugging Face; mBART or an encoder",
     )
     add("out", metavar="DIR", help="new folder, of the same kind")
-    add("--text", nargs="+", required=True, metavar="FILE", help="texts of either language, plain, .gz or .xz")
+    add(
+        "--text",
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="texts of either language or labelled tables, plain, .gz or .xz",
+    )
     add("--lexicon", nargs="+", default=[], metavar="FILE", help="source-to-target lexicons, as for csr_restore")
     add(
         "--reverse-lexicon",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,9 +21,11 @@ from csr.evaluation.significance import means, paired_bootstrap, paired_bootstra
 from csr.experiments import crosslingual
 from csr.experiments.kinds import read_config
 from csr.files import read_json
+from csr.report.zero_shot import verdicts
 
 NOUNS = "river mountain village bridge garden market window teacher doctor farmer".split()
 NAMES = "Anna Berlin Nairobi Joseph Kampala Maria".split()
+ZERO = ("tiny", "zero_shot")
 VERBS = {"good": ("loves", "praises", "admires", "trusts"), "bad": ("hates", "blames", "insults", "fears")}
 
 
@@ -89,6 +93,62 @@ def _translated(words: list[str]) -> list[str]:
     return [word if word in (*NAMES, ".") else word[::-1] for word in words]
 
 
+def _compared(
+    test: str, each: Sequence[float], p_value: float = 0.001, arm: str = "switched", against: tuple[str, str] = ZERO
+) -> dict[str, Any]:
+    """A row of ``comparisons``; points of 100."""
+    mean = sum(each) / len(each) / 100
+    low, high = (mean / 2, 2 * mean) if p_value < 0.05 else (-1.0, 1.0)
+    row = {"encoder": "tiny", "arm": arm, "against": list(against), "test": test, "seeds": [*range(len(each))]}
+    tested = {"difference": mean, "p_value": p_value, "low": min(low, high), "high": max(low, high)}
+    return row | tested | {"each": [value / 100 for value in each], "signature": "bs:1000"}
+
+
+def test_a_gain_that_the_placebo_has_too_is_not_the_lexicons() -> None:
+    gains = [_compared("sw", [2, 3]), _compared("xh", [4, 4]), _compared("de", [0.1, 0.3], 0.4)]
+    placebo = ("tiny", "placebo")
+    rows = [*gains, _compared("sw", [2, 2], against=placebo), _compared("xh", [0, 0], 0.9, against=placebo)]
+    first, second = verdicts({"comparisons": rows}, "nli")
+    assert first.outcome == second.outcome == "better"
+    assert first.headline == "Switched against zero-shot: better on sw (+2.5), xh (+4.0); not told apart on de (+0.2)."
+    assert "the placebo lexicon did as well on xh" in first.next
+    assert second.headline == "Switched against the placebo lexicon: better on sw (+2.0); not told apart on xh (+0.0)."
+    assert second.next == ""
+    (alone,) = verdicts({"comparisons": gains}, "nli")
+    assert "train the arm placebo too" in alone.next
+
+
+def test_seeds_that_point_both_ways_tell_nothing_apart() -> None:
+    (found,) = verdicts({"comparisons": [_compared("sw", [-1, 5])]}, "ner")
+    assert found.outcome == "not told apart"
+    assert found.headline.endswith("not told apart on sw (+2.0).")
+    assert "more seeds" in found.next
+
+
+def test_an_arm_that_learns_the_task_less_well_is_told_to_train_longer() -> None:
+    rows = [_compared("sw", [-4, -3]), _compared("dev", [-8, -7])]
+    (found,) = verdicts({"comparisons": rows}, "nli")
+    assert found.outcome == "worse"
+    assert "On dev, in the language of training: −7.5 (p = 0.001)." in found.details
+    assert "train longer (finetune.epochs)" in found.next
+    (found,) = verdicts({"comparisons": [rows[0], _compared("dev", [-0.1, 0.2], 0.8)]}, "nli")
+    assert "use zero-shot there" in found.next
+
+
+def test_a_gain_in_one_language_and_a_loss_in_another_are_both_told() -> None:
+    (found,) = verdicts({"comparisons": [_compared("sw", [3, 3]), _compared("de", [-2, -2])]}, "nli")
+    assert (found.outcome, found.headline) == (
+        "not told apart",
+        "Switched against zero-shot: better on sw (+3.0); worse on de (−2.0).",
+    )
+
+
+def test_an_encoder_is_compared_with_the_first() -> None:
+    row = _compared("xh", [6, 7], arm="zero_shot", against=("e5", "zero_shot"))
+    (found,) = verdicts({"comparisons": [row]}, "ner")
+    assert found.headline == "Zero-shot (tiny) against the same of e5: better on xh (+6.5)."
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run: sentiment, told by a verb, in English and in a language unknown."""
@@ -153,6 +213,9 @@ def test_switched_words_teach_a_language_that_the_encoder_does_not_know(finished
     assert "| tiny | Switched and originals |" in table
     assert "against" in table
     assert results["missing"] == []
+    told = f"Switched and originals against zero-shot: better on xx ({100 * found['difference']:+.1f})."
+    assert f"* {told} Points of accuracy, 1 seed" in table
+    assert told in (finished / "report.html").read_text()
 
 
 @pytest.mark.slow

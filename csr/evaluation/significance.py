@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.special import stdtrit
@@ -111,6 +112,12 @@ class Comparison:
     def mark(self) -> str:
         """``**`` for p < 0.01, ``*`` for p < 0.05, for better and for worse (Zan et al., Table 4)."""
         return mark(self.p_value)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The difference, its test and interval, as values that JSON can hold."""
+        found = {"difference": self.difference, "p_value": self.p_value, "signature": self.signature}
+        around = self.interval
+        return found | {"low": around and around.low, "high": around and around.high}
 
 
 def mark(p_value: float) -> str:

@@ -293,10 +293,12 @@ def _comparisons(config: Config, run: Path, done: Sequence[Run]) -> list[dict[st
                 seeds = sorted(by_seed.keys() & counts.get(other, {}).keys())
                 if not seeds:
                     continue
-                result = paired_bootstrap_over_seeds([by_seed[s] for s in seeds], [counts[other][s] for s in seeds])
+                ours, theirs = [by_seed[s] for s in seeds], [counts[other][s] for s in seeds]
+                result = paired_bootstrap_over_seeds(ours, theirs)
                 found.append(
                     {"encoder": encoder, "arm": arm, "against": list(other), "test": name, "seeds": seeds}
-                    | {"difference": result.difference, "p_value": result.p_value, "signature": result.signature}
+                    | result.as_dict()
+                    | {"each": [one.value - another.value for one, another in zip(ours, theirs, strict=True)]}
                 )
     return found
 

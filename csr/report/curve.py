@@ -14,7 +14,7 @@ from csr.report import plots
 from csr.report.collect import Run
 from csr.report.measures import arm_name, bleu, chrf
 from csr.report.table import SPREAD, Cell, Column, Number, Table, printed
-from csr.report.verdict import ALPHA, includes_zero, of_interest
+from csr.report.verdict import ALPHA, of_interest, told_apart
 
 METRICS = {"bleu": ("BLEU", bleu), "chrf": ("chrF", chrf)}
 
@@ -83,12 +83,8 @@ def crossing(gains: Mapping[int, float]) -> Crossing:
 
 def _crossing(tests: Mapping[int, dict[str, Any]]) -> Crossing:
     found = crossing({size: test["difference"] for size, test in tests.items()})
-    gained = any(_told_apart(test) and test["difference"] > 0 for test in tests.values())
+    gained = any(told_apart(test) and test["difference"] > 0 for test in tests.values())
     return Crossing(None, "none seen: no gain is told apart") if found.size is not None and not gained else found
-
-
-def _told_apart(test: Mapping[str, Any]) -> bool:
-    return test["p_value"] < ALPHA and not includes_zero(test)
 
 
 def tables(scores: Scores, tests: Tests, arms: Sequence[str], metric: str, direction: str) -> list[Table]:
@@ -121,7 +117,7 @@ def _difference(test: Mapping[str, Any] | None) -> str:
     if test is None:
         return "–"
     value, low, high = (printed(test[name], 1, signed=True) for name in ("difference", "low", "high"))
-    if _told_apart(test):
+    if told_apart(test):
         value = f"**{value}**"
     return f"{value} ({low} to {high}, p = {test['p_value']:.3f})"
 

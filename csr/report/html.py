@@ -39,9 +39,9 @@ def page(runs: Sequence[Run], sentences: Sequence[str | None] = ()) -> str:
     return _document(title, body)
 
 
-def task_page(name: str, found: Sequence[Table], run: Run) -> str:
+def task_page(name: str, found: Sequence[Table], run: Run, told: Sequence[Verdict] = ()) -> str:
     """The page of a run of another experiment than translation, as ``collect`` gathers it."""
-    body = [f"<h1>{escape(name)}</h1>"]
+    body = [f"<h1>{escape(name)}</h1>", *map(_verdict, told)]
     body += [_section(table.title, table.name, _table(table)) for table in found]
     if drawn := _figures(run, figures.TASK_CURVES.get(run["config"]["experiment"], ())):
         body.append(_section("Training", "training", drawn))

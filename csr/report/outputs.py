@@ -18,7 +18,7 @@ from csr.evaluation.frequency import (
     knowledge_groups,
     read_counts,
 )
-from csr.evaluation.significance import Sampled, Statistics, compared, means, sampled
+from csr.evaluation.significance import Statistics, compared, means, sampled
 from csr.evaluation.translation import statistics, tokenize, tokenizer_for
 from csr.files import read_lines
 from csr.lexicon import read_lexicon
@@ -58,17 +58,10 @@ def comparisons(
         both = [seed for seed in seeds if {(metric, seed, arm), (metric, seed, against)} <= scores.keys()]
         pairs = {seed: (scores[metric, seed, arm], scores[metric, seed, against]) for seed in both}
         named = {"arm": arm, "against": against, "metric": metric}
-        each += [named | {"seed": seed} | _tested([pair]) for seed, pair in pairs.items()]
+        each += [named | {"seed": seed} | compared([pair]).as_dict() for seed, pair in pairs.items()]
         if pairs:
-            over_seeds.append(named | {"seeds": both} | _tested(list(pairs.values())))
+            over_seeds.append(named | {"seeds": both} | compared(list(pairs.values())).as_dict())
     return each, over_seeds
-
-
-def _tested(pairs: Sequence[tuple[Sampled, Sampled]]) -> dict[str, Any]:
-    result = compared(pairs)
-    around = result.interval
-    found = {"difference": result.difference, "p_value": result.p_value, "signature": result.signature}
-    return found | {"low": around and around.low, "high": around and around.high}
 
 
 def _statistics(folder: Path, seed: int, arms: Sequence[str], metric: str, tgt: str) -> dict[str, Statistics]:

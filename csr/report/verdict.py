@@ -79,6 +79,11 @@ def includes_zero(test: Mapping[str, Any]) -> bool:
     return bool(test["low"] <= 0 <= test["high"])
 
 
+def told_apart(test: Mapping[str, Any]) -> bool:
+    """Whether a difference is more than chance: p below ``ALPHA``, and 0 outside the interval."""
+    return bool(test["p_value"] < ALPHA and not includes_zero(test))
+
+
 def accuracy(metric: str, difference: float) -> int | None:
     """In how many of 100 pairs of systems people side with a difference as large, rounded down; None below a coin toss.
 

@@ -11,7 +11,8 @@ from csr.report import write_page, write_results
 from csr.report.collect import collect, of_run
 from csr.report.html import task_page
 from csr.report.measures import arm_name
-from csr.report.table import Cell, Column, Number, Table
+from csr.report.table import Cell, Column, Number, Table, printed
+from csr.report.verdict import Outcome, Verdict, told_apart
 
 
 def scores_table(scores: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -61,8 +62,9 @@ def write_zero_shot_report(
             columns = [Column("grid"), Column("dev", 1)]
             note = "Mean over encoders, arms and seeds; the best point serves all of them."
             found.append(Table("grid", "Scores on the dev set by learning rate and epochs", columns, rows, note))
-        page = task_page(results["name"], found, results)
-        write_results(folder, results, found, found[:2])
+        told = verdicts(results, task)
+        page = task_page(results["name"], found, results, told)
+        write_results(folder, results, found, found[:2], list(map(str, told)))
     write_page(folder / "report.html", page)
 
 
@@ -113,6 +115,91 @@ def differences_table(results: Mapping[str, Any], task: str) -> Table:
     signature = f" {compared[0]['signature']}" if compared else ""
     note = f"* p < 0.05, ** p < 0.01: paired bootstrap over examples and seeds.{signature}"
     return Table("differences", f"Differences in {_MEASURES[task]}, points", columns, rows, note)
+
+
+def verdicts(results: Mapping[str, Any], task: str) -> list[Verdict]:
+    """What the tests say: arms against zero-shot and the placebo, and encoders against the first.
+
+    An arm is better or worse on a test set if the mean difference over the seeds has p < 0.05 by paired bootstrap over
+    examples and seeds, its interval leaves 0 out, and all seeds point the same way; as a whole, if it is so on one
+    test set, and the contrary on none.
+    """
+    pairs: dict[_Pair, _Tests] = {}
+    for row in results["comparisons"]:
+        pairs.setdefault(((row["encoder"], row["arm"]), tuple(row["against"])), {})[row["test"]] = row
+    several = len({encoder for pair in pairs for encoder, _ in pair}) > 1
+    # First what the words bring, then whether it is the lexicon, then what a lexicon that knows nothing brings.
+    ordered = sorted(
+        pairs, key=lambda pair: (pair[0][0] != pair[1][0], pair[0][1] == "placebo", pair[1][1] == "placebo")
+    )
+    return [_verdict(pair, pairs, task, several) for pair in ordered]
+
+
+_Pair = tuple[tuple[str, str], tuple[str, str]]  # encoder and arm, and encoder and arm against which it is tested
+_Tests = dict[str, Mapping[str, Any]]  # by test set
+_OUTCOMES: tuple[Outcome, ...] = ("better", "worse", "not told apart")
+
+
+def _outcome(test: Mapping[str, Any]) -> Outcome:
+    if not told_apart(test) or len({value > 0 for value in test["each"]}) > 1:
+        return "not told apart"
+    return "better" if test["difference"] > 0 else "worse"
+
+
+def _outcomes(tests: _Tests) -> dict[Outcome, list[str]]:
+    """The test sets but dev by their outcome."""
+    return {
+        wanted: [name for name, test in tests.items() if name != "dev" and _outcome(test) == wanted]
+        for wanted in _OUTCOMES
+    }
+
+
+def _verdict(pair: _Pair, pairs: Mapping[_Pair, _Tests], task: str, several: bool) -> Verdict:
+    (encoder, arm), (other, against) = pair
+    tests, outcomes = pairs[pair], _outcomes(pairs[pair])
+    gained, lost = outcomes["better"], outcomes["worse"]
+    outcome: Outcome = "not told apart" if bool(gained) == bool(lost) else "better" if gained else "worse"
+    name = f"{arm_name(arm)} ({encoder})" if several else arm_name(arm)
+    rival = arm_name(against, inside=True) if other == encoder else f"the same of {other}"
+    parts = []
+    for word, sets in outcomes.items():
+        if sets:
+            shown = ", ".join(f"{one} ({printed(100 * tests[one]['difference'], 1, signed=True)})" for one in sets)
+            parts.append(f"{word} on {shown}")
+    seeds = max(len(test["seeds"]) for test in tests.values())
+    details = f"Points of {_MEASURES[task]}, {seeds} {'seeds' if seeds > 1 else 'seed, so its luck is not known'}."
+    if dev := tests.get("dev"):
+        details += f" On dev, in the language of training: {printed(100 * dev['difference'], 1, signed=True)}"
+        details += f" (p = {dev['p_value']:.3f})."
+    after = "" if arm in ("zero_shot", "placebo") or against != "zero_shot" else _next(pair, pairs, seeds)
+    return Verdict(arm, against, outcome, f"{name} against {rival}: {'; '.join(parts)}.", details, after)
+
+
+def _next(pair: _Pair, pairs: Mapping[_Pair, _Tests], seeds: int) -> str:
+    """The next step, for an arm of switched words beside zero-shot."""
+    (encoder, arm), _ = pair
+    tests, outcomes = pairs[pair], _outcomes(pairs[pair])
+    if outcomes["better"] and not outcomes["worse"]:
+        if seeds < 2:
+            return "Next: train at least three seeds (seeds: [1, 2, 3]) before you rely on it."
+        placebo = pairs.get(((encoder, arm), (encoder, "placebo")))
+        if placebo is None:
+            return "Next: use it; to see whether it is the lexicon, train the arm placebo too."
+        equal = [one for one in outcomes["better"] if one not in _outcomes(placebo)["better"]]
+        if equal:
+            return (
+                f"Next: use it; but the placebo lexicon did as well on {', '.join(equal)}: do not credit the lexicon."
+            )
+        return "Next: use it: it is the translations that help."
+    if "dev" in tests and _outcome(tests["dev"]) == "worse":
+        return (
+            "Next: train longer (finetune.epochs), or switch less (switching.originals, switching.rate): in as many "
+            "updates it has learned the task itself less well, in the language of training, so that what the words "
+            "bring cannot be told."
+        )
+    if outcomes["worse"]:
+        return "Next: use zero-shot there, or look at what is switched: csr switch-labels writes it."
+    return "Next: more seeds or larger test sets would tell smaller differences apart; until then use zero-shot."
 
 
 def _percent(value: float | None) -> Cell:

@@ -14,6 +14,11 @@ from csr.report.measures import arm_name
 from csr.report.table import Cell, Column, Number, Table, printed
 from csr.report.verdict import Outcome, Verdict, told_apart
 
+_MEASURES = {"ner": "macro F1", "nli": "accuracy", "text": "accuracy"}
+_Pair = tuple[tuple[str, str], tuple[str, str]]  # encoder and arm, and encoder and arm against which it is tested
+_Tests = dict[str, Mapping[str, Any]]  # by test set
+_OUTCOMES: tuple[Outcome, ...] = ("better", "worse", "not told apart")
+
 
 def scores_table(scores: Mapping[str, Mapping[str, Any]]) -> Table:
     """The scores of one model: a row for each test set, in percent."""
@@ -66,9 +71,6 @@ def write_zero_shot_report(
         page = task_page(results["name"], found, results, told)
         write_results(folder, results, found, found[:2], list(map(str, told)))
     write_page(folder / "report.html", page)
-
-
-_MEASURES = {"ner": "macro F1", "nli": "accuracy", "text": "accuracy"}
 
 
 def arms_table(results: Mapping[str, Any], task: str) -> Table:
@@ -133,11 +135,6 @@ def verdicts(results: Mapping[str, Any], task: str) -> list[Verdict]:
         pairs, key=lambda pair: (pair[0][0] != pair[1][0], pair[0][1] == "placebo", pair[1][1] == "placebo")
     )
     return [_verdict(pair, pairs, task, several) for pair in ordered]
-
-
-_Pair = tuple[tuple[str, str], tuple[str, str]]  # encoder and arm, and encoder and arm against which it is tested
-_Tests = dict[str, Mapping[str, Any]]  # by test set
-_OUTCOMES: tuple[Outcome, ...] = ("better", "worse", "not told apart")
 
 
 def _outcome(test: Mapping[str, Any]) -> Outcome:

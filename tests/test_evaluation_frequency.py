@@ -13,6 +13,7 @@ from evaluation_outputs import outputs, references
 
 from csr.errors import ConfigError, DataError
 from csr.evaluation import frequency, translation
+from csr.report import outputs as outputs_of_runs
 
 COUNTS = {"the": 1500, "cat": 100, "sat": 3}
 
@@ -31,6 +32,30 @@ def test_words_are_grouped_by_what_can_know_them():
     assert found["punctuation, numbers"].f1 == 1.0
     assert found[">100, in lexicon"].f1 is None
     assert sum(group.n_ref for group in found.values()) == 6
+
+
+@pytest.mark.parametrize("lexicon", [("de-en.tsv", "hund\tdog\t1\nhafen\tharbour\t1\n"), ("en-de.tsv", None)])
+def test_a_run_with_a_lexicon_of_either_direction_has_its_words_apart(tmp_path, lexicon):
+    """A run with word-for-word back-translation alone makes the lexicon out of the target language, no other."""
+    name, entries = lexicon
+    files = {
+        "data/text/train.en": "the dog\n",
+        "data/text/test.en": "the dog and the harbour of Rome\n",
+        "seed-1/wbt/test.hyp": "the dog was the harbour\n",
+    }
+    assert outputs_of_runs.word_groups(write_files(tmp_path, files), ["wbt"], [1], "de", "en") == []
+    write_files(tmp_path, {f"lexicon/{name}": entries or "dog\thund\t1\nharbour\thafen\t1\n"})
+    (found,) = outputs_of_runs.word_groups(tmp_path, ["wbt", "bt"], [1], "de", "en")
+    assert (found["arm"], found["1–5, in lexicon"]) == ("wbt", {"f1": 1.0, "n_ref": 1})
+    assert found["0, in lexicon"] == {"f1": 1.0, "n_ref": 1}
+    assert found["0, not in lexicon"] == {"f1": 0.0, "n_ref": 1}
+
+
+def write_files(folder, files):
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
 
 
 def test_word_scores_worked_by_hand():

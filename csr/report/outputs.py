@@ -105,12 +105,12 @@ def word_groups(folder: Path, arms: Sequence[str], seeds: Sequence[int], src: st
 
     Nothing where the run has no lexicon.
     """
-    path, tokenizer = folder / "lexicon" / f"{src}-{tgt}.tsv", tokenizer_for(tgt)
+    tokenizer = tokenizer_for(tgt)
     finished = [(arm, seed) for seed in seeds for arm in arms if output(folder, seed, arm).exists()]
-    if not (path.is_file() and finished):
+    translated = _translated(folder / "lexicon", src, tgt)
+    if not (translated and finished):
         return []
-    candidates = (candidate for options in read_lexicon(path).entries.values() for candidate in options)
-    known = {word.lower() for words in tokenize(candidates, tokenizer) for word in words}
+    known = {word.lower() for words in tokenize(translated, tokenizer) for word in words}
     stops = stop_words(base(tgt)) if has_list(base(tgt)) else frozenset()
     counts: Counter[str] = Counter()
     for word, n in read_counts(text(folder, "train", tgt), tokenizer).items():
@@ -125,6 +125,18 @@ def word_groups(folder: Path, arms: Sequence[str], seeds: Sequence[int], src: st
         }
         for arm, seed in finished
     ]
+
+
+def _translated(lexicons: Path, src: str, tgt: str) -> list[str]:
+    """The words of the target language that a run's lexicon joins with others; of two directions, that into it.
+
+    Back-translation word for word needs the other direction alone.
+    """
+    if (path := lexicons / f"{src}-{tgt}.tsv").is_file():
+        return [candidate for options in read_lexicon(path).entries.values() for candidate in options]
+    if (path := lexicons / f"{tgt}-{src}.tsv").is_file():
+        return list(read_lexicon(path).entries)
+    return []
 
 
 def _case(case: Case, source: Sequence[str], arm: str, baseline: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from csr.experiments import low_resource, translation
 from csr.experiments.translation import Config
 from csr.lexicon import Lexicon, write_lexicon
 from csr.lexicon_record import write_sidecar
-from csr.report import training
+from csr.report import curve, training
 from csr.settings import build
 
 DE = ["der Hund schläft .", "die Katze sieht den Hund", "ein Haus steht hier"] * 3
@@ -268,13 +268,39 @@ def test_a_rising_dev_loss_is_a_warning():
     def run(*losses: float) -> dict:
         points = [(100 * (i + 1), loss) for i, loss in enumerate(losses)]
         logs = [{"arm": "csr", "seed": 1, "valid": {"loss": points}}]
-        return {"arms": ["baseline", "csr"], "logs": logs, "config": {"finetune": {"select": "loss"}}}
+        return {"arms": ["baseline", "csr"], "logs": logs, "config": {"finetune": {"select": "bleu"}}}
 
     (warning,) = training.warnings(run(3.0, 2.0, 2.5))
     assert warning.startswith(
         "CSR: the dev loss rises after its best, 2.000 at update 200, to 2.500 at 300 (in 1 of 1 seeds)"
     )
     assert training.warnings(run(3.0, 2.0, 2.01)) == []
+    # Half of the seeds, or translations that get better all the same, are no reason to stop.
+    found = run(3.0, 2.0, 2.5)
+    found["logs"].append({"arm": "csr", "seed": 2, "valid": {"loss": [(100, 3.0), (200, 2.0), (300, 1.9)]}})
+    assert training.warnings(found) == []
+    found = run(3.0, 2.0, 2.5)
+    found["logs"][0]["valid"]["bleu"] = [(100, 20.0), (200, 24.8), (300, 24.9)]
+    assert len(training.warnings(found)) == 1
+    found["logs"][0]["valid"]["bleu"] = [(100, 20.0), (200, 24.8), (225, 27.0), (300, 26.8)]
+    assert training.warnings(found) == []
+
+
+def test_arms_that_still_get_better_at_the_end_are_told():
+    """After three quarters of 400 updates: by 0.9 and 0.3 BLEU in the mean over seeds, of which 0.5 are noise."""
+    scores = {("baseline", 1): (20.0, 25.0, 26.0, 26.6), ("baseline", 2): (20.0, 26.0, 25.0, 25.5)}
+    scores |= {("wbt", 1): (10.0, 20.0, 22.0, 23.2), ("wbt", 2): (10.0, 20.0, 23.0, 23.6)}
+    logs = [
+        {"arm": arm, "seed": seed, "valid": {"bleu": list(zip((100, 200, 300, 400), each, strict=True))}}
+        for (arm, seed), each in scores.items()
+    ]
+    run = {"arms": ["baseline", "wbt"], "logs": logs, "config": {}}
+    assert training.unfinished(run) == {"wbt": pytest.approx(0.9)}
+    (warning,) = training.warnings(run)
+    assert "still rose, word-for-word back-translation by 0.9; with more (finetune.updates)" in warning
+    (of_curve,) = curve.warnings({300: {"arms": [], "logs": []}, 1000: run})
+    assert "still rose with 1,000 pairs (1 of 2 arms)." in of_curve
+    assert curve.warnings({300: {"arms": [], "logs": []}}) == []
 
 
 def test_a_checkpoint_that_the_dev_loss_takes_too_early_is_a_warning():

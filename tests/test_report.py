@@ -34,7 +34,7 @@ from csr.report.plots import MARKS, Series, bars, lines, ticks
 from csr.report.published import published
 from csr.report.sentences import page as sentences_page
 from csr.report.table import Column, Number, Table
-from csr.report.training import updates_to_baseline
+from csr.report.training import updates_to_baseline, warnings
 from csr.report.verdict import verdicts
 from csr.text.stopwords import stop_words
 from csr.text.words import tokenize, words
@@ -344,7 +344,9 @@ def test_verdicts_head_the_page_and_follow_the_printed_table(run_folder: Path) -
     each = [t["difference"] for t in run["comparisons"] if (t["arm"], t["metric"]) == ("csr", "bleu")]
     assert test["difference"] == pytest.approx(sum(each) / 3)
     write_report([run_folder], run_folder / "report.html")
-    assert (run_folder / "table.md").read_text().splitlines()[-len(found) :] == [f"* {verdict}" for verdict in found]
+    told = [line for line in (run_folder / "table.md").read_text().splitlines() if line.startswith("* ")]
+    assert told[: len(found)] == [f"* {verdict}" for verdict in found]
+    assert [line[2:] for line in told[len(found) :]] == warnings(run)
     page = html.page([run])
     assert page.index('<p class="verdict') < page.index("<table>")
 

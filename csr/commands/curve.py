@@ -82,6 +82,7 @@ def _write(config: Config, sizes: list[int], out: Path, metric: str) -> None:
     scores, tests = curve.read_scores(runs, metric), curve.read_tests(runs, metric)
     direction = f"{config.data.source_lang}→{config.data.target_lang}"
     text = "\n".join(table.markdown() for table in curve.tables(scores, tests, config.arms, metric, direction))
+    text += "".join(f"\n* {warning}" for warning in curve.warnings(runs))
     with write_text(out / "curve.md") as stream:
         stream.write(text)
     write_json(out / "curve.json", curve.as_dict(scores, tests, metric))

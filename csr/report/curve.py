@@ -10,7 +10,7 @@ from typing import Any
 
 from csr.evaluation.significance import over_seeds, seed_interval
 from csr.files import PathLike, write_text
-from csr.report import plots
+from csr.report import plots, training
 from csr.report.collect import Run
 from csr.report.measures import arm_name, bleu, chrf
 from csr.report.table import SPREAD, Cell, Column, Number, Table, printed
@@ -120,6 +120,21 @@ def _difference(test: Mapping[str, Any] | None) -> str:
     if told_apart(test):
         value = f"**{value}**"
     return f"{value} ({low} to {high}, p = {test['p_value']:.3f})"
+
+
+def warnings(runs: Mapping[int, Run]) -> list[str]:
+    """Name the sizes at which arms were still getting better at the end of training: ``training.unfinished``."""
+    late = []
+    for size, run in sorted(runs.items()):
+        if n := len(training.unfinished(run)):
+            late.append(f"{size:,} pairs ({n} of {len({log['arm'] for log in run['logs']} & {*run['arms']})} arms)")
+    if not late:
+        return []
+    return [
+        "Not trained to the end: in the last quarter of the updates the best BLEU on the dev set still rose with "
+        f"{', '.join(late)}. With more updates (finetune.updates) the arms may compare otherwise there, and an arm may "
+        "stop paying elsewhere."
+    ]
 
 
 def as_dict(scores: Scores, tests: Tests, metric: str) -> dict[str, Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 from csr.analysis.dynamics import updates_to_reach
 from csr.report.measures import Run, arm_name, bleu, direction, distance, logged, logs, seconds, values
 from csr.report.outputs import BASELINE
-from csr.report.table import Cell, Column, Number, Table
+from csr.report.table import Cell, Column, Number, Table, printed
 
 STAGES = ("backbone", "restore", "reverse", "finetune")
 
@@ -76,13 +77,36 @@ def dynamics(run: Run) -> Table:
 
 RISE = 1.01  # of the dev loss over its best is more than the noise of a checkpoint
 LOST = 0.5  # BLEU on the dev set between two checkpoints is more than the noise of a checkpoint
+LATE = 0.75  # of the updates: what the dev set gains in the rest says whether training has come to its end
 
 
 def warnings(run: Run) -> list[str]:
-    """What is to be said of the training of the arms: where the dev loss rises, or has taken a poor checkpoint."""
+    """What is to be said of the training of the arms.
+
+    Where the dev loss rises, or has taken a poor checkpoint, and which arms were still getting better at the end.
+    """
     by_loss = run["config"].get("finetune", {}).get("select") == "loss"
     found = [(arm, [_overfitted(run, arm), _taken_too_early(run, arm) if by_loss else ""]) for arm in run["arms"]]
-    return [f"{arm_name(arm)}: {warning}" for arm, told in found for warning in told if warning]
+    told = [f"{arm_name(arm)}: {warning}" for arm, told in found for warning in told if warning]
+    if late := unfinished(run):
+        arms = ", ".join(f"{arm_name(arm, inside=True)} by {printed(gain, 1)}" for arm, gain in late.items())
+        told.append(
+            "Not trained to the end: in the last quarter of the updates the best BLEU on the dev set still rose, "
+            f"{arms}; with more (finetune.updates) the arms may compare otherwise."
+        )
+    return told
+
+
+def unfinished(run: Run) -> dict[str, float]:
+    """The arms whose best BLEU on the dev set still rises by ``LOST`` after ``LATE``, and by how much, over seeds."""
+    gains = {arm: logged(run, arm, _late_gain) for arm in run["arms"]}
+    return {arm: mean for arm, each in gains.items() if each and (mean := fmean(each)) >= LOST}
+
+
+def _late_gain(log: dict[str, Any]) -> float | None:
+    points = log["valid"].get("bleu", [])
+    early = [value for update, value in points if update <= LATE * points[-1][0]]
+    return max(value for _, value in points) - max(early) if early else None
 
 
 def _taken_too_early(run: Run, arm: str) -> str:
@@ -107,17 +131,23 @@ def _taken_too_early(run: Run, arm: str) -> str:
 
 
 def _overfitted(run: Run, arm: str) -> str:
-    """A warning where the dev loss of an arm rises after its best, in the seed in which it rises most; else nothing."""
+    """A warning where the dev loss of an arm rises after its best, in the seed in which it rises most; else nothing.
+
+    Nothing, too, where it rises in half of the seeds or fewer. A seed whose translations of the dev set get better all
+    the same is none of them: the loss of a model that is sure of itself rises before its BLEU falls.
+    """
     risen = []
     for log in logs(run, arm):
-        points = log["valid"].get("loss", [])
+        points, scores = log["valid"].get("loss", []), log["valid"].get("bleu", [])
         if points:
             update, best = min(points, key=lambda point: point[1])
-            risen.append((points[-1][1] / best, update, best, points[-1]))
-    if not risen or max(risen)[0] < RISE:
+            until = [value for at, value in scores if at <= update]
+            gained = max(value for _, value in scores) - max(until) if until else 0.0
+            risen.append((points[-1][1] / best if gained < LOST else 1.0, update, best, points[-1]))
+    n = sum(ratio >= RISE for ratio, *_ in risen)
+    if 2 * n <= len(risen):
         return ""
     _, update, best, (end, last) = max(risen)
-    n = sum(ratio >= RISE for ratio, *_ in risen)
     return (
         f"the dev loss rises after its best, {best:.3f} at update {update:,.0f}, to {last:.3f} at {end:,.0f} "
         f"(in {n} of {len(risen)} seeds): more updates do not help; finetune.select takes the best checkpoint, "

@@ -25,7 +25,7 @@ from csr.report.zero_shot import verdicts
 
 NOUNS = "river mountain village bridge garden market window teacher doctor farmer".split()
 NAMES = "Anna Berlin Nairobi Joseph Kampala Maria".split()
-ZERO = ("tiny", "zero_shot")
+ZERO, PLACEBO = ("tiny", "zero_shot"), ("tiny", "placebo")
 VERBS = {"good": ("loves", "praises", "admires", "trusts"), "bad": ("hates", "blames", "insults", "fears")}
 
 
@@ -106,12 +106,11 @@ def _compared(
 
 def test_a_gain_that_the_placebo_has_too_is_not_the_lexicons() -> None:
     gains = [_compared("sw", [2, 3]), _compared("xh", [4, 4]), _compared("de", [0.1, 0.3], 0.4)]
-    placebo = ("tiny", "placebo")
-    rows = [*gains, _compared("sw", [2, 2], against=placebo), _compared("xh", [0, 0], 0.9, against=placebo)]
+    rows = [*gains, _compared("sw", [2, 2], against=PLACEBO), _compared("xh", [0, 0], 0.9, against=PLACEBO)]
     first, second = verdicts({"comparisons": rows}, "nli")
     assert first.outcome == second.outcome == "better"
     assert first.headline == "Switched against zero-shot: better on sw (+2.5), xh (+4.0); not told apart on de (+0.2)."
-    assert "the placebo lexicon did as well on xh" in first.next
+    assert first.next.endswith("The placebo lexicon did as well on xh: do not credit the lexicon there.")
     assert second.headline == "Switched against the placebo lexicon: better on sw (+2.0); not told apart on xh (+0.0)."
     assert second.next == ""
     (alone,) = verdicts({"comparisons": gains}, "nli")
@@ -141,6 +140,8 @@ def test_a_gain_in_one_language_and_a_loss_in_another_are_both_told() -> None:
         "not told apart",
         "Switched against zero-shot: better on sw (+3.0); worse on de (−2.0).",
     )
+    rows = [_compared("sw", [3, 3]), _compared("de", [-2, -2]), _compared("sw", [0, 0.2], 0.7, against=PLACEBO)]
+    assert "The placebo lexicon did as well on sw" in verdicts({"comparisons": rows}, "nli")[0].next
 
 
 def test_an_encoder_is_compared_with_the_first() -> None:

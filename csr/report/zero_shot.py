@@ -176,26 +176,25 @@ def _next(pair: _Pair, pairs: Mapping[_Pair, _Tests], seeds: int) -> str:
     """The next step, for an arm of switched words beside zero-shot."""
     (encoder, arm), _ = pair
     tests, outcomes = pairs[pair], _outcomes(pairs[pair])
-    if outcomes["better"] and not outcomes["worse"]:
+    gained, lost = outcomes["better"], outcomes["worse"]
+    placebo = pairs.get(((encoder, arm), (encoder, "placebo")))
+    equal = [one for one in gained if one not in _outcomes(placebo)["better"]] if placebo else []
+    credit = (
+        f" The placebo lexicon did as well on {', '.join(equal)}: do not credit the lexicon there." if equal else ""
+    )
+    if gained and not lost:
         if seeds < 2:
-            return "Next: train at least three seeds (seeds: [1, 2, 3]) before you rely on it."
-        placebo = pairs.get(((encoder, arm), (encoder, "placebo")))
+            return f"Next: train at least three seeds (seeds: [1, 2, 3]) before you rely on it.{credit}"
         if placebo is None:
             return "Next: use it; to see whether it is the lexicon, train the arm placebo too."
-        equal = [one for one in outcomes["better"] if one not in _outcomes(placebo)["better"]]
-        if equal:
-            return (
-                f"Next: use it; but the placebo lexicon did as well on {', '.join(equal)}: do not credit the lexicon."
-            )
-        return "Next: use it: it is the translations that help."
+        return f"Next: use it.{credit or ' It is the translations that help.'}"
     if "dev" in tests and _outcome(tests["dev"]) == "worse":
         return (
             "Next: train longer (finetune.epochs), or switch less (switching.originals, switching.rate): in as many "
-            "updates it has learned the task itself less well, in the language of training, so that what the words "
-            "bring cannot be told."
+            f"updates it has learned the task itself less well, in the language of training.{credit}"
         )
-    if outcomes["worse"]:
-        return "Next: use zero-shot there, or look at what is switched: csr switch-labels writes it."
+    if lost:
+        return f"Next: use zero-shot there, or look at what is switched: csr switch-labels writes it.{credit}"
     return "Next: more seeds or larger test sets would tell smaller differences apart; until then use zero-shot."
 
 

@@ -51,6 +51,8 @@ def test_a_colon_alone_is_no_language(tmp_path: Path) -> None:
 def test_numbers_among_the_tokens_are_tokens(tmp_path: Path) -> None:
     sentences, _ = read_ner(write(tmp_path, "1998 CD O\n\nAnna NN B-PER\nwon VB O\n3 CD O\n"))
     assert [sentence.tokens for sentence in sentences] == [("1998",), ("Anna", "won", "3")]
+    sentences, _ = read_ner(write(tmp_path, "-1 CD O\n\n-1 CD O\n\n-1 CD O\n"))
+    assert [sentence.tokens for sentence in sentences] == [("-1",)] * 3
 
 
 def test_types_that_a_head_lacks_are_refused_or_read_as_none(tmp_path: Path) -> None:

@@ -191,7 +191,9 @@ def windows(sizes: Sequence[int], limit: int) -> list[tuple[int, int, int, int]]
 
 def _counts(tokens: Sequence[str]) -> bool:
     """Whether they are whole numbers that rise by one, from 0, from 1 or from where the last sentence ended."""
-    first = int(tokens[0]) if re.fullmatch("[0-9]{1,9}", tokens[0]) else -1
+    if not re.fullmatch("[0-9]{1,9}", tokens[0]):
+        return False
+    first = int(tokens[0])
     return list(tokens) == [str(i) for i in range(first, first + len(tokens))]
 
 

@@ -84,6 +84,11 @@ def told_apart(test: Mapping[str, Any]) -> bool:
     return bool(test["p_value"] < ALPHA and not includes_zero(test))
 
 
+def point_both_ways(each: Sequence[float]) -> bool:
+    """Whether some seeds have a gain and others have none."""
+    return len({value > 0 for value in each}) > 1
+
+
 def accuracy(metric: str, difference: float) -> int | None:
     """In how many of 100 pairs of systems people side with a difference as large, rounded down; None below a coin toss.
 
@@ -107,7 +112,7 @@ def _outcome(run: Run, found: Mapping[tuple[str, str, str], dict[str, Any]], arm
 
 def _doubt(run: Run, found: Mapping[tuple[str, str, str], dict[str, Any]], arm: str, against: str) -> str:
     """What speaks against a difference besides p; empty if nothing does."""
-    if len({value > 0 for value in _each(run, arm, against, "bleu")}) > 1:
+    if point_both_ways(_each(run, arm, against, "bleu")):
         return "the seeds point both ways"
     if includes_zero(found[arm, against, "bleu"]):
         return "0 is within the interval"

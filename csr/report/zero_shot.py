@@ -12,11 +12,12 @@ from csr.report.collect import collect, of_run
 from csr.report.html import task_page
 from csr.report.measures import arm_name
 from csr.report.table import Cell, Column, Number, Table, printed
-from csr.report.verdict import Outcome, Verdict, told_apart
+from csr.report.verdict import Outcome, Verdict, point_both_ways, told_apart
 
 _MEASURES = {"ner": "macro F1", "nli": "accuracy", "text": "accuracy"}
 _Pair = tuple[tuple[str, str], tuple[str, str]]  # encoder and arm, and encoder and arm against which it is tested
 _Tests = dict[str, Mapping[str, Any]]  # by test set
+_TestsByOutcome = dict[Outcome, list[str]]
 _OUTCOMES: tuple[Outcome, ...] = ("better", "worse", "not told apart")
 
 
@@ -134,16 +135,17 @@ def verdicts(results: Mapping[str, Any], task: str) -> list[Verdict]:
     ordered = sorted(
         pairs, key=lambda pair: (pair[0][0] != pair[1][0], pair[0][1] == "placebo", pair[1][1] == "placebo")
     )
-    return [_verdict(pair, pairs, task, several) for pair in ordered]
+    outcomes = {pair: _outcomes(tests) for pair, tests in pairs.items()}
+    return [_verdict(pair, pairs[pair], outcomes, task, several) for pair in ordered]
 
 
 def _outcome(test: Mapping[str, Any]) -> Outcome:
-    if not told_apart(test) or len({value > 0 for value in test["each"]}) > 1:
+    if not told_apart(test) or point_both_ways(test["each"]):
         return "not told apart"
     return "better" if test["difference"] > 0 else "worse"
 
 
-def _outcomes(tests: _Tests) -> dict[Outcome, list[str]]:
+def _outcomes(tests: _Tests) -> _TestsByOutcome:
     """The test sets but dev by their outcome."""
     return {
         wanted: [name for name, test in tests.items() if name != "dev" and _outcome(test) == wanted]
@@ -151,15 +153,16 @@ def _outcomes(tests: _Tests) -> dict[Outcome, list[str]]:
     }
 
 
-def _verdict(pair: _Pair, pairs: Mapping[_Pair, _Tests], task: str, several: bool) -> Verdict:
+def _verdict(
+    pair: _Pair, tests: _Tests, outcomes: Mapping[_Pair, _TestsByOutcome], task: str, several: bool
+) -> Verdict:
     (encoder, arm), (other, against) = pair
-    tests, outcomes = pairs[pair], _outcomes(pairs[pair])
-    gained, lost = outcomes["better"], outcomes["worse"]
+    gained, lost = outcomes[pair]["better"], outcomes[pair]["worse"]
     outcome: Outcome = "not told apart" if bool(gained) == bool(lost) else "better" if gained else "worse"
     name = f"{arm_name(arm)} ({encoder})" if several else arm_name(arm)
     rival = arm_name(against, inside=True) if other == encoder else f"the same of {other}"
     parts = []
-    for word, sets in outcomes.items():
+    for word, sets in outcomes[pair].items():
         if sets:
             shown = ", ".join(f"{one} ({printed(100 * tests[one]['difference'], 1, signed=True)})" for one in sets)
             parts.append(f"{word} on {shown}")
@@ -168,17 +171,16 @@ def _verdict(pair: _Pair, pairs: Mapping[_Pair, _Tests], task: str, several: boo
     if dev := tests.get("dev"):
         details += f" On dev, in the language of training: {printed(100 * dev['difference'], 1, signed=True)}"
         details += f" (p = {dev['p_value']:.3f})."
-    after = "" if arm in ("zero_shot", "placebo") or against != "zero_shot" else _next(pair, pairs, seeds)
+    after = "" if arm in ("zero_shot", "placebo") or against != "zero_shot" else _next(pair, tests, outcomes, seeds)
     return Verdict(arm, against, outcome, f"{name} against {rival}: {'; '.join(parts)}.", details, after)
 
 
-def _next(pair: _Pair, pairs: Mapping[_Pair, _Tests], seeds: int) -> str:
+def _next(pair: _Pair, tests: _Tests, outcomes: Mapping[_Pair, _TestsByOutcome], seeds: int) -> str:
     """The next step, for an arm of switched words beside zero-shot."""
     (encoder, arm), _ = pair
-    tests, outcomes = pairs[pair], _outcomes(pairs[pair])
-    gained, lost = outcomes["better"], outcomes["worse"]
-    placebo = pairs.get(((encoder, arm), (encoder, "placebo")))
-    equal = [one for one in gained if one not in _outcomes(placebo)["better"]] if placebo else []
+    gained, lost = outcomes[pair]["better"], outcomes[pair]["worse"]
+    placebo = outcomes.get(((encoder, arm), (encoder, "placebo")))
+    equal = [one for one in gained if one not in placebo["better"]] if placebo else []
     credit = (
         f" The placebo lexicon did as well on {', '.join(equal)}: do not credit the lexicon there." if equal else ""
     )

@@ -2,9 +2,9 @@
 
 A section is a frozen dataclass. Its fields are annotated with ``int``, ``float``, ``str``, ``bool``, ``Path``, another
 section, ``tuple[X, ...]``, ``Literal[...]`` or ``X | None``; ``setting`` gives a number its range. A section that has
-a field ``folder`` finds its relative paths there; other relative paths start at the current folder. A section that
-has a method ``check(prefix)`` raises ConfigError there for settings at odds with each other; ``prefix`` goes before
-their names. ``csr.options`` makes the options of a command from the same declaration.
+a field ``folder`` finds its relative paths there, unless the field says ``root=False``; other relative paths start at
+the current folder. A section that has a method ``check(prefix)`` raises ConfigError there for settings at odds with each
+other; ``prefix`` goes before their names. ``csr.options`` makes the options of a command from the same declaration.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ def setting(
     source: str = "",
     needs: tuple[str, tuple[str, ...]] | None = None,
     infinite: bool = False,
+    root: bool = True,
     **kwargs: Any,
 ) -> Any:
     """A dataclass field: one setting, declared once.
@@ -47,9 +48,15 @@ def setting(
         help: what it is, with the unit: the help of the command line.
         source: paper and section of the default.
         needs: another setting and the values of it with which alone this one does something; see ``check_needs``.
+        root: of a field ``folder``, whether the relative paths of its section start there.
     """
     metadata = {"low": low, "high": high, "help": help, "source": source, "needs": needs, "infinite": infinite}
-    return field(default=default, metadata=metadata, **kwargs)
+    return field(default=default, metadata=metadata | {"root": root}, **kwargs)
+
+
+def _rooted(section: type) -> bool:
+    """Whether a section, by its class, has a field ``folder`` at which its relative paths start."""
+    return any(item.name == "folder" and item.metadata.get("root", True) for item in dataclasses.fields(section))
 
 
 def like(settings: Any, name: str) -> Any:
@@ -240,7 +247,7 @@ def _section(raw: Any, kind: type, name: str, default: Any, folder: str = "") ->
     for key in raw:
         if key not in hints:
             raise ConfigError(f"{prefix}{key}: unknown key{hint(key, hints)}")
-    own = raw.get("folder") if "folder" in hints else None
+    own = raw.get("folder") if _rooted(kind) else None
     inside = os.path.join(folder, own) if isinstance(own, str) else folder
     values = {}
     for item in dataclasses.fields(kind):

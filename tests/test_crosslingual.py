@@ -79,6 +79,21 @@ def test_what_does_not_go_together_is_named(tmp_path: Path) -> None:
     assert read_config(path, ["arms=[zero_shot]"]).encoders[0].model.name == "model.pt"
 
 
+def test_a_model_pretrained_further_lies_where_its_path_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in docs/zero-shot.md: relative to the current folder, and not to that of the encoder."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "run.yaml"
+    path.write_text(
+        "experiment: zero_shot\ntask: nli\narms: [zero_shot]\n"
+        "encoders: [{folder: e, name: a}, {folder: e, name: b, checkpoint: runs/x/model.pt}]\n"
+        "data: {lang: en, train: t, dev: d, tests: [{lang: de, file: x}]}\n"
+    )
+    assert [encoder.model for encoder in read_config(path).encoders] == [
+        tmp_path / "e/model.pt",
+        tmp_path / "runs/x/model.pt",
+    ]
+
+
 def _texts(n: int, seed: int) -> list[tuple[list[str], str]]:
     chance = random.Random(seed)
     found = []

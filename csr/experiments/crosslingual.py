@@ -40,7 +40,7 @@ STAGES = ARMS = ("zero_shot", "switched", "switched_originals", "placebo")
 class PretrainedEncoder:
     """An encoder to fine-tune: what ``csr import-hf`` or ``csr trim`` wrote."""
 
-    folder: Path
+    folder: Path = setting(root=False)
     checkpoint: Path | None = setting(
         None, help="in place of the folder's model.pt: a model that was pretrained further, of the same vocabulary"
     )

@@ -1,16 +1,20 @@
-"""Processes that end with their parent, folders that one process works in at a time, and work on much text."""
+"""Processes that end with their parent, folders that one process works in at a time, threads, and work on much text."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import fcntl
+import functools
 import gc
 import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+
+from threadpoolctl import ThreadpoolController
 
 from csr.errors import ConfigError
 
@@ -62,3 +66,16 @@ def without_cycles() -> Iterator[None]:
     finally:
         if was:
             gc.enable()
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """A context in which a matrix product of numpy takes one thread; contexts of several threads go inside another.
+
+    Two threads wait for each other: beside other programs many small products take a hundred times as long as in one.
+    """
+    return _blas().limit(limits=1, user_api="blas")
+
+
+@functools.cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()  # of what is loaded by now: numpy's library

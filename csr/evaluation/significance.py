@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from csr.errors import ConfigError, DataError
+from csr.process import one_blas_thread
 
 SEED = 12345  # the seed of sacrebleu, so that p-values can be compared digit by digit
 
@@ -76,7 +77,8 @@ def resampled(rows: np.ndarray, samples: int, seed: int = SEED) -> np.ndarray:
     _check_samples(samples)
     n = len(rows)
     draws = np.random.default_rng(seed).choice(n, size=(samples, n), replace=True)
-    return np.stack([np.bincount(draw, minlength=n) @ rows for draw in draws])
+    with one_blas_thread():
+        return np.stack([np.bincount(draw, minlength=n) @ rows for draw in draws])
 
 
 def bootstrap(system: Statistics, samples: int = 1000, seed: int = SEED) -> Interval:
@@ -195,7 +197,8 @@ def paired_approximate_randomization(
     swapped = np.random.default_rng(seed).integers(2, size=(samples, len(system.rows)), dtype=bool)
     change = baseline.rows - system.rows
     # In blocks: a float64 copy of all the masks together would take 8 bytes x samples x sentences.
-    moved = np.concatenate([block @ change for block in np.array_split(swapped, 1 + swapped.size // 10**7)])
+    with one_blas_thread():
+        moved = np.concatenate([block @ change for block in np.array_split(swapped, 1 + swapped.size // 10**7)])
     differences = _scores(system, system.rows.sum(axis=0) + moved) - _scores(
         baseline, baseline.rows.sum(axis=0) - moved
     )

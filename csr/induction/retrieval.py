@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol, TypeVar
 
 import numba
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from csr.errors import ConfigError
 from csr.jit import njit
+from csr.process import one_blas_thread
 
 # Similarities that fit into this many bytes are computed once for both passes of a self-learning step.
 HELD_BYTES = 2 << 30
@@ -24,12 +23,6 @@ _CHUNK = 64  # similarities compared with the worst of the k best at once
 T = TypeVar("T")
 
 _compiled = njit(nogil=True)
-_blas = ThreadpoolController()
-
-
-def one_blas_thread() -> AbstractContextManager[object]:
-    """A context in which a matrix product takes one thread; contexts of several threads go inside another."""
-    return _blas.limit(limits=1, user_api="blas")
 
 
 class Top(NamedTuple):

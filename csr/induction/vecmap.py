@@ -17,8 +17,9 @@ from csr.files import PathLike
 from csr.induction import embeddings
 from csr.induction.embeddings import Embeddings
 from csr.induction.quality import cooccurrence_precision, read_bitext
-from csr.induction.retrieval import Similarity, mean_similarities, neighbors, one_blas_thread, similarity, unit
+from csr.induction.retrieval import Similarity, mean_similarities, neighbors, similarity, unit
 from csr.lexicon import Lexicon
+from csr.process import one_blas_thread
 from csr.text.forms import folded
 
 Pairs = tuple[np.ndarray, np.ndarray]  # row numbers of source and target words, equally many

@@ -3,8 +3,9 @@
 A section is a frozen dataclass. Its fields are annotated with ``int``, ``float``, ``str``, ``bool``, ``Path``, another
 section, ``tuple[X, ...]``, ``Literal[...]`` or ``X | None``; ``setting`` gives a number its range. A section that has
 a field ``folder`` finds its relative paths there, unless the field says ``root=False``; other relative paths start at
-the current folder. A section that has a method ``check(prefix)`` raises ConfigError there for settings at odds with each
-other; ``prefix`` goes before their names. ``csr.options`` makes the options of a command from the same declaration.
+the current folder. A section that has a method ``check(prefix)`` raises ConfigError there for settings at odds with
+each other; ``prefix`` goes before their names. ``csr.options`` makes the options of a command from the same
+declaration.
 """
 
 from __future__ import annotations

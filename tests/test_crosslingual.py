@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from csr.cli import main
 from csr.data import subwords
 from csr.errors import ConfigError
-from csr.evaluation.classification import entity_f1, entity_statistics
+from csr.evaluation.classification import entity_f1, entity_statistics, has_learned
 from csr.evaluation.significance import means, paired_bootstrap, paired_bootstrap_over_seeds
 from csr.experiments import crosslingual
 from csr.experiments.kinds import read_config
 from csr.files import read_json
-from csr.report.zero_shot import verdicts
+from csr.report.zero_shot import arms_table, verdicts
 
 NOUNS = "river mountain village bridge garden market window teacher doctor farmer".split()
 NAMES = "Anna Berlin Nairobi Joseph Kampala Maria".split()
@@ -157,6 +157,48 @@ def test_a_gain_in_one_language_and_a_loss_in_another_are_both_told() -> None:
     )
     rows = [_compared("sw", [3, 3]), _compared("de", [-2, -2]), _compared("sw", [0, 0.2], 0.7, against=PLACEBO)]
     assert "The placebo lexicon did as well on sw" in verdicts({"comparisons": rows}, "nli")[0].next
+
+
+def test_a_placebo_that_has_not_learned_the_task_proves_no_lexicon() -> None:
+    """Half of what an arm gains over the placebo, or more, is there in the language of training, too."""
+    gains = [_compared("sw", [2, 3]), _compared("sw", [4, 4], against=PLACEBO)]
+    equal, ahead = ([*gains, _compared("dev", [lead, lead], 0.07, against=PLACEBO)] for lead in (1, 4.6))
+    assert verdicts({"comparisons": equal}, "nli")[0].next == "Next: use it. It is the translations that help."
+    assert verdicts({"comparisons": ahead}, "nli")[0].next == (
+        "Next: use it. How much of it the translations bring is not known: with the placebo lexicon the task itself "
+        "was learned less well, in the language of training by 4.6."
+    )
+
+
+def test_models_that_have_learned_nothing_are_named() -> None:
+    rows = [
+        {"encoder": name, "arm": "zero_shot", "seed": seed, "test": test, "score": 1 / 3}
+        for name in ("a", "b")
+        for seed in (1, 2)
+        for test in ("dev", "sw")
+    ]
+    results: dict[str, Any] = {"scores": rows, "arms": ["zero_shot"], "missing": [], "unlearned": []}
+    assert "Not learned" not in arms_table(results, "nli").note
+    results["unlearned"] = [{"encoder": "b", "arm": "zero_shot", "seed": seed} for seed in (1, 2)]
+    assert arms_table(results, "nli").note.endswith(
+        "**Not learned**, no better than the most frequent label on dev: Zero-shot (b): seeds 1, 2. "
+        "Try a lower rate (finetune.lrs) before you compare them."
+    )
+
+
+@pytest.mark.parametrize(
+    ("score", "expected"),
+    [
+        ({"accuracy": 0.3339, "majority": 1 / 3, "total": 2490}, False),
+        ({"accuracy": 0.351, "majority": 1 / 3, "total": 2490}, False),  # two standard errors are 0.0189
+        ({"accuracy": 0.353, "majority": 1 / 3, "total": 2490}, True),
+        ({"accuracy": 1.0, "majority": 1.0, "total": 10}, False),
+        ({"micro": None, "macro": None}, False),
+        ({"micro": 0.1, "macro": 0.05}, True),
+    ],
+)
+def test_what_is_no_better_than_no_model_has_learned_nothing(score: dict[str, float | None], expected: bool) -> None:
+    assert has_learned(score) is expected
 
 
 def test_an_encoder_is_compared_with_the_first() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -77,6 +78,21 @@ def accuracy(hyp: Sequence[str], ref: Sequence[str]) -> Accuracy:
     if len(hyp) != len(ref):
         raise DataError(f"expected a label for each reference, found {len(hyp)} labels and {len(ref)} references")
     return Accuracy(sum(a == b for a, b in zip(hyp, ref, strict=True)), len(ref))
+
+
+def has_learned(score: Mapping[str, float | None]) -> bool:
+    """Whether a model is better than no model, by its ``scores.json`` of one test set.
+
+    Of labels: the accuracy is more than two standard errors above the share of the most frequent label. Of named
+    entities: one of them is right.
+
+    >>> has_learned({"accuracy": 0.35, "majority": 1 / 3, "total": 2490})
+    False
+    """
+    if "majority" not in score:
+        return bool(score["macro"])
+    accuracy, majority, total = (score[name] or 0.0 for name in ("accuracy", "majority", "total"))
+    return accuracy - majority > 2 * math.sqrt(majority * (1 - majority) / total)
 
 
 def macro_f1(hyp: Sequence[str], ref: Sequence[str]) -> float:

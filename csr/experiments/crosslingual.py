@@ -19,7 +19,7 @@ from csr.data.nli import read_nli
 from csr.data.subwords import model_file
 from csr.data.text_labels import read_texts
 from csr.errors import ConfigError
-from csr.evaluation.classification import entity_statistics, read_tags
+from csr.evaluation.classification import entity_statistics, has_learned, read_tags
 from csr.evaluation.significance import Statistics, means, paired_bootstrap_over_seeds
 from csr.experiments import encoders
 from csr.experiments.commands import flags
@@ -267,8 +267,15 @@ def report(config: Config, run: Path) -> None:
         for name, score in by_test.items()
     ]
     missing = [str(one.folder / "scores.json") for one in found if one not in scores]
-    compared = _comparisons(config, run, [one for one in done if one.grid == best])
-    write_zero_shot_report(run, rows, compared, {point: sum(v) / len(v) for point, v in points.items()}, missing)
+    chosen = [one for one in done if one.grid == best]
+    compared = _comparisons(config, run, chosen)
+    unlearned = [
+        {"encoder": one.encoder.name, "arm": one.arm, "seed": one.seed}
+        for one in chosen
+        if not has_learned(scores[one]["dev"])
+    ]
+    grid = {point: sum(v) / len(v) for point, v in points.items()}
+    write_zero_shot_report(run, rows, compared, grid, missing, unlearned)
 
 
 def _comparisons(config: Config, run: Path, done: Sequence[Run]) -> list[dict[str, Any]]:

@@ -49,6 +49,7 @@ def write_zero_shot_report(
     comparisons: Sequence[Mapping[str, Any]],
     grid: Mapping[str, float],
     missing: Sequence[str],
+    unlearned: Sequence[Mapping[str, Any]],
 ) -> None:
     """Write ``report.html``, ``table.md``, ``results.json`` and ``tables/`` of a run of arms.
 
@@ -57,10 +58,11 @@ def write_zero_shot_report(
         comparisons: encoder, arm, against (encoder and arm), test, difference and p-value.
         grid: the mean score on the dev set of each point.
         missing: the scores that are not there yet.
+        unlearned: encoder, arm and seed of the models that are no better than none on the dev set.
     """
     with of_run(folder):
         results = collect(folder) | {"scores": list(scores), "comparisons": list(comparisons), "grid": dict(grid)}
-        results["missing"] = list(missing)
+        results |= {"missing": list(missing), "unlearned": list(unlearned)}
         task = results["config"]["task"]
         found = [arms_table(results, task), differences_table(results, task)]
         if len(grid) > 1:
@@ -93,6 +95,14 @@ def arms_table(results: Mapping[str, Any], task: str) -> Table:
     note = "Mean ± standard deviation over seeds; dev is in the language of training, the average is over the others."
     if results["missing"]:
         note += f" Not finished: {len(results['missing'])} results, such as {results['missing'][0]}."
+    if results["unlearned"]:
+        found: dict[str, list[str]] = {}
+        for row in results["unlearned"]:
+            name = f"{arm_name(row['arm'])} ({row['encoder']})" if len(encoders) > 1 else arm_name(row["arm"])
+            found.setdefault(name, []).append(str(row["seed"]))
+        models = "; ".join(f"{name}: seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}" for name, seeds in found.items())
+        none = "without one right entity" if task == "ner" else "no better than the most frequent label"
+        note += f" **Not learned**, {none} on dev: {models}. Try a lower rate (finetune.lrs) before you compare them."
     return Table("zero_shot", f"Zero-shot transfer: {_MEASURES[task]}, %", columns, rows, note).with_best()
 
 
@@ -136,7 +146,7 @@ def verdicts(results: Mapping[str, Any], task: str) -> list[Verdict]:
         pairs, key=lambda pair: (pair[0][0] != pair[1][0], pair[0][1] == "placebo", pair[1][1] == "placebo")
     )
     outcomes = {pair: _outcomes(tests) for pair, tests in pairs.items()}
-    return [_verdict(pair, pairs[pair], outcomes, task, several) for pair in ordered]
+    return [_verdict(pair, pairs, outcomes, task, several) for pair in ordered]
 
 
 def _outcome(test: Mapping[str, Any]) -> Outcome:
@@ -154,9 +164,13 @@ def _outcomes(tests: _Tests) -> _TestsByOutcome:
 
 
 def _verdict(
-    pair: _Pair, tests: _Tests, outcomes: Mapping[_Pair, _TestsByOutcome], task: str, several: bool
+    pair: _Pair,
+    pairs: Mapping[_Pair, _Tests],
+    outcomes: Mapping[_Pair, _TestsByOutcome],
+    task: str,
+    several: bool,
 ) -> Verdict:
-    (encoder, arm), (other, against) = pair
+    tests, ((encoder, arm), (other, against)) = pairs[pair], pair
     gained, lost = outcomes[pair]["better"], outcomes[pair]["worse"]
     outcome: Outcome = "not told apart" if bool(gained) == bool(lost) else "better" if gained else "worse"
     name = f"{arm_name(arm)} ({encoder})" if several else arm_name(arm)
@@ -171,15 +185,16 @@ def _verdict(
     if dev := tests.get("dev"):
         details += f" On dev, in the language of training: {printed(100 * dev['difference'], 1, signed=True)}"
         details += f" (p = {dev['p_value']:.3f})."
-    after = "" if arm in ("zero_shot", "placebo") or against != "zero_shot" else _next(pair, tests, outcomes, seeds)
+    after = "" if arm in ("zero_shot", "placebo") or against != "zero_shot" else _next(pair, pairs, outcomes, seeds)
     return Verdict(arm, against, outcome, f"{name} against {rival}: {'; '.join(parts)}.", details, after)
 
 
-def _next(pair: _Pair, tests: _Tests, outcomes: Mapping[_Pair, _TestsByOutcome], seeds: int) -> str:
+def _next(pair: _Pair, pairs: Mapping[_Pair, _Tests], outcomes: Mapping[_Pair, _TestsByOutcome], seeds: int) -> str:
     """The next step, for an arm of switched words beside zero-shot."""
-    (encoder, arm), _ = pair
+    tests, ((encoder, arm), _) = pairs[pair], pair
     gained, lost = outcomes[pair]["better"], outcomes[pair]["worse"]
-    placebo = outcomes.get(((encoder, arm), (encoder, "placebo")))
+    control = (encoder, arm), (encoder, "placebo")
+    placebo = outcomes.get(control)
     equal = [one for one in gained if one not in placebo["better"]] if placebo else []
     credit = (
         f" The placebo lexicon did as well on {', '.join(equal)}: do not credit the lexicon there." if equal else ""
@@ -189,7 +204,7 @@ def _next(pair: _Pair, tests: _Tests, outcomes: Mapping[_Pair, _TestsByOutcome],
             return f"Next: train at least three seeds (seeds: [1, 2, 3]) before you rely on it.{credit}"
         if placebo is None:
             return "Next: use it; to see whether it is the lexicon, train the arm placebo too."
-        return f"Next: use it.{credit or ' It is the translations that help.'}"
+        return f"Next: use it.{credit or _credit(pairs[control])}"
     if "dev" in tests and _outcome(tests["dev"]) == "worse":
         return (
             "Next: train longer (finetune.epochs), or switch less (switching.originals, switching.rate): in as many "
@@ -198,6 +213,19 @@ def _next(pair: _Pair, tests: _Tests, outcomes: Mapping[_Pair, _TestsByOutcome],
     if lost:
         return f"Next: use zero-shot there, or look at what is switched: csr switch-labels writes it.{credit}"
     return "Next: more seeds or larger test sets would tell smaller differences apart; until then use zero-shot."
+
+
+def _credit(tests: _Tests) -> str:
+    """Whether the translations have earned an arm's gain over the placebo: not if that has learned the task less."""
+    gains = [test["difference"] for name, test in tests.items() if name != "dev"]
+    lead = tests["dev"]["difference"] if "dev" in tests else 0.0
+    if lead > sum(gains) / len(gains) / 2:
+        behind = printed(100 * lead, 1)
+        return (
+            " How much of it the translations bring is not known: with the placebo lexicon the task itself was learned "
+            f"less well, in the language of training by {behind}."
+        )
+    return " It is the translations that help."
 
 
 def _percent(value: float | None) -> Cell:

@@ -14,19 +14,15 @@ from typing import Any, Literal
 
 from csr import options
 from csr.backbone.presets import CHECKPOINT, DICTIONARY
-from csr.data.ner import read_ner
-from csr.data.nli import read_nli
 from csr.data.subwords import model_file
-from csr.data.text_labels import read_texts
 from csr.errors import ConfigError
-from csr.evaluation.classification import entity_statistics, has_learned, read_tags
-from csr.evaluation.significance import Statistics, means, paired_bootstrap_over_seeds
-from csr.experiments import encoders
+from csr.evaluation.classification import has_learned
+from csr.experiments import encoders, paired
 from csr.experiments.commands import flags
 from csr.experiments.encoders import TYPES, Finetuning, Grid, Task
 from csr.experiments.settings import Experiment, Text
 from csr.experiments.stages import dictionary_step
-from csr.files import file_name, read_lines, read_object
+from csr.files import file_name, read_object
 from csr.running.fairseq import Job
 from csr.running.steps import Step
 from csr.settings import as_mapping, expect_default, expect_unique, setting
@@ -260,15 +256,14 @@ def report(config: Config, run: Path) -> None:
     for one, score in scores.items():
         points.setdefault(one.grid, []).append(score["dev"][measure] or 0.0)
     best = max(points, key=lambda point: sum(points[point]) / len(points[point]), default=None)
+    chosen = [one for one in done if one.grid == best]
     rows = [
         {"encoder": one.encoder.name, "arm": one.arm, "seed": one.seed, "test": name, "score": score[measure] or 0.0}
-        for one, by_test in scores.items()
-        if one.grid == best
-        for name, score in by_test.items()
+        for one in chosen
+        for name, score in scores[one].items()
     ]
     missing = [str(one.folder / "scores.json") for one in found if one not in scores]
-    chosen = [one for one in done if one.grid == best]
-    compared = _comparisons(config, run, chosen)
+    compared = list(_comparisons(config, run, chosen))
     unlearned = [
         {"encoder": one.encoder.name, "arm": one.arm, "seed": one.seed}
         for one in chosen
@@ -278,46 +273,27 @@ def report(config: Config, run: Path) -> None:
     write_zero_shot_report(run, rows, compared, grid, missing, unlearned)
 
 
-def _comparisons(config: Config, run: Path, done: Sequence[Run]) -> list[dict[str, Any]]:
+def _comparisons(config: Config, run: Path, done: Sequence[Run]) -> Iterator[dict[str, Any]]:
     """Paired tests over examples and seeds, for each test set: of each arm against zero-shot and the placebo of its
     encoder, and against the same arm of the first encoder.
     """
-    found = []
-    tests = {"dev": config.data.dev, **{test.label: test.file for test in config.data.tests}}
-    languages = {"dev": config.data.lang, **{test.label: test.lang for test in config.data.tests}}
-    outside = {kind for test in config.data.tests for kind in test.outside}
-    for name, file in tests.items():
-        truth = _truth(config.task, file, languages[name], outside)
-        counts: dict[tuple[str, str], dict[int, Statistics]] = {}
+    data, first = config.data, config.encoders[0].name
+    outside = [kind for test in data.tests for kind in test.outside]
+    found = dict.fromkeys((one.encoder.name, one.arm) for one in done)
+    pairs = [
+        ((encoder, arm), (encoder, other))
+        for encoder, arm in found
+        for other in ("zero_shot", "placebo")
+        if arm not in ("zero_shot", other)
+    ]
+    pairs += [((encoder, arm), (first, arm)) for encoder, arm in found if encoder != first]
+    for name, language, file in (
+        ("dev", data.lang, data.dev),
+        *((test.label, test.lang, test.file) for test in data.tests),
+    ):
+        predictions: dict[tuple[str, str], dict[int, Path]] = {model: {} for model in found}
         for one in done:
-            path = run / one.folder / "predictions" / f"{name}.txt"
-            counts.setdefault((one.encoder.name, one.arm), {})[one.seed] = _statistics(config.task, path, truth)
-        first = config.encoders[0].name
-        for (encoder, arm), by_seed in counts.items():
-            against = [(encoder, other) for other in ("zero_shot", "placebo") if arm not in ("zero_shot", other)]
-            against += [(first, arm)] if encoder != first else []
-            for other in against:
-                seeds = sorted(by_seed.keys() & counts.get(other, {}).keys())
-                if not seeds:
-                    continue
-                ours, theirs = [by_seed[s] for s in seeds], [counts[other][s] for s in seeds]
-                result = paired_bootstrap_over_seeds(ours, theirs)
-                found.append(
-                    {"encoder": encoder, "arm": arm, "against": list(other), "test": name, "seeds": seeds}
-                    | result.as_dict()
-                    | {"each": [one.value - another.value for one, another in zip(ours, theirs, strict=True)]}
-                )
-    return found
-
-
-def _truth(task: Task, file: Path, language: str, outside: set[str]) -> list[Any]:
-    if task == "ner":
-        return [list(sentence.tags) for sentence in read_ner(file, outside=outside)[0]]
-    rows = read_nli(file, language) if task == "nli" else read_texts(file)
-    return [row.label for row in rows]
-
-
-def _statistics(task: Task, predictions: Path, truth: Sequence[Any]) -> Statistics:
-    if task == "ner":
-        return entity_statistics(read_tags(predictions), truth)
-    return means([float(ours == label) for ours, label in zip(read_lines(predictions), truth, strict=True)])
+            predictions[one.encoder.name, one.arm][one.seed] = run / one.folder / "predictions" / f"{name}.txt"
+        labels = paired.truth(config.task, file, language, outside)
+        for (encoder, arm), other, tested in paired.compared(config.task, labels, predictions, pairs):
+            yield {"encoder": encoder, "arm": arm, "against": list(other), "test": name} | tested

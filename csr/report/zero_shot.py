@@ -14,10 +14,10 @@ from csr.report.measures import arm_name
 from csr.report.table import Cell, Column, Number, Table, printed
 from csr.report.verdict import Outcome, Verdict, point_both_ways, told_apart
 
-_MEASURES = {"ner": "macro F1", "nli": "accuracy", "text": "accuracy"}
+MEASURES = {"ner": "macro F1", "nli": "accuracy", "text": "accuracy"}
 _Pair = tuple[tuple[str, str], tuple[str, str]]  # encoder and arm, and encoder and arm against which it is tested
-_Tests = dict[str, Mapping[str, Any]]  # by test set
-_TestsByOutcome = dict[Outcome, list[str]]
+Tests = dict[str, Mapping[str, Any]]  # what was tested, by test set
+TestsByOutcome = dict[Outcome, list[str]]
 _OUTCOMES: tuple[Outcome, ...] = ("better", "worse", "not told apart")
 
 
@@ -103,7 +103,7 @@ def arms_table(results: Mapping[str, Any], task: str) -> Table:
         models = "; ".join(f"{name}: seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}" for name, seeds in found.items())
         none = "without one right entity" if task == "ner" else "no better than the most frequent label"
         note += f" **Not learned**, {none} on dev: {models}. Try a lower rate (finetune.lrs) before you compare them."
-    return Table("zero_shot", f"Zero-shot transfer: {_MEASURES[task]}, %", columns, rows, note).with_best()
+    return Table("zero_shot", f"Zero-shot transfer: {MEASURES[task]}, %", columns, rows, note).with_best()
 
 
 def differences_table(results: Mapping[str, Any], task: str) -> Table:
@@ -112,22 +112,29 @@ def differences_table(results: Mapping[str, Any], task: str) -> Table:
     tests = list(dict.fromkeys(row["test"] for row in compared))
     rows: list[list[Cell]] = []
     for encoder, arm, other in dict.fromkeys((row["encoder"], row["arm"], tuple(row["against"])) for row in compared):
-        cells: list[Cell] = []
-        for test in tests:
-            wanted = (encoder, arm, other, test)
-            found = next(
-                (r for r in compared if (r["encoder"], r["arm"], tuple(r["against"]), r["test"]) == wanted), None
-            )
-            if found is None:
-                cells.append("–")
-                continue
-            cells.append(Number((100 * found["difference"],), 2, mark=mark(found["p_value"]), signed=True))
+        mine = [r for r in compared if (r["encoder"], r["arm"], tuple(r["against"])) == (encoder, arm, other)]
+        cells = difference_cells({row["test"]: row for row in mine}, tests)
         name = arm_name(other[1]) if other[0] == encoder else f"{arm_name(other[1])} of {other[0]}"
         rows.append([encoder, arm_name(arm), name, *cells])
     columns = [Column("encoder"), Column("arm"), Column("against"), *map(Column, tests)]
+    title = f"Differences in {MEASURES[task]}, points"
+    return Table("differences", title, columns, rows, differences_note(compared))
+
+
+def difference_cells(tested: Tests, tests: Sequence[str], digits: int = 2) -> list[Cell]:
+    """The differences of one model from another on each test set, in points, marked where they are more than chance."""
+    return [
+        Number((100 * tested[test]["difference"],), digits, mark=mark(tested[test]["p_value"]), signed=True)
+        if test in tested
+        else "–"
+        for test in tests
+    ]
+
+
+def differences_note(compared: Sequence[Mapping[str, Any]]) -> str:
+    """What the marks of ``difference_cells`` mean."""
     signature = f" {compared[0]['signature']}" if compared else ""
-    note = f"* p < 0.05, ** p < 0.01: paired bootstrap over examples and seeds.{signature}"
-    return Table("differences", f"Differences in {_MEASURES[task]}, points", columns, rows, note)
+    return f"* p < 0.05, ** p < 0.01: paired bootstrap over examples and seeds.{signature}"
 
 
 def verdicts(results: Mapping[str, Any], task: str) -> list[Verdict]:
@@ -137,7 +144,7 @@ def verdicts(results: Mapping[str, Any], task: str) -> list[Verdict]:
     examples and seeds, its interval leaves 0 out, and all seeds point the same way; as a whole, if it is so on one
     test set, and the contrary on none.
     """
-    pairs: dict[_Pair, _Tests] = {}
+    pairs: dict[_Pair, Tests] = {}
     for row in results["comparisons"]:
         pairs.setdefault(((row["encoder"], row["arm"]), tuple(row["against"])), {})[row["test"]] = row
     several = len({encoder for pair in pairs for encoder, _ in pair}) > 1
@@ -145,7 +152,7 @@ def verdicts(results: Mapping[str, Any], task: str) -> list[Verdict]:
     ordered = sorted(
         pairs, key=lambda pair: (pair[0][0] != pair[1][0], pair[0][1] == "placebo", pair[1][1] == "placebo")
     )
-    outcomes = {pair: _outcomes(tests) for pair, tests in pairs.items()}
+    outcomes = {pair: by_outcome(tests) for pair, tests in pairs.items()}
     return [_verdict(pair, pairs, outcomes, task, several) for pair in ordered]
 
 
@@ -155,7 +162,7 @@ def _outcome(test: Mapping[str, Any]) -> Outcome:
     return "better" if test["difference"] > 0 else "worse"
 
 
-def _outcomes(tests: _Tests) -> _TestsByOutcome:
+def by_outcome(tests: Tests) -> TestsByOutcome:
     """The test sets but dev by their outcome."""
     return {
         wanted: [name for name, test in tests.items() if name != "dev" and _outcome(test) == wanted]
@@ -165,31 +172,45 @@ def _outcomes(tests: _Tests) -> _TestsByOutcome:
 
 def _verdict(
     pair: _Pair,
-    pairs: Mapping[_Pair, _Tests],
-    outcomes: Mapping[_Pair, _TestsByOutcome],
+    pairs: Mapping[_Pair, Tests],
+    outcomes: Mapping[_Pair, TestsByOutcome],
     task: str,
     several: bool,
 ) -> Verdict:
     tests, ((encoder, arm), (other, against)) = pairs[pair], pair
-    gained, lost = outcomes[pair]["better"], outcomes[pair]["worse"]
-    outcome: Outcome = "not told apart" if bool(gained) == bool(lost) else "better" if gained else "worse"
     name = f"{arm_name(arm)} ({encoder})" if several else arm_name(arm)
     rival = arm_name(against, inside=True) if other == encoder else f"the same of {other}"
-    parts = []
-    for word, sets in outcomes[pair].items():
-        if sets:
-            shown = ", ".join(f"{one} ({printed(100 * tests[one]['difference'], 1, signed=True)})" for one in sets)
-            parts.append(f"{word} on {shown}")
     seeds = max(len(test["seeds"]) for test in tests.values())
-    details = f"Points of {_MEASURES[task]}, {seeds} {'seeds' if seeds > 1 else 'seed, so its luck is not known'}."
-    if dev := tests.get("dev"):
-        details += f" On dev, in the language of training: {printed(100 * dev['difference'], 1, signed=True)}"
-        details += f" (p = {dev['p_value']:.3f})."
+    details = f"Points of {MEASURES[task]}, {seeds} {'seeds' if seeds > 1 else 'seed, so its luck is not known'}."
     after = "" if arm in ("zero_shot", "placebo") or against != "zero_shot" else _next(pair, pairs, outcomes, seeds)
-    return Verdict(arm, against, outcome, f"{name} against {rival}: {'; '.join(parts)}.", details, after)
+    headline = f"{name} against {rival}: {in_words(tests, outcomes[pair])}."
+    return Verdict(arm, against, overall(outcomes[pair]), headline, details + on_dev(tests), after)
 
 
-def _next(pair: _Pair, pairs: Mapping[_Pair, _Tests], outcomes: Mapping[_Pair, _TestsByOutcome], seeds: int) -> str:
+def overall(outcomes: TestsByOutcome) -> Outcome:
+    """Better or worse if it is so on a test set, and the contrary on none."""
+    gained, lost = outcomes["better"], outcomes["worse"]
+    return "not told apart" if bool(gained) == bool(lost) else "better" if gained else "worse"
+
+
+def in_words(tests: Tests, outcomes: TestsByOutcome) -> str:
+    """The outcomes with their test sets and differences in points."""
+
+    def shown(name: str) -> str:
+        return f"{name} ({printed(100 * tests[name]['difference'], 1, signed=True)})"
+
+    return "; ".join(f"{word} on {', '.join(map(shown, sets))}" for word, sets in outcomes.items() if sets)
+
+
+def on_dev(tests: Tests) -> str:
+    """The difference in the language of training, as a sentence."""
+    if not (dev := tests.get("dev")):
+        return ""
+    difference = printed(100 * dev["difference"], 1, signed=True)
+    return f" On dev, in the language of training: {difference} (p = {dev['p_value']:.3f})."
+
+
+def _next(pair: _Pair, pairs: Mapping[_Pair, Tests], outcomes: Mapping[_Pair, TestsByOutcome], seeds: int) -> str:
     """The next step, for an arm of switched words beside zero-shot."""
     tests, ((encoder, arm), _) = pairs[pair], pair
     gained, lost = outcomes[pair]["better"], outcomes[pair]["worse"]
@@ -215,7 +236,7 @@ def _next(pair: _Pair, pairs: Mapping[_Pair, _Tests], outcomes: Mapping[_Pair, _
     return "Next: more seeds or larger test sets would tell smaller differences apart; until then use zero-shot."
 
 
-def _credit(tests: _Tests) -> str:
+def _credit(tests: Tests) -> str:
     """Whether the translations have earned an arm's gain over the placebo: not if that has learned the task less."""
     gains = [test["difference"] for name, test in tests.items() if name != "dev"]
     lead = tests["dev"]["difference"] if "dev" in tests else 0.0

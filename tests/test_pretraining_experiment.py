@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from csr.errors import ConfigError, DataError
-from csr.experiments.kinds import read_config
+from csr.experiments.kinds import kind_of, read_config
 from csr.experiments.pretraining import Config, finetunings, job, steps
+from csr.files import read_json
 from csr.report import pretraining as report
 from csr.running.steps import targets
 from csr.settings import build, write_settings
@@ -178,7 +179,7 @@ def test_what_is_not_finished_is_said(tmp_path: Path) -> None:
 def test_reports_of_several_runs_share_a_table(tmp_path: Path) -> None:
     folders = [tmp_path / name for name in ("a", "b")]
     for folder in folders:
-        report.write_report(folder, list(finetunings(made(folder))))
+        report.write_report(folder, list(finetunings(made(folder))), lambda chosen: [])
         assert (folder / "report.html").read_text().startswith("<!doctype html>")
         assert "Zero-shot inference" in (folder / "table.md").read_text()
     masked, *_ = report.main_tables(report.read_results(folders))
@@ -187,6 +188,35 @@ def test_reports_of_several_runs_share_a_table(tmp_path: Path) -> None:
     write(tmp_path / "c/results.json", {"scores": []})
     with pytest.raises(DataError, match="expected the results of an experiment of pretraining"):
         report.read_results([tmp_path / "c"])
+
+
+def test_arms_are_compared_on_each_task(tmp_path: Path) -> None:
+    """Of four pairs of sentences arm none has one right and ibm three in each of two fine-tunings: 50 points apart."""
+    labels = ["entailment", "neutral", "contradiction", "neutral"]
+    rows = "".join(f"a\tb\t{label}\n" for label in labels)
+    for name in ("dev.tsv", "test.tsv"):
+        (tmp_path / name).write_text(f"premise\thypothesis\tlabel\n{rows}")
+    nli = {"folder": str(tmp_path), "train": "dev.tsv", "dev": "dev.tsv", "tests": [{"lang": "sw", "file": "test.tsv"}]}
+    config = made(tmp_path, nli={**nli, "seeds": [1, 2], "epochs": [4]}, ner=None)
+    for run in finetunings(config):
+        (tmp_path / run.folder / "predictions").mkdir()
+        right = {"none": 1, "ibm": 3}[run.arm]
+        for name in ("dev", "sw"):
+            told = [*labels[:right], *["neutral" if label != "neutral" else "entailment" for label in labels[right:]]]
+            (tmp_path / run.folder / f"predictions/{name}.txt").write_text("".join(f"{label}\n" for label in told))
+    kind_of(config).report(config, tmp_path)
+    results = read_json(tmp_path / "results.json")
+    assert [(row["arm"], row["against"], row["test"]) for row in results["comparisons"]] == [
+        ("ibm", "none", "dev"),
+        ("ibm", "none", "sw"),
+    ]
+    assert all(row["difference"] == 0.5 and row["each"] == [0.5, 0.5] for row in results["comparisons"])
+    table = (tmp_path / "table.md").read_text()
+    assert re.search(r"\| IBM \| No CS \| \+50\.00\** \| \+50\.00\** \|", table)
+    told = "IBM against No CS, inference: "
+    assert f"* {told}" in table
+    assert "2 fine-tuned of one pretrained model of each arm, whose luck is not known." in table
+    assert told in (tmp_path / "report.html").read_text()
 
 
 def test_each_step_has_its_files(tmp_path: Path) -> None:

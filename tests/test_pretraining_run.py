@@ -93,6 +93,8 @@ def test_a_language_pair_ends_in_tables(finished: Path) -> None:
     assert min(value for arms in masked.values() for values in arms.values() for value in values) > 0.03
     assert [len(values) for values in ner["sw"].values()] == [1, 1]
     assert min(ner["dev"]["none"]) > 0.95
+    (tested,) = [row for row in results["comparisons"] if row["test"] == "sw"]
+    assert tested["difference"] == pytest.approx(ner["sw"]["ibm"][0] - ner["sw"]["none"][0])
     table = (finished / "table.md").read_text()
     assert "Zero-shot named entities" in table
     page = (finished / "report.html").read_text()

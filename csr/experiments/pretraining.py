@@ -6,17 +6,17 @@ model with its scores, for every point of a task's grid and every seed of fine-t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from csr import options
 from csr.backbone.presets import CHECKPOINT, DICTIONARY
 from csr.data.mixture import parse_bytes
 from csr.data.subwords import UNIGRAM, WORDPIECE, is_wordpiece, model_file
 from csr.errors import ConfigError
-from csr.experiments import commands
+from csr.experiments import commands, paired
 from csr.experiments.commands import flags
 from csr.experiments.encoders import TYPES, Finetuning, Grid, Task, encoder_sizes, scoring_step
 from csr.experiments.settings import PRECISION, StagedExperiment, Text
@@ -382,4 +382,23 @@ def report(config: Config, run: Path) -> None:
     """Write the tables of a run; see ``csr.report.pretraining``."""
     from csr.report.pretraining import write_report
 
-    write_report(run, list(finetunings(config)))
+    write_report(run, list(finetunings(config)), lambda chosen: _comparisons(config, run, chosen))
+
+
+def _comparisons(config: Config, run: Path, chosen: Sequence[Run]) -> Iterator[dict[str, Any]]:
+    """Paired tests of the arms' models, over examples and both seeds, on each test set of each task."""
+    pairs = [("ibm", "none"), ("muse", "none"), ("muse", "ibm")]
+    for name, task in tasks(config).items():
+        outside = [kind for test in task.tests for kind in test.outside] if isinstance(task, Entities) else []
+        for label, language, file in (
+            ("dev", config.data.source_lang, task.dev),
+            *((test.lang, test.lang, test.file) for test in task.tests),
+        ):
+            predictions: dict[str, dict[tuple[int, int], Path]] = {}
+            for one in chosen:
+                if one.task == name:
+                    path = run / one.folder / "predictions" / f"{label}.txt"
+                    predictions.setdefault(one.arm, {})[one.seed, one.run] = path
+            labels = paired.truth(name, file, language, outside)
+            for arm, other, tested in paired.compared(name, labels, predictions, pairs):
+                yield {"task": name, "arm": arm, "against": other, "test": label} | tested

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import yaml
 
@@ -18,6 +18,8 @@ from csr.report.collect import collect, of_run
 from csr.report.html import task_page
 from csr.report.measures import arm_name
 from csr.report.table import Cell, Column, Number, Table
+from csr.report.verdict import Verdict
+from csr.report.zero_shot import Tests, by_outcome, difference_cells, differences_note, in_words, on_dev, overall
 
 ARMS = ("none", "ibm", "muse")
 
@@ -29,6 +31,7 @@ MEASURES = {
 }
 # The score of a test set that a task's table shows and its grid is judged by.
 _SCORES = {"nli": "accuracy", "ner": "macro"}
+_TASKS = {"nli": "inference", "ner": "named entities"}
 _DIGITS = 4
 
 Results = dict[str, Any]
@@ -54,10 +57,20 @@ class Finetuned(Protocol):
         """Where it is, seen from the run folder."""
 
 
-def collect_pretraining(folder: Path, finetunings: Sequence[Finetuned]) -> Results:
+F = TypeVar("F", bound=Finetuned)
+Compare = Callable[[Sequence[F]], Iterable[Mapping[str, Any]]]
+
+
+def collect_pretraining(
+    folder: Path, finetunings: Sequence[F], compare: Compare[F] = lambda finetunings: ()
+) -> Results:
     """The results of a run: ``collect``, and the scores by language; ``missing`` names what is not finished.
 
     ``scores[measure][language][arm]`` are the values, one for each seed of pretraining and of fine-tuning.
+
+    Args:
+        compare: makes paired tests of the models at the best point of each grid: task, arm, against, test, seeds,
+            difference and p-value.
     """
     base = collect(folder)
     scores: dict[str, dict[str, dict[str, list[float]]]] = {}
@@ -72,7 +85,7 @@ def collect_pretraining(folder: Path, finetunings: Sequence[Finetuned]) -> Resul
                 by_arm = scores.setdefault("masked", {}).setdefault(language, {})
                 by_arm.setdefault(arm, []).append(found["accuracy"])
     before = folder / "start/accuracy.json"
-    done: list[tuple[Finetuned, dict[str, Any]]] = []
+    done: list[tuple[F, dict[str, Any]]] = []
     for run in finetunings:
         path = folder / run.folder / "scores.json"
         if path.is_file():
@@ -81,13 +94,15 @@ def collect_pretraining(folder: Path, finetunings: Sequence[Finetuned]) -> Resul
             missing.append(str(path.relative_to(folder)))
     grids: dict[str, dict[str, float]] = {}
     types = []
+    chosen: list[F] = []
     for task in dict.fromkeys(run.task for run in finetunings):
         of_task = [(run, found) for run, found in done if run.task == task]
         grids[task] = _grid(of_task)
-        chosen = max(grids[task], key=grids[task].__getitem__, default=None)
+        best = max(grids[task], key=grids[task].__getitem__, default=None)
         for run, found in of_task:
-            if run.grid != chosen:
+            if run.grid != best:
                 continue
+            chosen.append(run)
             for language, score in found.items():
                 by_arm = scores.setdefault(task, {}).setdefault(language, {})
                 by_arm.setdefault(run.arm, []).append(score[_SCORES[task]] or 0.0)
@@ -100,19 +115,21 @@ def collect_pretraining(folder: Path, finetunings: Sequence[Finetuned]) -> Resul
         "before": {name: found["accuracy"] for name, found in read_object(before).items()} if before.is_file() else {},
         "types": types,
         "grids": grids,
+        "comparisons": list(compare(chosen)),
         "missing": missing,
         "notes": list(base["config"]["notes"]),
     }
 
 
-def write_report(folder: Path, finetunings: Sequence[Finetuned]) -> None:
+def write_report(folder: Path, finetunings: Sequence[F], compare: Compare[F]) -> None:
     """Write ``report.html``, ``table.md``, ``results.json`` and ``tables/`` of a run folder."""
     with of_run(folder):
-        results = collect_pretraining(folder, finetunings)
-        found = [*main_tables([results]), *detail_tables(results)]
+        results = collect_pretraining(folder, finetunings, compare)
+        found = [*main_tables([results]), *difference_tables(results), *detail_tables(results)]
         title = f"Code-switched pretraining: {'–'.join(results['languages'])}"
-        page = task_page(title, found, results)
-        write_results(folder, results, found, found)
+        told = verdicts(results)
+        page = task_page(title, found, results, told)
+        write_results(folder, results, found, found, list(map(str, told)))
     write_page(folder / "report.html", page)
 
 
@@ -181,6 +198,45 @@ def detail_tables(results: Results) -> list[Table]:
             columns = [Column("grid"), Column("dev", 1)]
             tables.append(Table(f"{task}_grid", title, columns, rows, note).with_best())
     return tables
+
+
+def difference_tables(results: Results) -> list[Table]:
+    """The differences of the arms' models by task and test set, marked where they are more than chance."""
+    tables = []
+    for task in dict.fromkeys(row["task"] for row in results["comparisons"]):
+        of_task = [row for row in results["comparisons"] if row["task"] == task]
+        tests = list(dict.fromkeys(row["test"] for row in of_task))
+        rows: list[list[Cell]] = [
+            [arm_name(arm), arm_name(other), *difference_cells(tested, tests)]
+            for (_, arm, other), tested in _compared(of_task).items()
+        ]
+        columns = [Column("arm"), Column("against"), *map(Column, tests)]
+        title = f"{MEASURES[task][1]}, differences in points"
+        tables.append(Table(f"{task}_differences", title, columns, rows, differences_note(of_task)))
+    return tables
+
+
+def verdicts(results: Results) -> list[Verdict]:
+    """Whether the model of an arm, fine-tuned, is better than that of another, by the rule of zero-shot transfer."""
+    told = []
+    for (task, arm, other), tests in _compared(results["comparisons"]).items():
+        outcomes = by_outcome(tests)
+        headline = f"{arm_name(arm)} against {arm_name(other)}, {_TASKS[task]}: {in_words(tests, outcomes)}."
+        models = max((test["seeds"] for test in tests.values()), key=len)
+        pretrained = len({seed for seed, _ in models})
+        details = f"Points; {len(models)} fine-tuned of {pretrained} pretrained models of each arm"
+        if pretrained == 1:
+            details = f"Points; {len(models)} fine-tuned of one pretrained model of each arm, whose luck is not known"
+        told.append(Verdict(arm, other, overall(outcomes), headline, f"{details}.{on_dev(tests)}", ""))
+    return told
+
+
+def _compared(comparisons: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str, str], Tests]:
+    """What was tested, by test set, of each task, arm and other arm."""
+    found: dict[tuple[str, str, str], Tests] = {}
+    for row in comparisons:
+        found.setdefault((row["task"], row["arm"], row["against"]), {})[row["test"]] = row
+    return found
 
 
 def read_results(folders: Sequence[Path]) -> list[Results]:

@@ -181,7 +181,7 @@ def test_models_that_have_learned_nothing_are_named() -> None:
     assert "Not learned" not in arms_table(results, "nli").note
     results["unlearned"] = [{"encoder": "b", "arm": "zero_shot", "seed": seed} for seed in (1, 2)]
     assert arms_table(results, "nli").note.endswith(
-        "**Not learned**, no better than the most frequent label on dev: Zero-shot (b): seeds 1, 2. "
+        "Not learned, no better than the most frequent label on dev: Zero-shot (b): seeds 1, 2. "
         "Try a lower rate (finetune.lrs) before you compare them."
     )
 

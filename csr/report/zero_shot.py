@@ -102,7 +102,7 @@ def arms_table(results: Mapping[str, Any], task: str) -> Table:
             found.setdefault(name, []).append(str(row["seed"]))
         models = "; ".join(f"{name}: seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}" for name, seeds in found.items())
         none = "without one right entity" if task == "ner" else "no better than the most frequent label"
-        note += f" **Not learned**, {none} on dev: {models}. Try a lower rate (finetune.lrs) before you compare them."
+        note += f" Not learned, {none} on dev: {models}. Try a lower rate (finetune.lrs) before you compare them."
     return Table("zero_shot", f"Zero-shot transfer: {MEASURES[task]}, %", columns, rows, note).with_best()
 
 

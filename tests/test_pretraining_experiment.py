@@ -129,7 +129,7 @@ def made(folder: Path, **changes: object) -> Config:
     for run in finetunings(config):
         if run.task == "nli":
             value = {"none": 0.69, "ibm": 0.70}[run.arm] + 0.01 * run.run
-            found = {"dev": {"accuracy": 0.8}, "sw": {"accuracy": value}}
+            found = {"dev": {"accuracy": 0.8, "majority": 1 / 3, "total": 300}, "sw": {"accuracy": value}}
         else:
             score = {"micro": 0.5, "macro": 0.4, "types": {"LOC": 0.3, "PER": 0.5}}
             good = run.grid.startswith("lr-1e-05")
@@ -188,6 +188,17 @@ def test_reports_of_several_runs_share_a_table(tmp_path: Path) -> None:
     write(tmp_path / "c/results.json", {"scores": []})
     with pytest.raises(DataError, match="expected the results of an experiment of pretraining"):
         report.read_results([tmp_path / "c"])
+
+
+def test_models_that_have_learned_nothing_are_named(tmp_path: Path) -> None:
+    config = made(tmp_path)
+    first = next(run for run in finetunings(config) if (run.task, run.arm) == ("nli", "ibm"))
+    chance = {"accuracy": 0.34, "majority": 1 / 3, "total": 300}
+    write(tmp_path / first.folder / "scores.json", {"dev": chance, "sw": chance})
+    results = report.collect_pretraining(tmp_path, list(finetunings(config)))
+    masked, nli, ner = (table.markdown() for table in report.main_tables([results]))
+    told = "Not learned, no better than the most frequent label on dev: IBM: seed 1/1. Try a lower rate (nli.lrs)"
+    assert [told in table for table in (masked, nli, ner)] == [False, True, False]
 
 
 def test_arms_are_compared_on_each_task(tmp_path: Path) -> None:

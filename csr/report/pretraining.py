@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 import yaml
 
 from csr.errors import DataError
+from csr.evaluation.classification import has_learned
 from csr.files import read_object
 from csr.report import write_page, write_results
 from csr.report.collect import collect, of_run
@@ -19,7 +20,16 @@ from csr.report.html import task_page
 from csr.report.measures import arm_name
 from csr.report.table import Cell, Column, Number, Table
 from csr.report.verdict import Verdict
-from csr.report.zero_shot import Tests, by_outcome, difference_cells, differences_note, in_words, on_dev, overall
+from csr.report.zero_shot import (
+    Tests,
+    by_outcome,
+    difference_cells,
+    differences_note,
+    in_words,
+    on_dev,
+    overall,
+    unlearned_note,
+)
 
 ARMS = ("none", "ibm", "muse")
 
@@ -47,6 +57,14 @@ class Finetuned(Protocol):
     @property
     def arm(self) -> str:
         """Whose model it started from."""
+
+    @property
+    def seed(self) -> int:
+        """The seed of that model's pretraining."""
+
+    @property
+    def run(self) -> int:
+        """Its own seed."""
 
     @property
     def grid(self) -> str:
@@ -95,6 +113,7 @@ def collect_pretraining(
     grids: dict[str, dict[str, float]] = {}
     types = []
     chosen: list[F] = []
+    unlearned: dict[str, dict[str, list[str]]] = {}
     for task in dict.fromkeys(run.task for run in finetunings):
         of_task = [(run, found) for run, found in done if run.task == task]
         grids[task] = _grid(of_task)
@@ -103,6 +122,9 @@ def collect_pretraining(
             if run.grid != best:
                 continue
             chosen.append(run)
+            if not has_learned(found["dev"]):
+                seeds = f"{run.seed}/{run.run}"  # of pretraining and of fine-tuning
+                unlearned.setdefault(task, {}).setdefault(run.arm, []).append(seeds)
             for language, score in found.items():
                 by_arm = scores.setdefault(task, {}).setdefault(language, {})
                 by_arm.setdefault(run.arm, []).append(score[_SCORES[task]] or 0.0)
@@ -116,6 +138,7 @@ def collect_pretraining(
         "types": types,
         "grids": grids,
         "comparisons": list(compare(chosen)),
+        "unlearned": unlearned,
         "missing": missing,
         "notes": list(base["config"]["notes"]),
     }
@@ -158,8 +181,16 @@ def main_tables(runs: Sequence[Results]) -> list[Table]:
         columns = [Column("language"), *map(Column, names), *(Column(f"{name}, paper") for name in names)]
         if rows:
             source = f"Paper: {printed['source']}. Mean ± standard deviation over seeds; –: no data. "
-            tables.append(Table(measure, title, columns, rows, source + " ".join(dict.fromkeys(notes))))
+            told = [unlearned_note(_named(run, measure, len(runs) > 1), measure, f"{measure}.lrs") for run in runs]
+            tables.append(Table(measure, title, columns, rows, source + " ".join(dict.fromkeys(notes)) + "".join(told)))
     return tables
+
+
+def _named(run: Results, task: str, several: bool) -> dict[str, list[str]]:
+    """The seeds of pretraining/fine-tuning of the models that have not learned a task, by the names of their arms."""
+    prefix = f"{run['name']}, " if several else ""
+    found = run.get("unlearned", {}).get(task, {})  # older results do not say
+    return {prefix + arm_name(arm): seeds for arm, seeds in found.items()}
 
 
 def detail_tables(results: Results) -> list[Table]:

@@ -95,15 +95,25 @@ def arms_table(results: Mapping[str, Any], task: str) -> Table:
     note = "Mean ± standard deviation over seeds; dev is in the language of training, the average is over the others."
     if results["missing"]:
         note += f" Not finished: {len(results['missing'])} results, such as {results['missing'][0]}."
-    if results["unlearned"]:
-        found: dict[str, list[str]] = {}
-        for row in results["unlearned"]:
-            name = f"{arm_name(row['arm'])} ({row['encoder']})" if len(encoders) > 1 else arm_name(row["arm"])
-            found.setdefault(name, []).append(str(row["seed"]))
-        models = "; ".join(f"{name}: seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}" for name, seeds in found.items())
-        none = "without one right entity" if task == "ner" else "no better than the most frequent label"
-        note += f" Not learned, {none} on dev: {models}. Try a lower rate (finetune.lrs) before you compare them."
+    unlearned: dict[str, list[str]] = {}
+    for row in results["unlearned"]:
+        name = f"{arm_name(row['arm'])} ({row['encoder']})" if len(encoders) > 1 else arm_name(row["arm"])
+        unlearned.setdefault(name, []).append(str(row["seed"]))
+    note += unlearned_note(unlearned, task, "finetune.lrs")
     return Table("zero_shot", f"Zero-shot transfer: {MEASURES[task]}, %", columns, rows, note).with_best()
+
+
+def unlearned_note(models: Mapping[str, Sequence[str]], task: str, setting: str) -> str:
+    """A sentence that names models that are no better than none, with their seeds; nothing where there is none.
+
+    Args:
+        setting: the name of that of the learning rates.
+    """
+    if not models:
+        return ""
+    shown = "; ".join(f"{name}: seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}" for name, seeds in models.items())
+    none = "without one right entity" if task == "ner" else "no better than the most frequent label"
+    return f" Not learned, {none} on dev: {shown}. Try a lower rate ({setting}) before you compare them."
 
 
 def differences_table(results: Mapping[str, Any], task: str) -> Table:

@@ -280,20 +280,17 @@ def _comparisons(config: Config, run: Path, done: Sequence[Run]) -> Iterator[dic
     data, first = config.data, config.encoders[0].name
     outside = [kind for test in data.tests for kind in test.outside]
     found = dict.fromkeys((one.encoder.name, one.arm) for one in done)
+    others: tuple[Arm, ...] = ("zero_shot", "placebo")
     pairs = [
         ((encoder, arm), (encoder, other))
         for encoder, arm in found
-        for other in ("zero_shot", "placebo")
+        for other in others
         if arm not in ("zero_shot", other)
     ]
     pairs += [((encoder, arm), (first, arm)) for encoder, arm in found if encoder != first]
-    for name, language, file in (
-        ("dev", data.lang, data.dev),
-        *((test.label, test.lang, test.file) for test in data.tests),
-    ):
-        predictions: dict[tuple[str, str], dict[int, Path]] = {model: {} for model in found}
-        for one in done:
-            predictions[one.encoder.name, one.arm][one.seed] = run / one.folder / "predictions" / f"{name}.txt"
-        labels = paired.truth(config.task, file, language, outside)
-        for (encoder, arm), other, tested in paired.compared(config.task, labels, predictions, pairs):
-            yield {"encoder": encoder, "arm": arm, "against": list(other), "test": name} | tested
+    folders = {
+        model: {one.seed: run / one.folder for one in done if (one.encoder.name, one.arm) == model} for model in found
+    }
+    tests = [("dev", data.lang, data.dev), *((test.label, test.lang, test.file) for test in data.tests)]
+    for (encoder, arm), other, tested in paired.compared(config.task, tests, outside, folders, pairs):
+        yield {"encoder": encoder, "arm": arm, "against": list(other)} | tested

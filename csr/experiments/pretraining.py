@@ -387,18 +387,14 @@ def report(config: Config, run: Path) -> None:
 
 def _comparisons(config: Config, run: Path, chosen: Sequence[Run]) -> Iterator[dict[str, Any]]:
     """Paired tests of the arms' models, over examples and both seeds, on each test set of each task."""
-    pairs = [("ibm", "none"), ("muse", "none"), ("muse", "ibm")]
+    pairs: list[tuple[Arm, Arm]] = [("ibm", "none"), ("muse", "none"), ("muse", "ibm")]
     for name, task in tasks(config).items():
         outside = [kind for test in task.tests for kind in test.outside] if isinstance(task, Entities) else []
-        for label, language, file in (
-            ("dev", config.data.source_lang, task.dev),
-            *((test.lang, test.lang, test.file) for test in task.tests),
-        ):
-            predictions: dict[str, dict[tuple[int, int], Path]] = {}
-            for one in chosen:
-                if one.task == name:
-                    path = run / one.folder / "predictions" / f"{label}.txt"
-                    predictions.setdefault(one.arm, {})[one.seed, one.run] = path
-            labels = paired.truth(name, file, language, outside)
-            for arm, other, tested in paired.compared(name, labels, predictions, pairs):
-                yield {"task": name, "arm": arm, "against": other, "test": label} | tested
+        folders = {
+            arm: {(one.seed, one.run): run / one.folder for one in chosen if (one.task, one.arm) == (name, arm)}
+            for arm in config.arms
+        }
+        tests = [(test.lang, test.lang, test.file) for test in task.tests]
+        tests.insert(0, ("dev", config.data.source_lang, task.dev))
+        for arm, other, tested in paired.compared(name, tests, outside, folders, pairs):
+            yield {"task": name, "arm": arm, "against": other} | tested

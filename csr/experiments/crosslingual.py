@@ -238,7 +238,7 @@ def _finetuned(config: Config, run: Run) -> Iterator[Step]:
         gpus=1,
         temporary=not config.finetune.keep_models,
     )
-    outside = [kind for test in data.tests for kind in test.outside]
+    outside = encoders.unknown_types(data.tests)
     tests = {f"{test.label}:{test.lang}": test.file for test in data.tests}
     keep = config.finetune.keep_models
     yield encoders.scoring_step(name, run.folder, paths, (data.lang, data.dev), tests, outside, config.threads, keep)
@@ -278,7 +278,7 @@ def _comparisons(config: Config, run: Path, done: Sequence[Run]) -> Iterator[dic
     encoder, and against the same arm of the first encoder.
     """
     data, first = config.data, config.encoders[0].name
-    outside = [kind for test in data.tests for kind in test.outside]
+    outside = encoders.unknown_types(data.tests)
     found = dict.fromkeys((one.encoder.name, one.arm) for one in done)
     others: tuple[Arm, ...] = ("zero_shot", "placebo")
     pairs = [

@@ -221,6 +221,11 @@ def scoring_step(
     return Step(f"score {name}", command, inputs, [folder / "scores.json"], threads=threads, gpus=1)
 
 
+def unknown_types(tests: Iterable[Any]) -> list[str]:
+    """The types of entities that the test sets of an experiment name as unknown to its models, to be read as none."""
+    return [kind for test in tests for kind in getattr(test, "outside", ())]
+
+
 def encoder_sizes(checkpoint: Path, dictionary: Path) -> dict[str, Any]:
     """The sizes of a checkpoint's encoder, by fairseq's names.
 

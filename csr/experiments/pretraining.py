@@ -18,7 +18,7 @@ from csr.data.subwords import UNIGRAM, WORDPIECE, is_wordpiece, model_file
 from csr.errors import ConfigError
 from csr.experiments import commands, paired
 from csr.experiments.commands import flags
-from csr.experiments.encoders import TYPES, Finetuning, Grid, Task, encoder_sizes, scoring_step
+from csr.experiments.encoders import TYPES, Finetuning, Grid, Task, encoder_sizes, scoring_step, unknown_types
 from csr.experiments.settings import PRECISION, StagedExperiment, Text
 from csr.experiments.stages import dictionary_step, stage_folder, train_step
 from csr.running import precision
@@ -372,7 +372,7 @@ def _finetuned(config: Config, run: Run) -> Iterator[Step]:
     yield Step(
         f"finetune {name}", command, inputs, [model], threads=config.threads, gpus=1, temporary=not task.keep_models
     )
-    outside = [kind for test in entities.tests for kind in test.outside] if entities else []
+    outside = unknown_types(task.tests)
     tests = {test.lang: test.file for test in task.tests}
     dev = config.data.source_lang, task.dev
     yield scoring_step(name, run.folder, encoder, dev, tests, outside, config.threads, task.keep_models)
@@ -389,12 +389,11 @@ def _comparisons(config: Config, run: Path, chosen: Sequence[Run]) -> Iterator[d
     """Paired tests of the arms' models, over examples and both seeds, on each test set of each task."""
     pairs: list[tuple[Arm, Arm]] = [("ibm", "none"), ("muse", "none"), ("muse", "ibm")]
     for name, task in tasks(config).items():
-        outside = [kind for test in task.tests for kind in test.outside] if isinstance(task, Entities) else []
         folders = {
             arm: {(one.seed, one.run): run / one.folder for one in chosen if (one.task, one.arm) == (name, arm)}
             for arm in config.arms
         }
         tests = [(test.lang, test.lang, test.file) for test in task.tests]
         tests.insert(0, ("dev", config.data.source_lang, task.dev))
-        for arm, other, tested in paired.compared(name, tests, outside, folders, pairs):
+        for arm, other, tested in paired.compared(name, tests, unknown_types(task.tests), folders, pairs):
             yield {"task": name, "arm": arm, "against": other} | tested

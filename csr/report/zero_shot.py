@@ -121,9 +121,8 @@ def differences_table(results: Mapping[str, Any], task: str) -> Table:
     compared = results["comparisons"]
     tests = list(dict.fromkeys(row["test"] for row in compared))
     rows: list[list[Cell]] = []
-    for encoder, arm, other in dict.fromkeys((row["encoder"], row["arm"], tuple(row["against"])) for row in compared):
-        mine = [r for r in compared if (r["encoder"], r["arm"], tuple(r["against"])) == (encoder, arm, other)]
-        cells = difference_cells({row["test"]: row for row in mine}, tests)
+    for ((encoder, arm), other), tested in _by_pair(compared).items():
+        cells = difference_cells(tested, tests)
         name = arm_name(other[1]) if other[0] == encoder else f"{arm_name(other[1])} of {other[0]}"
         rows.append([encoder, arm_name(arm), name, *cells])
     columns = [Column("encoder"), Column("arm"), Column("against"), *map(Column, tests)]
@@ -131,10 +130,10 @@ def differences_table(results: Mapping[str, Any], task: str) -> Table:
     return Table("differences", title, columns, rows, differences_note(compared))
 
 
-def difference_cells(tested: Tests, tests: Sequence[str], digits: int = 2) -> list[Cell]:
+def difference_cells(tested: Tests, tests: Sequence[str]) -> list[Cell]:
     """The differences of one model from another on each test set, in points, marked where they are more than chance."""
     return [
-        Number((100 * tested[test]["difference"],), digits, mark=mark(tested[test]["p_value"]), signed=True)
+        Number((100 * tested[test]["difference"],), 2, mark=mark(tested[test]["p_value"]), signed=True)
         if test in tested
         else "–"
         for test in tests
@@ -154,9 +153,7 @@ def verdicts(results: Mapping[str, Any], task: str) -> list[Verdict]:
     examples and seeds, its interval leaves 0 out, and all seeds point the same way; as a whole, if it is so on one
     test set, and the contrary on none.
     """
-    pairs: dict[_Pair, Tests] = {}
-    for row in results["comparisons"]:
-        pairs.setdefault(((row["encoder"], row["arm"]), tuple(row["against"])), {})[row["test"]] = row
+    pairs = _by_pair(results["comparisons"])
     several = len({encoder for pair in pairs for encoder, _ in pair}) > 1
     # First what the words bring, then whether it is the lexicon, then what a lexicon that knows nothing brings.
     ordered = sorted(
@@ -164,6 +161,13 @@ def verdicts(results: Mapping[str, Any], task: str) -> list[Verdict]:
     )
     outcomes = {pair: by_outcome(tests) for pair, tests in pairs.items()}
     return [_verdict(pair, pairs, outcomes, task, several) for pair in ordered]
+
+
+def _by_pair(compared: Sequence[Mapping[str, Any]]) -> dict[_Pair, Tests]:
+    found: dict[_Pair, Tests] = {}
+    for row in compared:
+        found.setdefault(((row["encoder"], row["arm"]), tuple(row["against"])), {})[row["test"]] = row
+    return found
 
 
 def _outcome(test: Mapping[str, Any]) -> Outcome:
